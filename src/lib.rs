@@ -1,1 +1,3 @@
 //! Fleetwire.
+
+pub mod wire;
