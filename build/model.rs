@@ -1,0 +1,352 @@
+//! The schema as the generators see it: messages, fields and enums with the options of
+//! `options.proto` read and typed. It knows nothing of Rust.
+
+use prost_reflect::{
+    Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor, OneofDescriptor, ReflectMessage, Value,
+};
+use std::{error::Error, fs, path::PathBuf};
+
+/// The package of the link's messages.
+const PACKAGE: &str = "fleetwire.link.v1";
+/// The file that holds the options themselves: nothing is generated from it.
+const OPTIONS_FILE: &str = "fleetwire/link/v1/options.proto";
+/// The file of the two envelopes.
+const ENVELOPE_FILE: &str = "fleetwire/link/v1/envelope.proto";
+
+/// Every `.proto` of the link, in the order of their names.
+pub fn link_files(root: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(PathBuf::from(root).join(PACKAGE.replace('.', "/")))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// All that generators need of the schema.
+pub struct Schema {
+    /// The two envelopes, one a direction.
+    pub envelopes: Vec<Message>,
+    /// Every other message, in the order of the files and of their text.
+    pub messages: Vec<Message>,
+    /// Every enum, likewise.
+    pub enums: Vec<Enum>,
+}
+
+/// A message.
+pub struct Message {
+    pub name: String,
+    /// With package and a leading dot.
+    pub full_name: String,
+    pub comment: String,
+    /// `Some` for what stands in an envelope.
+    pub tag: Option<Tag>,
+    /// In the order of their text.
+    pub fields: Vec<Field>,
+    pub oneofs: Vec<Oneof>,
+}
+
+/// Which JSON member carries a message's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    Type,
+    MessageType,
+}
+
+/// A field, of a oneof or not.
+pub struct Field {
+    pub name: String,
+    pub number: u32,
+    pub comment: String,
+    pub kind: FieldKind,
+    pub repeated: bool,
+    /// Explicit presence: `optional`, a message, or a member of a oneof.
+    pub presence: bool,
+    /// The index in `Message::oneofs`.
+    pub oneof: Option<usize>,
+    pub rules: Rules,
+    pub json_form: JsonForm,
+    pub sensitive: bool,
+}
+
+/// What a field holds.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FieldKind {
+    Bool,
+    Uint32,
+    Uint64,
+    Double,
+    String,
+    Bytes,
+    Timestamp,
+    /// A message of the schema, by its short name.
+    Message(String),
+    /// An enum of the schema, by its short name.
+    Enum(String),
+}
+
+/// A oneof with its JSON form.
+pub struct Oneof {
+    pub name: String,
+    pub json: Option<JsonOneof>,
+}
+
+/// How a oneof stands in JSON: the members' names.
+#[derive(Clone)]
+pub struct JsonOneof {
+    /// Empty where no member names the field that is set.
+    pub tag: String,
+    pub content: String,
+}
+
+/// The bounds of a field; 0 stands for none.
+#[derive(Default)]
+pub struct Rules {
+    pub required: bool,
+    pub max_bytes: u64,
+    pub max_items: u64,
+    pub min: u64,
+    pub max: u64,
+    pub format: Format,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Any,
+    StreamId,
+    Uuid,
+    Method,
+    RequestTarget,
+    FieldLines,
+    Name,
+    Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum JsonForm {
+    Usual,
+    FieldLines,
+    TextOrBase64,
+    Raw,
+}
+
+/// An enum.
+pub struct Enum {
+    pub name: String,
+    pub comment: String,
+    pub values: Vec<EnumValue>,
+}
+
+/// One value of an enum.
+pub struct EnumValue {
+    /// As in the schema, with the enum's prefix.
+    pub name: String,
+    /// Without the prefix, lower case: what stands in JSON.
+    pub json_name: String,
+    pub number: i32,
+    pub comment: String,
+}
+
+impl Schema {
+    /// Reads every message and enum of the package.
+    pub fn read(pool: &DescriptorPool) -> Result<Self, Box<dyn Error>> {
+        let mut schema = Self { envelopes: Vec::new(), messages: Vec::new(), enums: Vec::new() };
+        let mut files: Vec<_> = pool
+            .files()
+            .filter(|file| file.package_name() == PACKAGE && file.name() != OPTIONS_FILE)
+            .collect();
+        // The pool's order follows imports; the names' order does not move when an import does.
+        files.sort_by(|a, b| a.name().cmp(b.name()));
+        for file in files {
+            let messages = file.messages().map(|m| Message::read(&m)).collect::<Result<Vec<_>, _>>()?;
+            if file.name() == ENVELOPE_FILE {
+                schema.envelopes = messages;
+            } else {
+                schema.messages.extend(messages);
+            }
+            schema.enums.extend(file.enums().map(|descriptor| Enum::read(&descriptor)));
+        }
+        for field in schema.envelopes.iter().flat_map(|envelope| &envelope.fields) {
+            match &field.kind {
+                FieldKind::Message(name) if schema.message(name).tag.is_some() => {}
+                _ => return Err(format!("{} is no message with a json_tag", field.name).into()),
+            }
+        }
+        Ok(schema)
+    }
+
+    /// The message of that short name.
+    pub fn message(&self, name: &str) -> &Message {
+        self.messages.iter().find(|m| m.name == name).expect("the compiler resolved the name")
+    }
+}
+
+impl Message {
+    fn read(descriptor: &MessageDescriptor) -> Result<Self, Box<dyn Error>> {
+        // proto3's `optional` is a oneof of one to the compiler and a presence to everybody else.
+        let oneofs: Vec<_> = descriptor.oneofs().filter(|oneof| !oneof.is_synthetic()).collect();
+        let mut fields = Vec::new();
+        for field in &descriptor.descriptor_proto().field {
+            let number = u32::try_from(field.number())?;
+            let field = descriptor.get_field(number).ok_or("a field lost its number")?;
+            fields.push(Field::read(&field, &oneofs)?);
+        }
+        let tag = option(&descriptor.options(), descriptor.parent_pool(), "json_tag");
+        Ok(Self {
+            name: descriptor.name().to_owned(),
+            full_name: format!(".{}", descriptor.full_name()),
+            comment: comment(descriptor.parent_file_descriptor_proto(), descriptor.path()),
+            tag: match tag {
+                Some(Value::EnumNumber(1)) => Some(Tag::Type),
+                Some(Value::EnumNumber(2)) => Some(Tag::MessageType),
+                _ => None,
+            },
+            fields,
+            oneofs: oneofs.iter().map(Oneof::read).collect(),
+        })
+    }
+
+    /// Whether any field is a credential.
+    pub fn has_sensitive_field(&self) -> bool {
+        self.fields.iter().any(|field| field.sensitive)
+    }
+}
+
+impl Field {
+    fn read(field: &FieldDescriptor, oneofs: &[OneofDescriptor]) -> Result<Self, Box<dyn Error>> {
+        let kind = match field.kind() {
+            Kind::Bool => FieldKind::Bool,
+            Kind::Uint32 => FieldKind::Uint32,
+            Kind::Uint64 => FieldKind::Uint64,
+            Kind::Double => FieldKind::Double,
+            Kind::String => FieldKind::String,
+            Kind::Bytes => FieldKind::Bytes,
+            Kind::Enum(e) => FieldKind::Enum(e.name().to_owned()),
+            Kind::Message(m) if m.full_name() == "google.protobuf.Timestamp" => {
+                FieldKind::Timestamp
+            }
+            Kind::Message(m) => FieldKind::Message(m.name().to_owned()),
+            other => return Err(format!("{}: no generator for {other:?}", field.full_name()).into()),
+        };
+        let options = field.options();
+        let own = |name| option(&options, field.parent_pool(), name);
+        Ok(Self {
+            name: field.name().to_owned(),
+            number: field.number(),
+            comment: comment(field.parent_message().parent_file_descriptor_proto(), field.path()),
+            kind,
+            repeated: field.cardinality() == Cardinality::Repeated,
+            presence: field.supports_presence(),
+            oneof: field
+                .containing_oneof()
+                .and_then(|oneof| oneofs.iter().position(|other| *other == oneof)),
+            rules: match own("rules") {
+                Some(Value::Message(rules)) => Rules::read(&rules),
+                _ => Rules::default(),
+            },
+            json_form: match own("json_form") {
+                Some(Value::EnumNumber(1)) => JsonForm::FieldLines,
+                Some(Value::EnumNumber(2)) => JsonForm::TextOrBase64,
+                Some(Value::EnumNumber(3)) => JsonForm::Raw,
+                _ => JsonForm::Usual,
+            },
+            sensitive: matches!(own("sensitive"), Some(Value::Bool(true))),
+        })
+    }
+}
+
+impl Oneof {
+    fn read(oneof: &OneofDescriptor) -> Self {
+        let json = match option(&oneof.options(), oneof.parent_pool(), "json_oneof") {
+            Some(Value::Message(json)) => {
+                Some(JsonOneof { tag: text(&json, "tag"), content: text(&json, "content") })
+            }
+            _ => None,
+        };
+        Self { name: oneof.name().to_owned(), json }
+    }
+}
+
+impl Rules {
+    fn read(rules: &DynamicMessage) -> Self {
+        let number = |name| match rules.get_field_by_name(name).as_deref() {
+            Some(Value::U32(n)) => u64::from(*n),
+            Some(Value::U64(n)) => *n,
+            _ => 0,
+        };
+        let required = rules.get_field_by_name("required");
+        Self {
+            required: matches!(required.as_deref(), Some(Value::Bool(true))),
+            max_bytes: number("max_bytes"),
+            max_items: number("max_items"),
+            min: number("min"),
+            max: number("max"),
+            format: match rules.get_field_by_name("format").as_deref() {
+                Some(Value::EnumNumber(1)) => Format::StreamId,
+                Some(Value::EnumNumber(2)) => Format::Uuid,
+                Some(Value::EnumNumber(3)) => Format::Method,
+                Some(Value::EnumNumber(4)) => Format::RequestTarget,
+                Some(Value::EnumNumber(5)) => Format::FieldLines,
+                Some(Value::EnumNumber(6)) => Format::Name,
+                Some(Value::EnumNumber(7)) => Format::Origin,
+                _ => Format::Any,
+            },
+        }
+    }
+}
+
+impl Enum {
+    fn read(descriptor: &EnumDescriptor) -> Self {
+        let prefix = format!("{}_", shouting(descriptor.name()));
+        let file = descriptor.parent_file_descriptor_proto();
+        let values = descriptor.values().map(|value| EnumValue {
+            name: value.name().to_owned(),
+            json_name: value.name().strip_prefix(&prefix).unwrap_or(value.name()).to_lowercase(),
+            number: value.number(),
+            comment: comment(file, value.path()),
+        });
+        Self {
+            name: descriptor.name().to_owned(),
+            comment: comment(file, descriptor.path()),
+            values: values.collect(),
+        }
+    }
+}
+
+/// `SessionCloseReason` as `SESSION_CLOSE_REASON`.
+fn shouting(name: &str) -> String {
+    let mut out = String::new();
+    for (index, letter) in name.char_indices() {
+        if index > 0 && letter.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_uppercase());
+    }
+    out
+}
+
+/// The value of one of our own options, where it is set.
+fn option(options: &DynamicMessage, pool: &DescriptorPool, name: &str) -> Option<Value> {
+    let full_name = format!("{PACKAGE}.{name}");
+    let extension = pool.all_extensions().find(|extension| extension.full_name() == full_name)?;
+    options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    let value = message.get_field_by_name(field);
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The comment in front of what `path` leads to, one space taken off each line.
+fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
+    let mut locations = file.source_code_info.iter().flat_map(|info| &info.location);
+    let location = locations.find(|location| location.path == path);
+    let text = location.map(|location| location.leading_comments()).unwrap_or_default();
+    let lines = text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
