@@ -25,11 +25,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     prost_build::Config::new()
         .bytes(["."])
-        .skip_debug(schema.messages.iter().filter(|m| m.has_sensitive_field()).map(|m| &m.full_name))
+        .skip_debug(
+            schema
+                .messages
+                .iter()
+                .filter(|m| m.has_sensitive_field())
+                .map(|m| &m.full_name),
+        )
         .compile_fds(compiler.file_descriptor_set())?;
 
-    fs::write(out_dir.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;
-    fs::write(out_dir.join("messages.rs"), messages::generate(&schema))?;
-    fs::write(out_dir.join("dispatch.rs"), dispatch::generate(&schema))?;
+    fs::write(
+        out_dir.join("descriptors.binpb"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+    fs::write(out_dir.join("messages.rs"), messages::generate(&schema)?)?;
+    fs::write(out_dir.join("dispatch.rs"), dispatch::generate(&schema)?)?;
     Ok(())
 }

@@ -28,7 +28,11 @@ pub fn generate(schema: &Schema) -> Result<String> {
 /// Doc comment lines.
 pub fn doc(out: &mut String, indent: &str, comment: &str) -> Result<()> {
     for line in comment.lines() {
-        writeln!(out, "{indent}///{}{line}", if line.is_empty() { "" } else { " " })?;
+        writeln!(
+            out,
+            "{indent}///{}{line}",
+            if line.is_empty() { "" } else { " " }
+        )?;
     }
     Ok(())
 }
@@ -64,7 +68,10 @@ fn check_bounds(message: &Message) -> Result<()> {
 fn write_enum(out: &mut String, item: &Enum) -> Result<()> {
     let name = &item.name;
     doc(out, "", &item.comment)?;
-    writeln!(out, "#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]\npub enum {name} {{")?;
+    writeln!(
+        out,
+        "#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]\npub enum {name} {{"
+    )?;
     for value in &item.values {
         doc(out, "    ", &value.comment)?;
         if value.number == 0 {
@@ -72,26 +79,70 @@ fn write_enum(out: &mut String, item: &Enum) -> Result<()> {
         }
         writeln!(out, "    {},", camel(&value.json_name))?;
     }
-    writeln!(out, "    /// A number that this schema does not name, kept as it came.\n    Unknown(i32),\n}}")?;
+    writeln!(
+        out,
+        "    /// A number that this schema does not name, kept as it came.\n    Unknown(i32),\n}}"
+    )?;
     writeln!(out, "impl {name} {{")?;
-    writeln!(out, "    /// The number in the binary encoding.\n    pub const fn number(self) -> i32 {{\n        match self {{")?;
+    writeln!(
+        out,
+        "    /// The number in the binary encoding.\n    pub const fn number(self) -> i32 {{\n        match self {{"
+    )?;
     for value in &item.values {
-        writeln!(out, "            Self::{} => {},", camel(&value.json_name), value.number)?;
+        writeln!(
+            out,
+            "            Self::{} => {},",
+            camel(&value.json_name),
+            value.number
+        )?;
     }
-    writeln!(out, "            Self::Unknown(number) => number,\n        }}\n    }}")?;
-    writeln!(out, "    /// The value of that number.\n    pub const fn from_number(number: i32) -> Self {{\n        match number {{")?;
+    writeln!(
+        out,
+        "            Self::Unknown(number) => number,\n        }}\n    }}"
+    )?;
+    writeln!(
+        out,
+        "    /// The value of that number.\n    pub const fn from_number(number: i32) -> Self {{\n        match number {{"
+    )?;
     for value in &item.values {
-        writeln!(out, "            {} => Self::{},", value.number, camel(&value.json_name))?;
+        writeln!(
+            out,
+            "            {} => Self::{},",
+            value.number,
+            camel(&value.json_name)
+        )?;
     }
-    writeln!(out, "            number => Self::Unknown(number),\n        }}\n    }}")?;
-    writeln!(out, "    /// The name in JSON and in logs; `None` for a number that the schema does not name.\n    pub const fn name(self) -> Option<&'static str> {{\n        match self {{")?;
+    writeln!(
+        out,
+        "            number => Self::Unknown(number),\n        }}\n    }}"
+    )?;
+    writeln!(
+        out,
+        "    /// The name in JSON and in logs; `None` for a number that the schema does not name.\n    pub const fn name(self) -> Option<&'static str> {{\n        match self {{"
+    )?;
     for value in &item.values {
-        writeln!(out, "            Self::{} => Some({:?}),", camel(&value.json_name), value.json_name)?;
+        writeln!(
+            out,
+            "            Self::{} => Some({:?}),",
+            camel(&value.json_name),
+            value.json_name
+        )?;
     }
-    writeln!(out, "            Self::Unknown(_) => None,\n        }}\n    }}")?;
-    writeln!(out, "    /// The value of that name.\n    pub fn from_name(name: &str) -> Option<Self> {{\n        match name {{")?;
+    writeln!(
+        out,
+        "            Self::Unknown(_) => None,\n        }}\n    }}"
+    )?;
+    writeln!(
+        out,
+        "    /// The value of that name.\n    pub fn from_name(name: &str) -> Option<Self> {{\n        match name {{"
+    )?;
     for value in &item.values {
-        writeln!(out, "            {:?} => Some(Self::{}),", value.json_name, camel(&value.json_name))?;
+        writeln!(
+            out,
+            "            {:?} => Some(Self::{}),",
+            value.json_name,
+            camel(&value.json_name)
+        )?;
     }
     writeln!(out, "            _ => None,\n        }}\n    }}\n}}")?;
     writeln!(
@@ -106,12 +157,19 @@ fn oneof_type(message: &Message, oneof: &Oneof) -> String {
 }
 
 fn members(message: &Message, index: usize) -> impl Iterator<Item = &Field> {
-    message.fields.iter().filter(move |field| field.oneof == Some(index))
+    message
+        .fields
+        .iter()
+        .filter(move |field| field.oneof == Some(index))
 }
 
 fn write_oneof(out: &mut String, message: &Message, index: usize, oneof: &Oneof) -> Result<()> {
     let name = oneof_type(message, oneof);
-    writeln!(out, "/// `{}` of [`{}`].\n#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{", oneof.name, message.name)?;
+    writeln!(
+        out,
+        "/// `{}` of [`{}`].\n#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{",
+        oneof.name, message.name
+    )?;
     for field in members(message, index) {
         doc(out, "    ", &field.comment)?;
         writeln!(out, "    {}({}),", camel(&field.name), element_type(field))?;
@@ -123,7 +181,11 @@ fn write_oneof(out: &mut String, message: &Message, index: usize, oneof: &Oneof)
 fn write_struct(out: &mut String, message: &Message) -> Result<()> {
     doc(out, "", &message.comment)?;
     let shy = message.fields.iter().any(|f| f.kind == FieldKind::Bytes);
-    let derives = if shy { "Clone, PartialEq" } else { "Clone, Debug, PartialEq" };
+    let derives = if shy {
+        "Clone, PartialEq"
+    } else {
+        "Clone, Debug, PartialEq"
+    };
     writeln!(out, "#[derive({derives})]\npub struct {} {{", message.name)?;
     let mut slots = Vec::new();
     for field in &message.fields {
@@ -131,11 +193,23 @@ fn write_struct(out: &mut String, message: &Message) -> Result<()> {
             None => {
                 doc(out, "    ", &field.comment)?;
                 writeln!(out, "    pub {}: {},", field.name, domain_type(field))?;
-                slots.push((field.name.clone(), field.kind == FieldKind::Bytes && field.rules.format == Format::Any));
+                slots.push((
+                    field.name.clone(),
+                    field.kind == FieldKind::Bytes && field.rules.format == Format::Any,
+                ));
             }
-            Some(index) if members(message, index).next().is_some_and(|f| f.name == field.name) => {
+            Some(index)
+                if members(message, index)
+                    .next()
+                    .is_some_and(|f| f.name == field.name) =>
+            {
                 let oneof = &message.oneofs[index];
-                writeln!(out, "    /// One of the kinds of [`{0}`], or none.\n    pub {1}: Option<{0}>,", oneof_type(message, oneof), oneof.name)?;
+                writeln!(
+                    out,
+                    "    /// One of the kinds of [`{0}`], or none.\n    pub {1}: Option<{0}>,",
+                    oneof_type(message, oneof),
+                    oneof.name
+                )?;
                 slots.push((oneof.name.clone(), false));
             }
             Some(_) => {}
@@ -144,15 +218,27 @@ fn write_struct(out: &mut String, message: &Message) -> Result<()> {
     writeln!(out, "}}")?;
     if shy {
         // What a stream carries is the user's: a log says how much of it there was.
-        writeln!(out, "impl std::fmt::Debug for {0} {{\n    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n        f.debug_struct({0:?})", message.name)?;
+        writeln!(
+            out,
+            "impl std::fmt::Debug for {0} {{\n    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n        f.debug_struct({0:?})",
+            message.name
+        )?;
         for (slot, bytes) in slots {
-            let value = if bytes { format!("self.{slot}.len()") } else { format!("self.{slot}") };
+            let value = if bytes {
+                format!("self.{slot}.len()")
+            } else {
+                format!("self.{slot}")
+            };
             writeln!(out, "            .field({slot:?}, &{value})")?;
         }
         writeln!(out, "            .finish()\n    }}\n}}")?;
     }
     if message.has_sensitive_field() {
-        writeln!(out, "impl std::fmt::Debug for pb::{0} {{\n    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n        f.debug_struct({0:?}).finish_non_exhaustive()\n    }}\n}}", message.name)?;
+        writeln!(
+            out,
+            "impl std::fmt::Debug for pb::{0} {{\n    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n        f.debug_struct({0:?}).finish_non_exhaustive()\n    }}\n}}",
+            message.name
+        )?;
     }
     Ok(())
 }
@@ -206,14 +292,26 @@ fn domain_type(field: &Field) -> String {
 
 /// The checked conversion of one value, `value` being an expression of prost's type for it.
 fn check(message: &Message, field: &Field, value: &str) -> String {
-    let Rules { max_bytes, min, max, .. } = field.rules;
-    let place = format!("Place {{ message: {:?}, field: {:?} }}", message.name, field.name);
+    let Rules {
+        max_bytes,
+        min,
+        max,
+        ..
+    } = field.rules;
+    let place = format!(
+        "Place {{ message: {:?}, field: {:?} }}",
+        message.name, field.name
+    );
     let typed = |check: &str| format!("check::{check}({value}, {place})?");
     match (&field.kind, field.rules.format) {
         _ if field.sensitive => format!("check::secret({value}, {max_bytes}, {place})?"),
         (FieldKind::Bool, _) => value.to_owned(),
         (FieldKind::Uint32 | FieldKind::Uint64, _) if min == 0 && max == 0 => {
-            if field.rules.required { typed("not_zero") } else { value.to_owned() }
+            if field.rules.required {
+                typed("not_zero")
+            } else {
+                value.to_owned()
+            }
         }
         (FieldKind::Uint32 | FieldKind::Uint64, _) => {
             format!("check::range({value}, {min}, {max}, {place})?")
@@ -223,7 +321,11 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
         (FieldKind::Bytes, Format::FieldLines) => typed("field_lines"),
         (FieldKind::Bytes, _) => format!("check::bytes({value}, {max_bytes}, {place})?"),
         (FieldKind::String, Format::Any) => {
-            let check = if field.rules.required { "required_text" } else { "text" };
+            let check = if field.rules.required {
+                "required_text"
+            } else {
+                "text"
+            };
             format!("check::{check}({value}, {max_bytes}, {place})?")
         }
         (FieldKind::String, Format::StreamId) => typed("stream_id"),
@@ -238,7 +340,10 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
 
 fn write_from_wire(out: &mut String, message: &Message) -> Result<()> {
     let name = &message.name;
-    writeln!(out, "impl TryFrom<pb::{name}> for {name} {{\n    type Error = FieldInvalid;\n    fn try_from(wire: pb::{name}) -> Result<Self, FieldInvalid> {{\n        Ok(Self {{")?;
+    writeln!(
+        out,
+        "impl TryFrom<pb::{name}> for {name} {{\n    type Error = FieldInvalid;\n    fn try_from(wire: pb::{name}) -> Result<Self, FieldInvalid> {{\n        Ok(Self {{"
+    )?;
     for field in message.fields.iter().filter(|field| field.oneof.is_none()) {
         let slot = &field.name;
         let wire = format!("wire.{slot}");
@@ -254,9 +359,15 @@ fn write_from_wire(out: &mut String, message: &Message) -> Result<()> {
             let value = format!("check::present({wire}, {place})?");
             check(message, field, &value)
         } else if field.presence {
-            format!("match {wire} {{ Some(value) => Some({}), None => None }}", check(message, field, "value"))
+            format!(
+                "match {wire} {{ Some(value) => Some({}), None => None }}",
+                check(message, field, "value")
+            )
         } else if optional(field) {
-            format!("if {wire}.is_empty() {{ None }} else {{ Some({}) }}", check(message, field, &wire))
+            format!(
+                "if {wire}.is_empty() {{ None }} else {{ Some({}) }}",
+                check(message, field, &wire)
+            )
         } else {
             check(message, field, &wire)
         };
@@ -264,7 +375,11 @@ fn write_from_wire(out: &mut String, message: &Message) -> Result<()> {
     }
     for (index, oneof) in message.oneofs.iter().enumerate() {
         let module = snake(name);
-        writeln!(out, "            {}: match wire.{} {{\n                None => None,", oneof.name, oneof.name)?;
+        writeln!(
+            out,
+            "            {}: match wire.{} {{\n                None => None,",
+            oneof.name, oneof.name
+        )?;
         for field in members(message, index) {
             let variant = camel(&field.name);
             writeln!(
@@ -299,23 +414,36 @@ fn unwrap(field: &Field, value: &str) -> String {
 
 fn write_to_wire(out: &mut String, message: &Message) -> Result<()> {
     let name = &message.name;
-    writeln!(out, "impl From<{name}> for pb::{name} {{\n    fn from(domain: {name}) -> Self {{\n        Self {{")?;
+    writeln!(
+        out,
+        "impl From<{name}> for pb::{name} {{\n    fn from(domain: {name}) -> Self {{\n        Self {{"
+    )?;
     for field in message.fields.iter().filter(|field| field.oneof.is_none()) {
         let slot = &field.name;
         let domain = format!("domain.{slot}");
         let plain = unwrap(field, "value") == "value";
         let value = match (field.repeated, field.presence, optional(field)) {
             (true, ..) | (_, true, true) if plain => domain,
-            (true, ..) => format!("{domain}.into_iter().map(|value| {}).collect()", unwrap(field, "value")),
+            (true, ..) => format!(
+                "{domain}.into_iter().map(|value| {}).collect()",
+                unwrap(field, "value")
+            ),
             (_, true, true) => format!("{domain}.map(|value| {})", unwrap(field, "value")),
             (_, true, false) => format!("Some({})", unwrap(field, &domain)),
-            (_, false, true) => format!("{domain}.map(|value| {}).unwrap_or_default()", unwrap(field, "value")),
+            (_, false, true) => format!(
+                "{domain}.map(|value| {}).unwrap_or_default()",
+                unwrap(field, "value")
+            ),
             (_, false, false) => unwrap(field, &domain),
         };
         writeln!(out, "            {slot}: {value},")?;
     }
     for (index, oneof) in message.oneofs.iter().enumerate() {
-        writeln!(out, "            {}: domain.{}.map(|value| match value {{", oneof.name, oneof.name)?;
+        writeln!(
+            out,
+            "            {}: domain.{}.map(|value| match value {{",
+            oneof.name, oneof.name
+        )?;
         for field in members(message, index) {
             let variant = camel(&field.name);
             writeln!(

@@ -3,7 +3,7 @@
 
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind,
-    MessageDescriptor, OneofDescriptor, ReflectMessage, Value,
+    MessageDescriptor, OneofDescriptor, Value,
 };
 use std::{error::Error, fs, path::PathBuf};
 
@@ -19,7 +19,10 @@ pub fn link_files(root: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(PathBuf::from(root).join(PACKAGE.replace('.', "/")))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "proto") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "proto")
+        {
             files.push(path);
         }
     }
@@ -155,7 +158,11 @@ pub struct EnumValue {
 impl Schema {
     /// Reads every message and enum of the package.
     pub fn read(pool: &DescriptorPool) -> Result<Self, Box<dyn Error>> {
-        let mut schema = Self { envelopes: Vec::new(), messages: Vec::new(), enums: Vec::new() };
+        let mut schema = Self {
+            envelopes: Vec::new(),
+            messages: Vec::new(),
+            enums: Vec::new(),
+        };
         let mut files: Vec<_> = pool
             .files()
             .filter(|file| file.package_name() == PACKAGE && file.name() != OPTIONS_FILE)
@@ -163,15 +170,24 @@ impl Schema {
         // The pool's order follows imports; the names' order does not move when an import does.
         files.sort_by(|a, b| a.name().cmp(b.name()));
         for file in files {
-            let messages = file.messages().map(|m| Message::read(&m)).collect::<Result<Vec<_>, _>>()?;
+            let messages = file
+                .messages()
+                .map(|m| Message::read(&m))
+                .collect::<Result<Vec<_>, _>>()?;
             if file.name() == ENVELOPE_FILE {
                 schema.envelopes = messages;
             } else {
                 schema.messages.extend(messages);
             }
-            schema.enums.extend(file.enums().map(|descriptor| Enum::read(&descriptor)));
+            schema
+                .enums
+                .extend(file.enums().map(|descriptor| Enum::read(&descriptor)));
         }
-        for field in schema.envelopes.iter().flat_map(|envelope| &envelope.fields) {
+        for field in schema
+            .envelopes
+            .iter()
+            .flat_map(|envelope| &envelope.fields)
+        {
             match &field.kind {
                 FieldKind::Message(name) if schema.message(name).tag.is_some() => {}
                 _ => return Err(format!("{} is no message with a json_tag", field.name).into()),
@@ -182,18 +198,26 @@ impl Schema {
 
     /// The message of that short name.
     pub fn message(&self, name: &str) -> &Message {
-        self.messages.iter().find(|m| m.name == name).expect("the compiler resolved the name")
+        self.messages
+            .iter()
+            .find(|m| m.name == name)
+            .expect("the compiler resolved the name")
     }
 }
 
 impl Message {
     fn read(descriptor: &MessageDescriptor) -> Result<Self, Box<dyn Error>> {
         // proto3's `optional` is a oneof of one to the compiler and a presence to everybody else.
-        let oneofs: Vec<_> = descriptor.oneofs().filter(|oneof| !oneof.is_synthetic()).collect();
+        let oneofs: Vec<_> = descriptor
+            .oneofs()
+            .filter(|oneof| !oneof.is_synthetic())
+            .collect();
         let mut fields = Vec::new();
         for field in &descriptor.descriptor_proto().field {
             let number = u32::try_from(field.number())?;
-            let field = descriptor.get_field(number).ok_or("a field lost its number")?;
+            let field = descriptor
+                .get_field(number)
+                .ok_or("a field lost its number")?;
             fields.push(Field::read(&field, &oneofs)?);
         }
         let tag = option(&descriptor.options(), descriptor.parent_pool(), "json_tag");
@@ -231,14 +255,19 @@ impl Field {
                 FieldKind::Timestamp
             }
             Kind::Message(m) => FieldKind::Message(m.name().to_owned()),
-            other => return Err(format!("{}: no generator for {other:?}", field.full_name()).into()),
+            other => {
+                return Err(format!("{}: no generator for {other:?}", field.full_name()).into());
+            }
         };
         let options = field.options();
         let own = |name| option(&options, field.parent_pool(), name);
         Ok(Self {
             name: field.name().to_owned(),
             number: field.number(),
-            comment: comment(field.parent_message().parent_file_descriptor_proto(), field.path()),
+            comment: comment(
+                field.parent_message().parent_file_descriptor_proto(),
+                field.path(),
+            ),
             kind,
             repeated: field.cardinality() == Cardinality::Repeated,
             presence: field.supports_presence(),
@@ -263,12 +292,16 @@ impl Field {
 impl Oneof {
     fn read(oneof: &OneofDescriptor) -> Self {
         let json = match option(&oneof.options(), oneof.parent_pool(), "json_oneof") {
-            Some(Value::Message(json)) => {
-                Some(JsonOneof { tag: text(&json, "tag"), content: text(&json, "content") })
-            }
+            Some(Value::Message(json)) => Some(JsonOneof {
+                tag: text(&json, "tag"),
+                content: text(&json, "content"),
+            }),
             _ => None,
         };
-        Self { name: oneof.name().to_owned(), json }
+        Self {
+            name: oneof.name().to_owned(),
+            json,
+        }
     }
 }
 
@@ -306,7 +339,11 @@ impl Enum {
         let file = descriptor.parent_file_descriptor_proto();
         let values = descriptor.values().map(|value| EnumValue {
             name: value.name().to_owned(),
-            json_name: value.name().strip_prefix(&prefix).unwrap_or(value.name()).to_lowercase(),
+            json_name: value
+                .name()
+                .strip_prefix(&prefix)
+                .unwrap_or(value.name())
+                .to_lowercase(),
             number: value.number(),
             comment: comment(file, value.path()),
         });
@@ -333,20 +370,30 @@ fn shouting(name: &str) -> String {
 /// The value of one of our own options, where it is set.
 fn option(options: &DynamicMessage, pool: &DescriptorPool, name: &str) -> Option<Value> {
     let full_name = format!("{PACKAGE}.{name}");
-    let extension = pool.all_extensions().find(|extension| extension.full_name() == full_name)?;
-    options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
+    let extension = pool
+        .all_extensions()
+        .find(|extension| extension.full_name() == full_name)?;
+    options
+        .has_extension(&extension)
+        .then(|| options.get_extension(&extension).into_owned())
 }
 
 fn text(message: &DynamicMessage, field: &str) -> String {
     let value = message.get_field_by_name(field);
-    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    value
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// The comment in front of what `path` leads to, one space taken off each line.
 fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let mut locations = file.source_code_info.iter().flat_map(|info| &info.location);
     let location = locations.find(|location| location.path == path);
-    let text = location.map(|location| location.leading_comments()).unwrap_or_default();
-    let lines = text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+    let text = location
+        .map(|location| location.leading_comments())
+        .unwrap_or_default();
+    let lines = text
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }

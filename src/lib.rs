@@ -1,3 +1,7 @@
-//! Fleetwire.
+//! Fleetwire reaches machines and KVM-over-IP devices behind NAT through one outbound WebSocket
+//! each. `ARCHITECTURE.md` draws the rooms and says who may import whom.
 
+pub mod ids;
+pub mod limits;
+pub mod schema;
 pub mod wire;

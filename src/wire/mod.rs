@@ -1,3 +1,60 @@
-//! Bytes to schema and back: what a peer sends is validated here, and nowhere else.
+//! Bytes to checked messages and back: one interface, two encodings. Everything that a peer sends
+//! passes here, and what comes out cannot be invalid. What a message means is the link's affair.
 
+pub mod binary;
+mod check;
 pub mod fields;
+pub mod messages;
+pub mod values;
+
+use bytes::{Bytes, BytesMut};
+pub use check::{FieldInvalid, Problem};
+use messages::ErrorCode;
+
+/// One direction's messages, as a codec needs them. Generated for the two envelopes.
+pub trait Envelope: Sized + Clone + std::fmt::Debug + PartialEq {
+    /// Prost's type for it.
+    type Wire: prost::Message + Default;
+    /// Checks a decoded message; `None` where it is of a type that this schema does not name.
+    fn from_wire(wire: Self::Wire) -> Result<Option<Self>, FieldInvalid>;
+    /// The message ready to be encoded.
+    fn into_wire(self) -> Self::Wire;
+    /// The message's name: its field in the envelope.
+    fn name(&self) -> &'static str;
+}
+
+/// An encoding of envelopes.
+pub trait Codec {
+    /// Appends the message to `out`.
+    fn encode<E: Envelope>(&self, message: E, out: &mut BytesMut);
+    /// Reads one message. The bytes of bodies and heads are slices of `input`, not copies.
+    fn decode<E: Envelope>(&self, input: Bytes) -> Result<E, DecodeError>;
+}
+
+/// Why a message could not be taken in. Whose fault: the peer's, always.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not an envelope at all.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// An envelope whose message this schema does not name. It is answered and survived.
+    #[error("unknown message type {}", name.as_deref().unwrap_or("(unnamed)"))]
+    UnknownType {
+        /// Its name, where the encoding carries one.
+        name: Option<String>,
+    },
+    /// A field breaks a rule of the schema.
+    #[error(transparent)]
+    Invalid(#[from] FieldInvalid),
+}
+
+impl DecodeError {
+    /// The code that the peer is told.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Malformed(_) => ErrorCode::Malformed,
+            Self::UnknownType { .. } => ErrorCode::MessageTypeUnknown,
+            Self::Invalid(_) => ErrorCode::FieldInvalid,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Every bound of the link in one place, with its reason. What belongs to one room alone (a pool's
+//! size, a file's) stands there.
+
+use crate::wire::fields::FieldLimits;
+
+/// The longest WebSocket message taken in, in bytes, unless negotiated otherwise.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// The least a peer may offer for it: a head of 64 KiB must fit.
+pub const MESSAGE_BYTES_MIN: usize = 128 << 10;
+/// The longest first message: a stranger is given no more memory than that.
+pub const HELLO_BYTES_MAX: usize = 16 << 10;
+/// Bodies up to this travel inside `http_request` and `http_response`.
+pub const INLINE_BODY_BYTES_MAX: usize = 16 << 10;
+/// The most bytes of a stream in one message. Gateways exist that cut at 32 KiB, so the whole
+/// message stays under that.
+pub const DATA_BYTES_MAX: usize = 31 << 10;
+/// The head of a request or an answer: 64 KiB and 200 fields hold what real devices send.
+pub const FIELDS: FieldLimits = FieldLimits {
+    bytes: 64 << 10,
+    count: 200,
+};
+/// Streams open at once on one connection, unless negotiated otherwise.
+pub const STREAMS_MAX: usize = 1024;
+/// Bytes of one stream that may be sent before the receiver gave credit.
+pub const STREAM_CREDIT_INITIAL: u64 = 256 << 10;
+/// The most bytes of one stream that lie unread at the receiver.
+pub const STREAM_WINDOW_MAX: u64 = 4 << 20;
+/// Bytes of all streams that may be sent before the receiver gave credit.
+pub const SESSION_CREDIT_INITIAL: u64 = 1 << 20;
+/// The most bytes of all streams of one connection that lie unread at the receiver: 1 Gb/s at
+/// 100 ms has 12.5 MB on its way.
+pub const SESSION_WINDOW_MAX: u64 = 16 << 20;
+/// The interval of heartbeats, in milliseconds.
+pub const HEARTBEAT_MS: u32 = 15_000;
+/// Heartbeat intervals without a byte received after which the peer is taken for dead.
+pub const SILENT_INTERVALS_MAX: u32 = 3;
+/// How long a peer has for its `hello`, in milliseconds.
+pub const HELLO_MS_MAX: u64 = 10_000;
+
+const _: () = assert!(HELLO_BYTES_MAX < MESSAGE_BYTES_MIN);
+const _: () = assert!(FIELDS.bytes + INLINE_BODY_BYTES_MAX + (34 << 10) < MESSAGE_BYTES_MIN);
+const _: () = assert!(MESSAGE_BYTES_MIN <= MESSAGE_BYTES_MAX);
+const _: () = assert!(DATA_BYTES_MAX as u64 * 4 <= STREAM_CREDIT_INITIAL);
+const _: () = assert!(STREAM_CREDIT_INITIAL <= SESSION_CREDIT_INITIAL);
+const _: () = assert!(STREAM_WINDOW_MAX <= SESSION_WINDOW_MAX);

@@ -1,0 +1,26 @@
+//! The messages of the link, checked: generated from `proto/` by `build/messages.rs` and
+//! `build/dispatch.rs`. The schema's comments are their documentation.
+
+#![allow(
+    clippy::large_enum_variant,
+    clippy::too_many_lines,
+    clippy::needless_question_mark,
+    clippy::manual_map,
+    clippy::doc_markdown,
+    reason = "generated"
+)]
+
+use super::{
+    Envelope,
+    check::{self, FieldInvalid, Place},
+    fields::FieldLines,
+    values::{Method, Name, Origin, RequestTarget, Secret, Timestamp},
+};
+use crate::{
+    ids::{StreamId, Uuid},
+    schema::pb,
+};
+use bytes::Bytes;
+
+include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+include!(concat!(env!("OUT_DIR"), "/dispatch.rs"));
