@@ -37,7 +37,7 @@ def novnc(stage):
     )  # fmt: skip
     stage.spawn(
         "x11vnc", "x11vnc", "-unixsock", stage.path("vnc.sock"), "-rfbport", "0", "-forever", "-shared", "-nopw",
-        "-quiet", "-noshm", env=display,
+        "-quiet", "-noshm", "-desktop", "device", env=display,
     )  # fmt: skip
     stage.until_listening("vnc.sock")
     _websockify(stage, "/usr/share/novnc", "vnc.sock")

@@ -1,0 +1,268 @@
+// Real web interfaces in Chromium, each asserted on by what its page shows.
+//
+// FLEETWIRE_TEST_URL is the URL to open: a device's own, or the one `fleetwire session open` prints.
+// FLEETWIRE_TEST_DEVICE is the line tests/devices/launch.py printed after "ready", with the device's "name";
+// {"name": "json_agent"} for the agent that is its own device.
+// FLEETWIRE_TEST_PICTURE, when set, is where a screenshot of the page's last state goes.
+// One run is one device: whoever starts the device starts the run.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+// Generous: a loaded two-core machine renders a whole JupyterLab. Nothing asserts how fast a page is.
+const PATIENCE_MS = 60_000;
+
+const device = JSON.parse(process.env.FLEETWIRE_TEST_DEVICE ?? "{}");
+let browser;
+let page;
+
+before(async () => {
+  assert.ok(process.env.FLEETWIRE_TEST_URL, "FLEETWIRE_TEST_URL is not set");
+  browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"],
+  });
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  context.setDefaultTimeout(PATIENCE_MS);
+  page = await context.newPage();
+  page.on("console", (message) => console.log(`# page: ${message.text()}`));
+  page.on("pageerror", (error) => console.log(`# page failed: ${error.message}`));
+});
+
+after(() => browser?.close());
+
+/** Enters at the URL under test, then goes to `path` of the same origin. */
+async function enter(path = device.page) {
+  await page.goto(process.env.FLEETWIRE_TEST_URL);
+  await page.waitForFunction(() => !location.hash);
+  // Not until "load": a page that is an endless stream never ends loading.
+  const answer = await page.goto(new URL(path, page.url()).href, { waitUntil: "commit" });
+  assert.equal(answer.status(), 200, `${path} answered ${answer.status()}`);
+}
+
+/** The pixels of a canvas or image in the page, as how often each colour (4 bits a channel) is there. */
+function colours(selector) {
+  return page.evaluate((selector) => {
+    const source = document.querySelector(selector);
+    const canvas = document.createElement("canvas");
+    canvas.width = source.naturalWidth ?? source.width;
+    canvas.height = source.naturalHeight ?? source.height;
+    if (!canvas.width || !canvas.height) return { pixels: 0, counts: {}, sum: 0 };
+    const context = canvas.getContext("2d");
+    context.drawImage(source, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const counts = {};
+    let sum = 0;
+    for (let at = 0; at < data.length; at += 4) {
+      const name = [data[at], data[at + 1], data[at + 2]].map((value) => (value >> 4).toString(16)).join("");
+      counts[name] = (counts[name] ?? 0) + 1;
+      sum = (sum * 31 + data[at] + data[at + 1] * 3 + data[at + 2] * 7) | 0;
+    }
+    return { pixels: data.length / 4, counts, sum };
+  }, selector);
+}
+
+/** Polls `probe` until `accepts` takes what it gives, and returns that. */
+async function until(what, probe, accepts) {
+  const deadline = Date.now() + PATIENCE_MS;
+  let seen;
+  while (Date.now() < deadline) {
+    seen = await probe();
+    if (accepts(seen)) return seen;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`${what} did not come; last seen: ${JSON.stringify(seen).slice(0, 500)}`);
+}
+
+/** The share of the canvas that `colour` (three hexadecimal digits) covers. */
+const share = ({ counts, pixels }, colour) => (counts[colour] ?? 0) / (pixels || 1);
+
+const cases = {
+  async novnc() {
+    await enter();
+    await page.waitForFunction(() => document.getElementById("status").textContent.startsWith("Connected"));
+    const canvas = "#screen canvas";
+    const first = await until("a picture", () => colours(canvas), (seen) => Object.keys(seen.counts).length > 1);
+    // Something moves on the screen: three different pictures, nobody touching anything.
+    const second = await until("a second picture", () => colours(canvas), (seen) => seen.sum !== first.sum);
+    await until("a third picture", () => colours(canvas), (seen) => ![first.sum, second.sum].includes(seen.sum));
+    // A key changes the ground of the screen, so that the picture proves that the key arrived.
+    await page.click(canvas);
+    for (const [key, colour] of [["g", "0a0"], ["b", "00c"], ["r", "c00"]]) {
+      assert.ok(share(await colours(canvas), colour) < 0.1, `${colour} before its key`);
+      await page.keyboard.press(key);
+      await until(`the ground ${colour}`, () => colours(canvas), (seen) => share(seen, colour) > 0.5);
+    }
+  },
+
+  async spice() {
+    await enter();
+    const canvas = "#spice-screen canvas";
+    await page.waitForSelector(canvas);
+    // The firmware writes light text on black and waits for Escape.
+    const text = ({ counts, pixels }) => pixels - (counts["000"] ?? 0);
+    const waiting = await until("the firmware's text", () => colours(canvas), (seen) => text(seen) > 500);
+    await page.click(canvas);
+    // The firmware polls its keyboard; it may not yet look when the first key comes.
+    await until(
+      "the boot menu after Escape",
+      async () => {
+        await page.keyboard.press("Escape");
+        return colours(canvas);
+      },
+      (seen) => text(seen) > text(waiting) + 500,
+    );
+    assert.match(await page.textContent("#message-div"), /./, "spice-html5 said nothing");
+  },
+
+  async terminal() {
+    // Without a sign-in the device redirects to its own page for it, with a relative Location and an _xsrf cookie.
+    await page.goto(process.env.FLEETWIRE_TEST_URL);
+    await page.waitForURL((url) => url.pathname === "/login");
+    await page.fill("#password_input", device.token);
+    await page.click("#login_submit");
+    await page.waitForURL((url) => url.pathname.startsWith("/lab"));
+    await page.locator(".jp-LauncherCard[data-category=Other]", { hasText: "Terminal" }).click();
+    const rows = page.locator(".jp-Terminal .xterm-accessibility-tree");
+    await until("the prompt", () => rows.textContent(), (text) => text.includes("device>"));
+    // The command's text and its output differ, so that the terminal's own echo is not taken for it.
+    await page.locator(".jp-Terminal .xterm-helper-textarea").focus();
+    await page.keyboard.type("echo $((6 * 7))-answers-$((8 * 8))\n");
+    await until("the output", () => rows.textContent(), (text) => text.includes("42-answers-64"));
+    // A burst of output: more than one window of credit, and its end arrives.
+    await page.keyboard.type("seq 1 20000; echo end-$((300 + 33))\n");
+    await until("the end of the burst", () => rows.textContent(), (text) => text.includes("end-333"));
+  },
+
+  async ustreamer() {
+    await enter();
+    await page.locator("a[href=stream], a[href='/stream']").first().waitFor();
+    await page.goto(new URL("/stream", page.url()).href, { waitUntil: "commit" });
+    const picture = await until("the picture", () => colours("img"), ({ pixels }) => pixels > 0);
+    assert.ok(picture.pixels >= 320 * 240, `${picture.pixels} pixels`);
+    assert.ok(Object.keys(picture.counts).length > 1, "the picture is blank");
+    // The device counts its viewers: one, and none soon after the browser has left.
+    const other = await page.context().newPage();
+    const viewers = async () => {
+      const answer = await other.goto(new URL("/state", page.url()).href);
+      return (await answer.json()).result.stream.clients;
+    };
+    await until("one viewer", viewers, (clients) => clients === 1);
+    const state = new URL("/state", page.url()).href;
+    await page.goto(state);
+    await until("no viewer", viewers, (clients) => clients === 0);
+  },
+
+  async pikvm() {
+    // The page stands behind auth_request: the device sends to its sign-in, and lets in after it.
+    await page.goto(process.env.FLEETWIRE_TEST_URL);
+    await page.waitForURL((url) => url.pathname === "/login/");
+    await page.fill("#user", device.user);
+    await page.fill("#passwd", "wrong");
+    await page.click("button");
+    await page.locator("#answer", { hasText: "refused: 403" }).waitFor();
+    await page.fill("#passwd", device.password);
+    await page.click("button");
+    await page.waitForURL((url) => url.pathname === "/");
+    await page.locator("#socket", { hasText: /^open$/ }).waitFor();
+    await page.locator("#text", { hasText: '"event_type":"pong"' }).waitFor();
+    await page.locator("#binary", { hasText: "1 255 128 0" }).waitFor();
+    await until("the stream", () => colours("#stream"), ({ counts }) => Object.keys(counts).length > 1);
+    const image = randomBytes(9_000_001);
+    const file = path.join(tmpdir(), `fleetwire-${process.pid}.iso`);
+    await writeFile(file, image);
+    await page.setInputFiles("#file", file);
+    const uploaded = JSON.parse(await until("the upload", () => page.textContent("#uploaded"), Boolean));
+    assert.equal(uploaded.size, image.length);
+    assert.equal(uploaded.sha256, createHash("sha256").update(image).digest("hex"));
+  },
+
+  async janus() {
+    await enter();
+    await page.click("#start");
+    // Signalling alone: a session and the plugin over Janus's WebSocket. Media take no tunnel.
+    await page.locator("#start", { hasText: "Stop" }).waitFor();
+  },
+
+  async json_agent() {
+    await enter("/");
+    assert.equal(await page.textContent("h1"), "Grüße from a JSON agent");
+    const text = await until("the answer", () => page.textContent("#answer"), Boolean);
+    assert.deepEqual(JSON.parse(text), { method: "POST", path: "/answer?n=41", body: "question" });
+  },
+
+  async hostile() {
+    await enter();
+    assert.equal(await page.textContent("body"), "/landing");
+    const answers = await page.evaluate(async () => {
+      const text = async (path, options) => (await fetch(path, options)).text();
+      const failed = async (path) => fetch(path).then((answer) => answer.text()).catch((error) => error.name);
+      const socket = (path, protocols) =>
+        new Promise((resolve) => {
+          const seen = { messages: [] };
+          const socket = new WebSocket(location.origin.replace(/^http/, "ws") + path, protocols);
+          socket.binaryType = "arraybuffer";
+          socket.onmessage = ({ data }) => {
+            seen.protocol = socket.protocol;
+            seen.messages.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
+            if (path.startsWith("/ws/echo")) {
+              if (seen.messages.length === 1) socket.send(new Uint8Array([0, 255, 13, 10]));
+              else socket.close(4321, "done");
+            }
+          };
+          socket.onclose = ({ code, reason, wasClean }) => resolve({ ...seen, code, reason, wasClean });
+        });
+      return {
+        own: await fetch("/redirect/own").then(({ url }) => url.replace(location.origin, "")),
+        closeDelimited: await text("/http10"),
+        lf: await text("/lf"),
+        short: await failed("/short"),
+        cut: await failed("/chunk-cut"),
+        different: (await fetch("/different-lengths").catch(() => ({ status: "failed" }))).status,
+        gzip: (await text("/gzip")).slice(0, 24),
+        cookies: (await text("/cookies?name=x"), document.cookie.split("; ").sort()),
+        posted: JSON.parse(await text("/echo", { method: "POST", body: "0123456789" })),
+        echo: await socket("/ws/echo?protocol=second", ["first", "second"]),
+        close: await socket("/ws/close"),
+        abort: await socket("/ws/abort"),
+        refuse: await socket("/ws/refuse"),
+        ping: await new Promise((resolve) => {
+          const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws/ping");
+          socket.onmessage = ({ data }) => resolve(data);
+        }),
+      };
+    });
+    assert.equal(answers.own, "/landing?x=%2F");
+    assert.equal(answers.closeDelimited, "until the end");
+    assert.equal(answers.lf, "ok");
+    assert.equal(answers.short, "TypeError", "a short answer must fail in the browser");
+    assert.equal(answers.cut, "TypeError", "a cut answer must fail in the browser");
+    // Directly the browser refuses it itself; through a tunnel it is the tunnel's 502.
+    assert.ok(["failed", 502].includes(answers.different), `different lengths were taken: ${answers.different}`);
+    assert.equal(answers.gzip, "compressed by the device");
+    assert.ok(answers.cookies.includes("plain=1") && answers.cookies.includes("equals=a=b=="), answers.cookies.join());
+    assert.equal(answers.posted.framing, "length");
+    assert.equal(answers.posted.body_length, 10);
+    assert.equal(answers.echo.protocol, "second");
+    assert.deepEqual(answers.echo.messages[1], [0, 255, 13, 10]);
+    assert.deepEqual([answers.echo.code, answers.echo.reason, answers.echo.wasClean], [4321, "done", true]);
+    assert.deepEqual([answers.close.code, answers.close.reason], [4001, "device is going down"]);
+    assert.equal(answers.abort.code, 1006);
+    assert.equal(answers.refuse.code, 1006);
+    assert.equal(answers.ping, "8 bytes!");
+  },
+};
+
+test(`${device.name} in Chromium`, { timeout: 3 * PATIENCE_MS }, async () => {
+  assert.ok(cases[device.name], `FLEETWIRE_TEST_DEVICE names no case: ${device.name}`);
+  try {
+    await cases[device.name]();
+  } finally {
+    if (process.env.FLEETWIRE_TEST_PICTURE) await page.screenshot({ path: process.env.FLEETWIRE_TEST_PICTURE });
+  }
+});
