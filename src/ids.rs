@@ -1,6 +1,6 @@
 //! Names of things that both ends know: checked once, cheap to copy, compare and look up.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 pub use uuid::Uuid;
 
 /// The most characters of a stream's id.
@@ -63,6 +63,50 @@ impl fmt::Debug for StreamId {
 /// A random UUID (version 4, RFC 9562 section 5.4) out of 16 random bytes of the caller's.
 pub fn random_uuid(entropy: [u8; 16]) -> Uuid {
     uuid::Builder::from_random_bytes(entropy).into_uuid()
+}
+
+macro_rules! typed_uuid {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// Makes one out of 16 random bytes of the caller's.
+            pub fn random(entropy: [u8; 16]) -> Self {
+                Self(random_uuid(entropy))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+typed_uuid! {
+    /// An enrolled host: given once by the platform and never used again for another.
+    HostId
+}
+typed_uuid! {
+    /// A console session: one user's way to one host's web interface.
+    ConsoleSessionId
 }
 
 #[cfg(test)]

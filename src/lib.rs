@@ -1,9 +1,21 @@
 //! Fleetwire reaches machines and KVM-over-IP devices behind NAT through one outbound WebSocket
 //! each. `ARCHITECTURE.md` draws the rooms and says who may import whom.
 
+#[cfg(feature = "net")]
+pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod clock;
+#[cfg(feature = "net")]
+pub mod files;
 pub mod ids;
 pub mod limits;
+#[cfg(feature = "net")]
+pub mod logging;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "platform")]
+pub mod platform;
 pub mod schema;
+pub mod secret;
 pub mod wire;

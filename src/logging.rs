@@ -1,0 +1,45 @@
+//! Log lines of both programs: to standard error, as text for people or JSON for machines.
+
+use std::io::IsTerminal as _;
+
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The filter for log lines cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// It cannot be read.
+    #[error("log: {0}; it looks like info, or fleetwire=debug")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Logging was set up before.
+    #[error("logging was set up twice")]
+    Twice,
+}
+
+/// Sets logging up for this process, once.
+///
+/// # Errors
+/// When the filter cannot be read, or logging stands already.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(filter)?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let set = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    set.map_err(|_| LogError::Twice)
+}

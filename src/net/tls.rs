@@ -1,0 +1,266 @@
+//! TLS for both ends: rustls with the ring provider passed explicitly, so that nothing depends on a
+//! process-wide default. The link speaks TLS 1.3 only; browsers may come with 1.2.
+//! Certificates are made and kept elsewhere (`platform::ca`, `agent::enrol`).
+
+use std::sync::{Arc, Mutex};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use sha2::{Digest as _, Sha256};
+
+/// The only application protocol spoken: HTTP/1.1, WebSockets included (RFC 7301).
+const ALPN_HTTP1: &[u8] = b"http/1.1";
+
+/// Certificates in one PEM file; ca-certificates of Debian has about 150.
+const CERTIFICATES_MAX: usize = 1000;
+
+/// Settings or certificates with which no TLS can be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The text holds no PEM certificate.
+    #[error("there is no PEM certificate in it")]
+    NoCertificate,
+    /// The text holds no PEM private key.
+    #[error("there is no PEM private key in it")]
+    NoKey,
+    /// The PEM is damaged.
+    #[error("the PEM is damaged: {0}")]
+    Pem(String),
+    /// rustls refuses the certificate, the key, or their being together.
+    #[error("certificate or key refused: {0}")]
+    Refused(#[from] rustls::Error),
+}
+
+/// SHA-256 of a certificate's DER, which is how a CA is pinned.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    Sha256::digest(certificate).into()
+}
+
+/// Reads the certificates of a PEM text, in its order.
+///
+/// # Errors
+/// When there is none, or the PEM is damaged.
+pub fn certificates_from_pem(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .take(CERTIFICATES_MAX)
+        .collect::<Result<_, _>>()
+        .map_err(|error| TlsError::Pem(error.to_string()))?;
+    if certificates.is_empty() {
+        Err(TlsError::NoCertificate)
+    } else {
+        Ok(certificates)
+    }
+}
+
+/// Reads a certificate chain and its key for a server.
+///
+/// # Errors
+/// When one is missing or damaged, or they do not belong together.
+pub fn certified_key_from_pem(chain: &str, key: &str) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain = certificates_from_pem(chain)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| TlsError::NoKey)?;
+    Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider())?))
+}
+
+/// A client's settings that trust only the given roots. `link` allows TLS 1.3 alone, as the agent's
+/// connection demands; otherwise 1.2 is taken as well.
+///
+/// # Errors
+/// When rustls refuses a root.
+pub fn client_trusting(
+    roots: impl IntoIterator<Item = CertificateDer<'static>>,
+    link: bool,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root)?;
+    }
+    if store.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider())
+        .build()
+        .map_err(|error| TlsError::Pem(error.to_string()))?;
+    client_with(verifier, link)
+}
+
+/// A client's settings for the first contact: the server must present a chain whose CA certificate
+/// has this fingerprint, valid and for the name asked for. TLS 1.3 only.
+///
+/// # Errors
+/// When rustls refuses the settings.
+pub fn client_pinned(ca_fingerprint: [u8; 32]) -> Result<Arc<ClientConfig>, TlsError> {
+    client_with(
+        Arc::new(PinnedCa {
+            ca_fingerprint,
+            provider: provider(),
+        }),
+        true,
+    )
+}
+
+/// A server's settings for the one TLS listener. Sessions resume by tickets whose keys rotate, so
+/// that a fleet that comes back at once costs no memory a client and a cheap handshake each.
+///
+/// # Errors
+/// When rustls refuses the settings.
+pub fn server(certificates: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    // One ticket is enough for an agent that holds one connection.
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
+}
+
+/// The certificates a server presents: its own CA's, or the operator's for the names that browsers use.
+/// Either can be replaced while connections run.
+#[derive(Debug)]
+pub struct ServerCertificates {
+    agents_name: String,
+    current: Mutex<Certificates>,
+}
+
+#[derive(Debug)]
+struct Certificates {
+    own: Arc<CertifiedKey>,
+    operator: Option<Arc<CertifiedKey>>,
+}
+
+impl ServerCertificates {
+    /// `own` is shown to agents, who ask for `agents_name`, and to all when there is no other.
+    pub fn new(
+        agents_name: &str,
+        own: Arc<CertifiedKey>,
+        operator: Option<Arc<CertifiedKey>>,
+    ) -> Self {
+        Self {
+            agents_name: agents_name.to_ascii_lowercase(),
+            current: Mutex::new(Certificates { own, operator }),
+        }
+    }
+
+    /// Presents others from the next handshake on.
+    pub fn replace(&self, own: Arc<CertifiedKey>, operator: Option<Arc<CertifiedKey>>) {
+        *self
+            .current
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Certificates { own, operator };
+    }
+}
+
+impl ResolvesServerCert for ServerCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let current = self
+            .current
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let own = match hello.server_name() {
+            Some(name) => name.eq_ignore_ascii_case(&self.agents_name),
+            // No name: a client that dialled an address, which only our own certificate covers.
+            None => true,
+        };
+        match &current.operator {
+            Some(operator) if !own => Some(operator.clone()),
+            _ => Some(current.own.clone()),
+        }
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    // One provider a process: its tables are large enough to be worth sharing.
+    static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
+    PROVIDER
+        .get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))
+        .clone()
+}
+
+fn client_with(
+    verifier: Arc<dyn ServerCertVerifier>,
+    link: bool,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let versions: &[_] = if link { &[&TLS13] } else { &[&TLS13, &TLS12] };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)?
+        // "dangerous" is rustls's word for any verifier that is handed over; both of ours verify
+        // chain, name and validity through webpki.
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Trusts exactly one CA, known by its fingerprint only: the server must send its certificate.
+#[derive(Debug)]
+struct PinnedCa {
+    ca_fingerprint: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+/// The server's chain holds no certificate with the pinned fingerprint.
+#[derive(Debug, thiserror::Error)]
+#[error("the server's certificate does not come from the CA that the enrolment token names")]
+struct OtherCa;
+
+impl ServerCertVerifier for PinnedCa {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let ca = intermediates
+            .iter()
+            .find(|certificate| fingerprint(certificate) == self.ca_fingerprint)
+            .ok_or_else(|| CertificateError::Other(OtherError(Arc::new(OtherCa))))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(ca.clone().into_owned())?;
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
+            .build()
+            .map_err(|error| rustls::Error::General(error.to_string()))?
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

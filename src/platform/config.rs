@@ -1,0 +1,515 @@
+//! The platform's settings. Each has one key, which may stand in a TOML file (`--config`), in the
+//! environment (`FLEETWIRE_PLATFORM_` and the key in capitals) or, for some, as a flag; a flag wins
+//! over the environment, which wins over the file. What no setting is called is refused, so that a
+//! slip of the pen is found at the start and not after a month.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use rustls_pki_types::DnsName;
+use serde::{Deserialize, Deserializer};
+
+use crate::clock::parse_duration;
+use crate::files::{self, FileError};
+use crate::logging::LogFormat;
+
+/// How the variables of the environment begin.
+pub const ENV_PREFIX: &str = "FLEETWIRE_PLATFORM_";
+
+/// Largest settings file.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is no TOML.
+    #[error("{}: {reason}", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A key that is unknown, or a value of the wrong kind.
+    #[error("a setting is wrong: {0}")]
+    Setting(String),
+    /// A value that is of the right kind, but does not do.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// Why it does not do, and what would.
+        reason: String,
+    },
+}
+
+/// The platform's command line.
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "fleetwire-platform",
+    version,
+    about = "The platform that agents dial out to"
+)]
+pub struct Args {
+    /// Where everything is kept; made at the first start
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// TLS, for agents, browsers and the API [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Plain HTTP, on loopback or behind a proxy only; "off" for none [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// The domain under which each console session gets a name of its own [default: localhost]
+    #[arg(long, value_name = "DOMAIN")]
+    pub console_domain: Option<String>,
+    /// A further name or address of this server, for its certificate; may be given again
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Read the settings, say whether they can be used, and end
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// Everything that can be set, after all layers are laid over one another.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The TLS listener.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// The plain listener, if any.
+    #[serde(default = "default_http", deserialize_with = "address_or_off")]
+    pub http: Option<SocketAddr>,
+    /// Lets the plain listener stand on another address than loopback, as a proxy's upstream.
+    #[serde(default)]
+    pub http_behind_proxy: bool,
+    /// The domain under which each console session gets a name of its own.
+    #[serde(default = "default_console_domain")]
+    pub console_domain: String,
+    /// How browsers reach a session where that is not by a listener of ours directly:
+    /// `https` or `http`, with the port, as in `https:443`.
+    #[serde(default)]
+    pub console_public: Option<PublicPort>,
+    /// The name that agents ask for, whatever address they dial. It stays as it was at the first
+    /// enrolment: enrolled agents keep it.
+    #[serde(default = "default_server_name")]
+    pub server_name: String,
+    /// Further names and addresses for the server certificate.
+    #[serde(default, deserialize_with = "list")]
+    pub names: Vec<String>,
+    /// An operator's certificate chain (PEM) for the names that browsers and the CLI use.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[serde(default)]
+    pub certificate_key: Option<PathBuf>,
+    /// How often an agent reports. Three intervals without a byte are a dead connection.
+    #[serde(default = "default_heartbeat", deserialize_with = "duration")]
+    pub heartbeat: Duration,
+    /// How long an enrolment token is good for, unless asked for otherwise.
+    #[serde(default = "default_token_ttl", deserialize_with = "duration")]
+    pub token_ttl: Duration,
+    /// A console session ends after this long without a byte from its viewer.
+    #[serde(default = "default_session_idle", deserialize_with = "duration")]
+    pub session_idle: Duration,
+    /// A console session ends after this long whatever happens.
+    #[serde(default = "default_session_max", deserialize_with = "duration")]
+    pub session_max: Duration,
+    /// On a stop, agents are told to come back spread over this window.
+    #[serde(default = "default_drain", deserialize_with = "duration")]
+    pub drain: Duration,
+    /// Connections at once, agents and browsers together, on both listeners.
+    #[serde(default = "default_connections_max")]
+    pub connections_max: usize,
+    /// How log lines are written.
+    #[serde(default)]
+    pub log_format: LogFormat,
+    /// What is logged, as in `info` or `fleetwire=debug`.
+    #[serde(default = "default_log")]
+    pub log: String,
+}
+
+/// Scheme and port by which browsers reach a listener that is not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicPort {
+    /// Whether it is TLS.
+    pub https: bool,
+    /// The port.
+    pub port: u16,
+}
+
+impl TryFrom<String> for PublicPort {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (https, port) = match text.split_once(':') {
+            Some(("https", port)) => (true, port),
+            Some(("http", port)) => (false, port),
+            _ => return Err(format!("{text:?} is not like https:443")),
+        };
+        let port = port.parse().map_err(|_| format!("{text:?} has no port"))?;
+        Ok(Self { https, port })
+    }
+}
+
+impl Config {
+    /// Lays file, environment and flags over one another and checks what comes out.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(
+        args: &Args,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut table = match &args.config {
+            Some(path) => files::read_text(path, FILE_BYTES_MAX)?.parse().map_err(
+                |error: toml::de::Error| ConfigError::Syntax {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                },
+            )?,
+            None => toml::Table::new(),
+        };
+        for (name, value) in env {
+            let Some(key) = name.to_str().and_then(|name| name.strip_prefix(ENV_PREFIX)) else {
+                continue;
+            };
+            let value = value.to_str().ok_or_else(|| {
+                ConfigError::Setting(format!("{ENV_PREFIX}{key} is no UTF-8 text"))
+            })?;
+            table.insert(key.to_lowercase(), value_of_text(value));
+        }
+        let mut set = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                table.insert(key.to_owned(), toml::Value::String(value));
+            }
+        };
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        set("data_dir", args.data_dir.as_ref().map(path));
+        set("listen", args.listen.map(|address| address.to_string()));
+        set("http", args.http.clone());
+        set("console_domain", args.console_domain.clone());
+        set("log_format", args.log_format.clone());
+        if !args.names.is_empty() {
+            table.insert("names".to_owned(), args.names.clone().into());
+        }
+        if !table.contains_key("data_dir") {
+            return Err(ConfigError::Value {
+                key: "data_dir",
+                reason: "say where to keep everything: --data-dir DIR".to_owned(),
+            });
+        }
+        let mut config: Self = table
+            .try_into()
+            .map_err(|error| ConfigError::Setting(error.message().to_owned()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The names and addresses that the server certificate covers.
+    pub fn certificate_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"]
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
+        let host = machine_name();
+        let listen = self.listen.ip();
+        let rest = [
+            Some(self.server_name.clone()),
+            host.filter(|host| DnsName::try_from(host.as_str()).is_ok()),
+            (!listen.is_unspecified()).then(|| listen.to_string()),
+            Some(self.console_domain.clone()),
+            Some(format!("*.{}", self.console_domain)),
+        ];
+        for name in rest.into_iter().flatten().chain(self.names.iter().cloned()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    fn check(&mut self) -> Result<(), ConfigError> {
+        let refuse = |key, reason: &str| {
+            Err(ConfigError::Value {
+                key,
+                reason: reason.to_owned(),
+            })
+        };
+        if let Some(http) = self.http
+            && !http.ip().is_loopback()
+            && !self.http_behind_proxy
+        {
+            return refuse(
+                "http",
+                "plain HTTP is for this machine only; when a proxy with TLS stands in front, say so \
+                 with http_behind_proxy = true",
+            );
+        }
+        for (key, name) in [
+            ("console_domain", &mut self.console_domain),
+            ("server_name", &mut self.server_name),
+        ] {
+            *name = name.trim_end_matches('.').to_ascii_lowercase();
+            if DnsName::try_from(name.as_str()).is_err() || name.parse::<IpAddr>().is_ok() {
+                return refuse(key, "it must be a DNS name");
+            }
+        }
+        for name in &mut self.names {
+            *name = name.to_ascii_lowercase();
+            let plain = name.strip_prefix("*.").unwrap_or(name);
+            if name.parse::<IpAddr>().is_err() && DnsName::try_from(plain).is_err() {
+                return refuse("names", "each must be a DNS name or an IP address");
+            }
+            // One spelling for one address, so that it is found again in the certificate.
+            if let Ok(address) = name.parse::<IpAddr>() {
+                *name = address.to_string();
+            }
+        }
+        if self.certificate.is_some() != self.certificate_key.is_some() {
+            return refuse("certificate", "certificate and certificate_key go together");
+        }
+        let second = Duration::from_secs(1);
+        let day = Duration::from_secs(24 * 60 * 60);
+        for (key, value, least, most) in [
+            ("heartbeat", self.heartbeat, second, second * 300),
+            ("token_ttl", self.token_ttl, second, day * 30),
+            ("session_idle", self.session_idle, second, day * 7),
+            ("session_max", self.session_max, second, day * 30),
+            ("drain", self.drain, Duration::ZERO, second * 600),
+        ] {
+            if value < least || value > most {
+                return Err(ConfigError::Value {
+                    key,
+                    reason: format!("it must be between {least:?} and {most:?}"),
+                });
+            }
+        }
+        if self.connections_max == 0 {
+            return refuse("connections_max", "at least one connection must be allowed");
+        }
+        Ok(())
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8443))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the type is the setting's")]
+fn default_http() -> Option<SocketAddr> {
+    Some(SocketAddr::from(([127, 0, 0, 1], 8080)))
+}
+
+fn default_console_domain() -> String {
+    "localhost".to_owned()
+}
+
+fn default_server_name() -> String {
+    "platform.fleetwire.internal".to_owned()
+}
+
+const fn default_heartbeat() -> Duration {
+    Duration::from_secs(15)
+}
+
+const fn default_token_ttl() -> Duration {
+    Duration::from_secs(30 * 60)
+}
+
+const fn default_session_idle() -> Duration {
+    Duration::from_secs(30 * 60)
+}
+
+const fn default_session_max() -> Duration {
+    Duration::from_secs(12 * 60 * 60)
+}
+
+const fn default_drain() -> Duration {
+    Duration::from_secs(10)
+}
+
+const fn default_connections_max() -> usize {
+    65_536
+}
+
+fn default_log() -> String {
+    "info".to_owned()
+}
+
+/// A variable's text as a value: true, a number or a list where it reads as one, else a string.
+fn value_of_text(text: &str) -> toml::Value {
+    format!("v = {text}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+}
+
+fn address_or_off<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "off" | "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| {
+            serde::de::Error::custom(format!(
+                "{text:?} is neither an address with a port nor off"
+            ))
+        }),
+    }
+}
+
+/// A list, or a text with commas, as the environment has it.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::List(list) => list,
+        Either::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
+/// The machine's name, as the kernel has it.
+fn machine_name() -> Option<String> {
+    let name = files::read_text(std::path::Path::new("/proc/sys/kernel/hostname"), 256).ok()?;
+    Some(name.trim().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("platform.toml");
+        std::fs::write(&path, file).expect("written");
+        let path = path.to_str().expect("text");
+        let flags = ["fleetwire-platform", "--config", path]
+            .into_iter()
+            .chain(flags.iter().copied());
+        let args = Args::try_parse_from(flags).expect("known flags");
+        Config::load(
+            &args,
+            env.iter().map(|(name, value)| (name.into(), value.into())),
+        )
+    }
+
+    #[test]
+    fn the_defaults_are_for_one_machine() {
+        let config = load("data_dir = '/d'", &[], &[]).expect("usable");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8443");
+        assert_eq!(
+            config.http.map(|http| http.to_string()).as_deref(),
+            Some("127.0.0.1:8080")
+        );
+        assert_eq!(config.console_domain, "localhost");
+        assert_eq!(config.heartbeat, Duration::from_secs(15));
+        let names = config.certificate_names();
+        for name in [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "*.localhost",
+            "platform.fleetwire.internal",
+        ] {
+            assert!(names.iter().any(|other| other == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file = "data_dir = '/file'\nconsole_domain = 'file.example'\nheartbeat = '20s'";
+        let env = [
+            ("FLEETWIRE_PLATFORM_DATA_DIR", "/env"),
+            ("FLEETWIRE_PLATFORM_CONSOLE_DOMAIN", "ENV.example."),
+            ("FLEETWIRE_PLATFORM_NAMES", "a.example, 10.0.0.1"),
+            ("FLEETWIRE_PLATFORM_HTTP", "off"),
+            ("FLEETWIRE_PLATFORM_CONNECTIONS_MAX", "10"),
+            ("FLEETWIRE_PLATFORM_CONSOLE_PUBLIC", "https:443"),
+            ("PATH", "/bin"),
+        ];
+        let config = load(file, &env, &["--data-dir", "/flag"]).expect("usable");
+        assert_eq!(config.data_dir, PathBuf::from("/flag"));
+        assert_eq!(config.console_domain, "env.example");
+        assert_eq!(config.heartbeat, Duration::from_secs(20));
+        assert_eq!(config.names, ["a.example", "10.0.0.1"]);
+        assert_eq!((config.http, config.connections_max), (None, 10));
+        assert_eq!(
+            config.console_public,
+            Some(PublicPort {
+                https: true,
+                port: 443
+            })
+        );
+    }
+
+    #[test]
+    fn what_no_setting_is_called_is_refused() {
+        assert!(
+            matches!(load("data_dir = '/d'\nlistne = 'x'", &[], &[]), Err(ConfigError::Setting(text)) if text.contains("listne"))
+        );
+        let env = [("FLEETWIRE_PLATFORM_LISTNE", "x")];
+        assert!(matches!(
+            load("data_dir = '/d'", &env, &[]),
+            Err(ConfigError::Setting(_))
+        ));
+        assert!(matches!(
+            load("data_dir = ", &[], &[]),
+            Err(ConfigError::Syntax { .. })
+        ));
+    }
+
+    #[test]
+    fn what_would_do_harm_is_refused() {
+        let refused = |file: &str| match load(&format!("data_dir = '/d'\n{file}"), &[], &[]) {
+            Err(ConfigError::Value { key, .. }) => key,
+            other => panic!("{file}: {other:?}"),
+        };
+        assert_eq!(refused("http = '0.0.0.0:8080'"), "http");
+        assert_eq!(refused("console_domain = '10.0.0.1'"), "console_domain");
+        assert_eq!(refused("server_name = 'a b'"), "server_name");
+        assert_eq!(refused("names = ['a b']"), "names");
+        assert_eq!(refused("certificate = '/c'"), "certificate");
+        assert_eq!(refused("heartbeat = '0s'"), "heartbeat");
+        assert_eq!(refused("connections_max = 0"), "connections_max");
+        assert!(matches!(
+            load("", &[], &[]),
+            Err(ConfigError::Value {
+                key: "data_dir",
+                ..
+            })
+        ));
+        let behind = "data_dir = '/d'\nhttp = '0.0.0.0:8080'\nhttp_behind_proxy = true";
+        assert!(load(behind, &[], &[]).is_ok());
+    }
+}

@@ -1,0 +1,5 @@
+//! The platform.
+pub mod ca;
+pub mod config;
+pub mod sessions;
+pub mod store;

@@ -1,0 +1,397 @@
+//! What every store must do, whatever database it stands on. Each test gets a store that is empty.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::secret::random;
+
+/// Runs each contract test against stores of one kind: `open` opens the store of a directory,
+/// again and again.
+macro_rules! contract {
+    ($kind:ident, $open:expr, [$($test:ident),* $(,)?]) => {
+        mod $kind {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let dir = tempfile::tempdir().expect("temporary directory");
+                    let open = || ($open)(dir.path());
+                    super::$test(&open).await;
+                }
+            )*
+        }
+    };
+}
+
+contract!(
+    sqlite,
+    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
+        std::sync::Arc::new(super::SqliteStore::open(&dir.join("platform.db")).expect("opened"))
+    },
+    [
+        hosts_are_kept_by_name_and_found_by_token,
+        a_token_enrols_once,
+        a_lost_answer_costs_no_token,
+        a_named_token_enrols_a_host_anew,
+        a_token_expires,
+        a_taken_name_costs_no_token,
+        sessions_are_kept_until_they_end,
+        the_audit_log_has_no_gaps,
+        a_failed_change_undoes_nothing_else,
+        api_tokens_are_replaced_by_name,
+    ]
+);
+
+type Open<'a> = &'a (dyn Fn() -> Arc<dyn Store> + Sync);
+
+const T0: UnixMillis = UnixMillis(1_750_000_000_000);
+
+fn at(seconds: u64) -> UnixMillis {
+    UnixMillis(T0.0 + seconds * 1000)
+}
+
+fn hash() -> SecretHash {
+    SecretHash::of(&random::<32>())
+}
+
+fn audit(action: &'static str) -> AuditEntry {
+    AuditEntry {
+        at: T0,
+        actor: "admin".to_owned(),
+        action,
+        subject: "subject".to_owned(),
+        detail: String::new(),
+    }
+}
+
+fn host(name: &str) -> NewHost {
+    NewHost {
+        id: HostId::random(random()),
+        name: name.to_owned(),
+        auth_token: hash(),
+        at: T0,
+    }
+}
+
+async fn token(store: &dyn Store, name: Option<&str>) -> SecretHash {
+    let secret = hash();
+    let token = NewEnrolmentToken {
+        secret,
+        name: name.map(str::to_owned),
+        at: T0,
+        expires: at(1800),
+    };
+    store
+        .create_enrolment_token(token, audit("token.create"))
+        .await
+        .expect("made");
+    secret
+}
+
+fn enrolment(secret: SecretHash, name: &str) -> Enrolment {
+    Enrolment {
+        secret,
+        key: hash(),
+        wished_name: name.to_owned(),
+        new_host: HostId::random(random()),
+        auth_token: hash(),
+        at: at(60),
+    }
+}
+
+async fn hosts_are_kept_by_name_and_found_by_token(open: Open<'_>) {
+    let store = open();
+    store.check().await.expect("usable");
+    let (b, a) = (host("b"), host("a"));
+    for host in [&b, &a] {
+        store
+            .create_host(host.clone(), audit("host.create"))
+            .await
+            .expect("made");
+    }
+    let taken = store.create_host(host("a"), audit("host.create")).await;
+    assert_eq!(taken, Err(StoreError::NameTaken));
+    store
+        .hosts_seen(vec![(a.id, at(5)), (HostId::random(random()), at(6))])
+        .await
+        .expect("noted");
+    drop(store);
+
+    let store = open();
+    let hosts = store.hosts().await.expect("read");
+    assert_eq!(
+        hosts
+            .iter()
+            .map(|host| host.name.as_str())
+            .collect::<Vec<_>>(),
+        ["a", "b"]
+    );
+    assert_eq!(
+        (hosts[0].last_seen, hosts[1].last_seen),
+        (Some(at(5)), None)
+    );
+    let found = store
+        .host_by_token(b.auth_token)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!((found.id, found.created), (b.id, T0));
+    assert_eq!(store.host_by_token(hash()).await, Ok(None));
+}
+
+async fn a_token_enrols_once(open: Open<'_>) {
+    let store = open();
+    let secret = token(&*store, None).await;
+    assert_eq!(
+        store.enrol(enrolment(hash(), "x")).await,
+        Ok(EnrolmentOutcome::TokenUnknown)
+    );
+    // Many at once: one wins, and whoever it is has the host.
+    let mut tries = Vec::new();
+    for n in 0..20 {
+        let store = store.clone();
+        let enrolment = enrolment(secret, &format!("host-{n}"));
+        tries.push(tokio::spawn(async move {
+            store.enrol(enrolment).await.expect("answered")
+        }));
+    }
+    let mut enrolled = 0;
+    for attempt in tries {
+        match attempt.await.expect("ran") {
+            EnrolmentOutcome::Enrolled { .. } => enrolled += 1,
+            outcome => assert_eq!(outcome, EnrolmentOutcome::TokenUsed),
+        }
+    }
+    assert_eq!(enrolled, 1);
+    assert_eq!(store.hosts().await.expect("read").len(), 1);
+}
+
+async fn a_lost_answer_costs_no_token(open: Open<'_>) {
+    let store = open();
+    let secret = token(&*store, None).await;
+    let first = enrolment(secret, "kvm");
+    let again = Enrolment {
+        auth_token: hash(),
+        new_host: HostId::random(random()),
+        ..first.clone()
+    };
+    let expected = EnrolmentOutcome::Enrolled {
+        id: first.new_host,
+        name: "kvm".to_owned(),
+    };
+    assert_eq!(store.enrol(first.clone()).await, Ok(expected.clone()));
+    assert_eq!(store.enrol(again.clone()).await, Ok(expected));
+    assert_eq!(
+        store.host_by_token(first.auth_token).await,
+        Ok(None),
+        "the lost one is void"
+    );
+    assert!(
+        store
+            .host_by_token(again.auth_token)
+            .await
+            .expect("read")
+            .is_some()
+    );
+
+    let late = Enrolment {
+        at: at(1801),
+        ..again.clone()
+    };
+    assert_eq!(store.enrol(late).await, Ok(EnrolmentOutcome::TokenUsed));
+    let other_key = Enrolment {
+        key: hash(),
+        ..again.clone()
+    };
+    assert_eq!(
+        store.enrol(other_key).await,
+        Ok(EnrolmentOutcome::TokenUsed)
+    );
+    store
+        .hosts_seen(vec![(first.new_host, at(70))])
+        .await
+        .expect("noted");
+    assert_eq!(
+        store.enrol(again).await,
+        Ok(EnrolmentOutcome::TokenUsed),
+        "it has connected"
+    );
+}
+
+async fn a_named_token_enrols_a_host_anew(open: Open<'_>) {
+    let store = open();
+    let old = host("kvm");
+    store
+        .create_host(old.clone(), audit("host.create"))
+        .await
+        .expect("made");
+    store
+        .hosts_seen(vec![(old.id, at(1))])
+        .await
+        .expect("noted");
+    let anew = enrolment(token(&*store, Some("kvm")).await, "ignored");
+    let expected = EnrolmentOutcome::Enrolled {
+        id: old.id,
+        name: "kvm".to_owned(),
+    };
+    assert_eq!(store.enrol(anew.clone()).await, Ok(expected.clone()));
+    assert_eq!(store.host_by_token(old.auth_token).await, Ok(None));
+    // The new credential's answer may be lost as well.
+    assert_eq!(store.enrol(anew).await, Ok(expected));
+}
+
+async fn a_token_expires(open: Open<'_>) {
+    let store = open();
+    let secret = token(&*store, None).await;
+    let late = Enrolment {
+        at: at(1801),
+        ..enrolment(secret, "kvm")
+    };
+    assert_eq!(store.enrol(late).await, Ok(EnrolmentOutcome::TokenExpired));
+    let in_time = Enrolment {
+        at: at(1800),
+        ..enrolment(secret, "kvm")
+    };
+    assert!(matches!(
+        store.enrol(in_time).await,
+        Ok(EnrolmentOutcome::Enrolled { .. })
+    ));
+}
+
+async fn a_taken_name_costs_no_token(open: Open<'_>) {
+    let store = open();
+    store
+        .create_host(host("kvm"), audit("host.create"))
+        .await
+        .expect("made");
+    let secret = token(&*store, None).await;
+    assert_eq!(
+        store.enrol(enrolment(secret, "kvm")).await,
+        Ok(EnrolmentOutcome::NameTaken)
+    );
+    assert!(matches!(
+        store.enrol(enrolment(secret, "kvm-2")).await,
+        Ok(EnrolmentOutcome::Enrolled { .. })
+    ));
+}
+
+async fn sessions_are_kept_until_they_end(open: Open<'_>) {
+    let store = open();
+    let host = host("kvm");
+    store
+        .create_host(host.clone(), audit("host.create"))
+        .await
+        .expect("made");
+    let mut session = SessionRecord {
+        id: ConsoleSessionId::random(random()),
+        host: host.id,
+        user: "admin".to_owned(),
+        label: "label".to_owned(),
+        created: T0,
+        expires: at(3600),
+        cookie: None,
+    };
+    store
+        .create_session(session.clone(), audit("session.open"))
+        .await
+        .expect("made");
+    let cookie = hash();
+    store
+        .session_entered(session.id, cookie, audit("session.enter"))
+        .await
+        .expect("noted");
+    session.cookie = Some(cookie);
+    drop(store);
+
+    let store = open();
+    assert_eq!(store.open_sessions().await, Ok(vec![session.clone()]));
+    store
+        .session_ended(session.id, audit("session.close"))
+        .await
+        .expect("ended");
+    for _ in 0..2 {
+        let ended = store
+            .session_ended(session.id, audit("session.close"))
+            .await;
+        assert_eq!(ended, Err(StoreError::NotFound));
+    }
+    let entered = store
+        .session_entered(session.id, cookie, audit("session.enter"))
+        .await;
+    assert_eq!(entered, Err(StoreError::NotFound));
+    assert_eq!(store.open_sessions().await, Ok(Vec::new()));
+}
+
+async fn the_audit_log_has_no_gaps(open: Open<'_>) {
+    let store = open();
+    for _ in 0..3 {
+        store.audit(audit("platform.start")).await.expect("written");
+    }
+    store
+        .create_host(host("kvm"), audit("host.create"))
+        .await
+        .expect("made");
+    let _ = store.create_host(host("kvm"), audit("host.create")).await;
+    store.audit(audit("platform.stop")).await.expect("written");
+    let records = store.audit_after(0, 100).await.expect("read");
+    let read: Vec<_> = records
+        .iter()
+        .map(|record| (record.sequence, record.action.as_str()))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            (1, "platform.start"),
+            (2, "platform.start"),
+            (3, "platform.start"),
+            (4, "host.create"),
+            (5, "platform.stop"),
+        ],
+        "what did not happen is not in it"
+    );
+    assert_eq!(store.audit_after(3, 1).await.expect("read"), records[3..4]);
+}
+
+async fn a_failed_change_undoes_nothing_else(open: Open<'_>) {
+    let store = open();
+    store
+        .create_host(host("taken"), audit("host.create"))
+        .await
+        .expect("made");
+    let changes: Vec<_> = (0..200)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let name = if n % 2 == 0 {
+                    "taken".to_owned()
+                } else {
+                    format!("host-{n}")
+                };
+                store.create_host(host(&name), audit("host.create")).await
+            })
+        })
+        .collect();
+    let mut made = 0;
+    for change in changes {
+        match change.await.expect("ran") {
+            Ok(()) => made += 1,
+            Err(error) => assert_eq!(error, StoreError::NameTaken),
+        }
+    }
+    assert_eq!(made, 100);
+    assert_eq!(store.hosts().await.expect("read").len(), 101);
+}
+
+async fn api_tokens_are_replaced_by_name(open: Open<'_>) {
+    let store = open();
+    let (first, second) = (hash(), hash());
+    for token in [first, second] {
+        store
+            .put_api_token("admin", token, audit("api_token.put"))
+            .await
+            .expect("kept");
+    }
+    assert_eq!(
+        store.api_tokens().await,
+        Ok(vec![("admin".to_owned(), second)])
+    );
+}

@@ -1,0 +1,237 @@
+//! What the platform keeps: the operations it needs, in its own words, and nothing of how a database
+//! does them. `sqlite` is the embedded one; `contract` holds the tests that every one must pass.
+//! Each change carries its audit entry, and both are on disk when the answer comes.
+
+#[cfg(test)]
+mod contract;
+mod sqlite;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use sqlite::SqliteStore;
+
+use crate::clock::UnixMillis;
+use crate::secret::SecretHash;
+use crate::ids::{ConsoleSessionId, HostId};
+
+/// The answer of a store, once it comes.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another host has this name.
+    #[error("another host has this name")]
+    NameTaken,
+    /// There is no such thing.
+    #[error("there is no such entry")]
+    NotFound,
+    /// The database was written by a newer release.
+    #[error(
+        "the database is of schema {found}, this release knows {known}: install the newer release again"
+    )]
+    Newer {
+        /// The version found.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// The database failed; the disk may be full or broken.
+    #[error("the database failed: {0}")]
+    Failed(String),
+    /// The store has stopped.
+    #[error("the store has stopped")]
+    Stopped,
+}
+
+/// An enrolled host, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostRecord {
+    /// Its id.
+    pub id: HostId,
+    /// Its name, unique.
+    pub name: String,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// When its agent was last heard of.
+    pub last_seen: Option<UnixMillis>,
+}
+
+/// A host to be made.
+#[derive(Clone, Debug)]
+pub struct NewHost {
+    /// Its id.
+    pub id: HostId,
+    /// Its name, refused when taken.
+    pub name: String,
+    /// Hash of its credential.
+    pub auth_token: SecretHash,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// An enrolment token to be made.
+#[derive(Clone, Debug)]
+pub struct NewEnrolmentToken {
+    /// Hash of its secret.
+    pub secret: SecretHash,
+    /// The name it is bound to.
+    pub name: Option<String>,
+    /// When.
+    pub at: UnixMillis,
+    /// Until when it is taken.
+    pub expires: UnixMillis,
+}
+
+/// An agent's attempt to enrol.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// Hash of the token's secret.
+    pub secret: SecretHash,
+    /// Hash of the agent's idempotency key.
+    pub key: SecretHash,
+    /// The name it would like.
+    pub wished_name: String,
+    /// The id it gets if it becomes a new host.
+    pub new_host: HostId,
+    /// Hash of the credential it gets.
+    pub auth_token: SecretHash,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// What became of an attempt to enrol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnrolmentOutcome {
+    /// It is enrolled, as this host; the credential replaces any it had.
+    Enrolled {
+        /// The host's id: the new one, or that of the host whose name the token names.
+        id: HostId,
+        /// Its name.
+        name: String,
+    },
+    /// No such token.
+    TokenUnknown,
+    /// The token was used by another, or its host has connected since.
+    TokenUsed,
+    /// The token came too late.
+    TokenExpired,
+    /// The wished name belongs to another host. The token is not used up.
+    NameTaken,
+}
+
+/// A console session, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Its id.
+    pub id: ConsoleSessionId,
+    /// The host it leads to.
+    pub host: HostId,
+    /// Whose it is.
+    pub user: String,
+    /// The first label of its origin's host name.
+    pub label: String,
+    /// When it was opened.
+    pub created: UnixMillis,
+    /// When it ends at the latest.
+    pub expires: UnixMillis,
+    /// Hash of its cookie, once it was entered.
+    pub cookie: Option<SecretHash>,
+}
+
+/// One line of the audit log. Nothing secret goes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When.
+    pub at: UnixMillis,
+    /// Who: a user, `host:<id>` or `platform`.
+    pub actor: String,
+    /// What was done, as a stable word such as `session.open`.
+    pub action: &'static str,
+    /// To what: `host:<id>`, `session:<id>` and so on.
+    pub subject: String,
+    /// What else is worth knowing, for people.
+    pub detail: String,
+}
+
+/// One line of the audit log, as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its number, from 1, without gaps.
+    pub sequence: u64,
+    /// When.
+    pub at: UnixMillis,
+    /// Who.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// What else.
+    pub detail: String,
+}
+
+/// The platform's store. An operation that changes something is one transaction, is on disk when it
+/// answers, and takes effect whole or not at all; what it reads back is what was committed.
+pub trait Store: Send + Sync {
+    /// Answers when the store can both read and write.
+    fn check(&self) -> StoreFuture<'_, ()>;
+
+    /// Makes a host. [`StoreError::NameTaken`] when its name is not free.
+    fn create_host(&self, host: NewHost, audit: AuditEntry) -> StoreFuture<'_, ()>;
+
+    /// Every host, by name.
+    fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>>;
+
+    /// The host with this credential.
+    fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>>;
+
+    /// Notes that these hosts were heard of; a host that is gone is passed over.
+    fn hosts_seen(&self, seen: Vec<(HostId, UnixMillis)>) -> StoreFuture<'_, ()>;
+
+    /// Keeps a new enrolment token, and forgets those that expired a month ago.
+    fn create_enrolment_token(
+        &self,
+        token: NewEnrolmentToken,
+        audit: AuditEntry,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Trades a token for a host. The same token with the same key is answered again until it
+    /// expires or its host connects. The audit entry is written when a host comes of it.
+    fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome>;
+
+    /// Keeps an operator's API token under its name, in place of one that has it.
+    fn put_api_token(
+        &self,
+        name: &str,
+        token: SecretHash,
+        audit: AuditEntry,
+    ) -> StoreFuture<'_, ()>;
+
+    /// The operators' API tokens by name.
+    fn api_tokens(&self) -> StoreFuture<'_, Vec<(String, SecretHash)>>;
+
+    /// Keeps a new console session.
+    fn create_session(&self, session: SessionRecord, audit: AuditEntry) -> StoreFuture<'_, ()>;
+
+    /// Notes that a session was entered with this cookie.
+    fn session_entered(
+        &self,
+        id: ConsoleSessionId,
+        cookie: SecretHash,
+        audit: AuditEntry,
+    ) -> StoreFuture<'_, ()>;
+
+    /// Notes that a session has ended. [`StoreError::NotFound`] when it had already.
+    fn session_ended(&self, id: ConsoleSessionId, audit: AuditEntry) -> StoreFuture<'_, ()>;
+
+    /// The sessions that have not ended.
+    fn open_sessions(&self) -> StoreFuture<'_, Vec<SessionRecord>>;
+
+    /// Writes an audit entry that goes with no other change.
+    fn audit(&self, entry: AuditEntry) -> StoreFuture<'_, ()>;
+
+    /// At most `count` audit entries whose sequence is above `after`, oldest first.
+    fn audit_after(&self, after: u64, count: usize) -> StoreFuture<'_, Vec<AuditRecord>>;
+}

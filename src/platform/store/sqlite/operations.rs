@@ -1,0 +1,433 @@
+//! The store's operations as SQL. Instants are milliseconds, ids are text, hashes are blobs.
+
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::super::{
+    AuditEntry, AuditRecord, Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost,
+    SessionRecord, Store, StoreError, StoreFuture,
+};
+use super::SqliteStore;
+use crate::clock::UnixMillis;
+use crate::secret::SecretHash;
+use crate::ids::{ConsoleSessionId, HostId};
+
+/// Expired tokens are kept this long, so that an agent that comes late is told so.
+const TOKENS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Store for SqliteStore {
+    fn check(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async {
+            // An empty transaction goes the writer's whole way but for the sync.
+            self.write(|_| Ok(())).await?;
+            self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
+                .await
+        })
+    }
+
+    fn create_host(&self, host: NewHost, audit: AuditEntry) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            if host_by_name(connection, &host.name)?.is_some() {
+                return Err(StoreError::NameTaken);
+            }
+            insert_host(connection, host.id, &host.name, host.auth_token, host.at)?;
+            insert_audit(connection, &audit)
+        }))
+    }
+
+    fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>> {
+        Box::pin(self.read(|connection| {
+            let mut query = connection
+                .prepare_cached("SELECT id, name, created, last_seen FROM hosts ORDER BY name")?;
+            let hosts = query.query_map([], host_record)?;
+            Ok(hosts.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>> {
+        Box::pin(self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT id, name, created, last_seen FROM hosts WHERE auth_token = ?1",
+            )?;
+            Ok(query.query_row([auth_token], host_record).optional()?)
+        }))
+    }
+
+    fn hosts_seen(&self, seen: Vec<(HostId, UnixMillis)>) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            let mut update =
+                connection.prepare_cached("UPDATE hosts SET last_seen = ?2 WHERE id = ?1")?;
+            for (id, at) in seen {
+                update.execute((id, at))?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn create_enrolment_token(
+        &self,
+        token: NewEnrolmentToken,
+        audit: AuditEntry,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            let forgotten = UnixMillis(token.at.0.saturating_sub(TOKENS_KEPT.as_millis() as u64));
+            connection
+                .prepare_cached("DELETE FROM enrolment_tokens WHERE expires < ?1")?
+                .execute([forgotten])?;
+            connection
+                .prepare_cached(
+                    "INSERT INTO enrolment_tokens (secret, name, created, expires)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute((token.secret, token.name, token.at, token.expires))?;
+            insert_audit(connection, &audit)
+        }))
+    }
+
+    fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome> {
+        Box::pin(self.write(move |connection| enrol(connection, &enrolment)))
+    }
+
+    fn put_api_token(
+        &self,
+        name: &str,
+        token: SecretHash,
+        audit: AuditEntry,
+    ) -> StoreFuture<'_, ()> {
+        let name = name.to_owned();
+        Box::pin(self.write(move |connection| {
+            connection.execute(
+                "INSERT INTO api_tokens (name, token, created) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name) DO UPDATE SET token = ?2, created = ?3",
+                (name, token, audit.at),
+            )?;
+            insert_audit(connection, &audit)
+        }))
+    }
+
+    fn api_tokens(&self) -> StoreFuture<'_, Vec<(String, SecretHash)>> {
+        Box::pin(self.read(|connection| {
+            let mut query =
+                connection.prepare_cached("SELECT name, token FROM api_tokens ORDER BY name")?;
+            let tokens = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(tokens.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn create_session(&self, session: SessionRecord, audit: AuditEntry) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "INSERT INTO sessions (id, host, user, label, created, expires, cookie)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    session.id,
+                    session.host,
+                    session.user,
+                    session.label,
+                    session.created,
+                    session.expires,
+                    session.cookie,
+                ])?;
+            insert_audit(connection, &audit)
+        }))
+    }
+
+    fn session_entered(
+        &self,
+        id: ConsoleSessionId,
+        cookie: SecretHash,
+        audit: AuditEntry,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            let changed = connection
+                .prepare_cached("UPDATE sessions SET cookie = ?2 WHERE id = ?1 AND ended IS NULL")?
+                .execute((id, cookie))?;
+            if changed == 0 {
+                return Err(StoreError::NotFound);
+            }
+            insert_audit(connection, &audit)
+        }))
+    }
+
+    fn session_ended(&self, id: ConsoleSessionId, audit: AuditEntry) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            let changed = connection
+                .prepare_cached("UPDATE sessions SET ended = ?2 WHERE id = ?1 AND ended IS NULL")?
+                .execute((id, audit.at))?;
+            if changed == 0 {
+                return Err(StoreError::NotFound);
+            }
+            insert_audit(connection, &audit)
+        }))
+    }
+
+    fn open_sessions(&self) -> StoreFuture<'_, Vec<SessionRecord>> {
+        Box::pin(self.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT id, host, user, label, created, expires, cookie FROM sessions
+                 WHERE ended IS NULL ORDER BY created",
+            )?;
+            let sessions = query.query_map([], |row| {
+                Ok(SessionRecord {
+                    id: row.get(0)?,
+                    host: row.get(1)?,
+                    user: row.get(2)?,
+                    label: row.get(3)?,
+                    created: row.get(4)?,
+                    expires: row.get(5)?,
+                    cookie: row.get(6)?,
+                })
+            })?;
+            Ok(sessions.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn audit(&self, entry: AuditEntry) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| insert_audit(connection, &entry)))
+    }
+
+    fn audit_after(&self, after: u64, count: usize) -> StoreFuture<'_, Vec<AuditRecord>> {
+        Box::pin(self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT sequence, at, actor, action, subject, detail FROM audit
+                 WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+            )?;
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            let records = query.query_map((after, count), |row| {
+                Ok(AuditRecord {
+                    sequence: row.get::<_, i64>(0)? as u64,
+                    at: row.get(1)?,
+                    actor: row.get(2)?,
+                    action: row.get(3)?,
+                    subject: row.get(4)?,
+                    detail: row.get(5)?,
+                })
+            })?;
+            Ok(records.collect::<Result<_, _>>()?)
+        }))
+    }
+}
+
+fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutcome, StoreError> {
+    struct Token {
+        name: Option<String>,
+        expires: UnixMillis,
+        used_key: Option<SecretHash>,
+        host: Option<HostId>,
+    }
+    let token = connection
+        .prepare_cached(
+            "SELECT name, expires, used_key, host FROM enrolment_tokens WHERE secret = ?1",
+        )?
+        .query_row([enrolment.secret], |row| {
+            Ok(Token {
+                name: row.get(0)?,
+                expires: row.get(1)?,
+                used_key: row.get(2)?,
+                host: row.get(3)?,
+            })
+        })
+        .optional()?;
+    let Some(token) = token else {
+        return Ok(EnrolmentOutcome::TokenUnknown);
+    };
+    let expired = enrolment.at > token.expires;
+
+    if let Some(id) = token.host {
+        // Used. Only the agent that used it, and only while its credential never arrived, gets another.
+        let host = connection
+            .prepare_cached("SELECT id, name, created, last_seen FROM hosts WHERE id = ?1")?
+            .query_row([id], host_record)
+            .optional()?;
+        return match host {
+            Some(host)
+                if token.used_key == Some(enrolment.key)
+                    && host.last_seen.is_none()
+                    && !expired =>
+            {
+                give_credential(
+                    connection,
+                    host,
+                    enrolment,
+                    "enrolled again after a lost answer",
+                )
+            }
+            _ => Ok(EnrolmentOutcome::TokenUsed),
+        };
+    }
+    if expired {
+        return Ok(EnrolmentOutcome::TokenExpired);
+    }
+
+    let name = token.name.as_ref().unwrap_or(&enrolment.wished_name);
+    let outcome = match host_by_name(connection, name)? {
+        Some(host) if token.name.is_some() => {
+            connection
+                .prepare_cached("UPDATE hosts SET last_seen = NULL WHERE id = ?1")?
+                .execute([host.id])?;
+            give_credential(
+                connection,
+                host,
+                enrolment,
+                "enrolled anew under its old id",
+            )?
+        }
+        Some(_) => return Ok(EnrolmentOutcome::NameTaken),
+        None => {
+            let id = enrolment.new_host;
+            insert_host(connection, id, name, enrolment.auth_token, enrolment.at)?;
+            audit_enrolment(connection, id, enrolment.at, name)?;
+            EnrolmentOutcome::Enrolled {
+                id,
+                name: name.clone(),
+            }
+        }
+    };
+    if let EnrolmentOutcome::Enrolled { id, .. } = &outcome {
+        connection
+            .prepare_cached(
+                "UPDATE enrolment_tokens SET used = ?2, used_key = ?3, host = ?4 WHERE secret = ?1",
+            )?
+            .execute((enrolment.secret, enrolment.at, enrolment.key, id))?;
+    }
+    Ok(outcome)
+}
+
+fn give_credential(
+    connection: &Connection,
+    host: HostRecord,
+    enrolment: &Enrolment,
+    how: &str,
+) -> Result<EnrolmentOutcome, StoreError> {
+    connection
+        .prepare_cached("UPDATE hosts SET auth_token = ?2 WHERE id = ?1")?
+        .execute((host.id, enrolment.auth_token))?;
+    audit_enrolment(
+        connection,
+        host.id,
+        enrolment.at,
+        &format!("{}: {how}", host.name),
+    )?;
+    Ok(EnrolmentOutcome::Enrolled {
+        id: host.id,
+        name: host.name,
+    })
+}
+
+fn audit_enrolment(
+    connection: &Connection,
+    id: HostId,
+    at: UnixMillis,
+    detail: &str,
+) -> Result<(), StoreError> {
+    insert_audit(
+        connection,
+        &AuditEntry {
+            at,
+            actor: format!("host:{id}"),
+            action: "host.enrol",
+            subject: format!("host:{id}"),
+            detail: detail.to_owned(),
+        },
+    )
+}
+
+fn insert_host(
+    connection: &Connection,
+    id: HostId,
+    name: &str,
+    auth_token: SecretHash,
+    at: UnixMillis,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO hosts (id, name, auth_token, created) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((id, name, auth_token, at))?;
+    Ok(())
+}
+
+fn insert_audit(connection: &Connection, entry: &AuditEntry) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((
+            entry.at,
+            &entry.actor,
+            entry.action,
+            &entry.subject,
+            &entry.detail,
+        ))?;
+    Ok(())
+}
+
+fn host_by_name(connection: &Connection, name: &str) -> Result<Option<HostRecord>, StoreError> {
+    let mut query = connection
+        .prepare_cached("SELECT id, name, created, last_seen FROM hosts WHERE name = ?1")?;
+    Ok(query.query_row([name], host_record).optional()?)
+}
+
+fn host_record(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
+    Ok(HostRecord {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        created: row.get(2)?,
+        last_seen: row.get(3)?,
+    })
+}
+
+impl ToSql for UnixMillis {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((self.0 as i64).into())
+    }
+}
+
+impl FromSql for UnixMillis {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(value.as_i64()?.max(0) as u64))
+    }
+}
+
+impl ToSql for SecretHash {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
+    }
+}
+
+impl FromSql for SecretHash {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_blob()?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|error| FromSqlError::Other(Box::new(error)))?;
+        Ok(Self::from_bytes(bytes))
+    }
+}
+
+macro_rules! id_as_text {
+    ($name:ident) => {
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.to_string().into())
+            }
+        }
+
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value
+                    .as_str()?
+                    .parse()
+                    .map_err(|error| FromSqlError::Other(Box::new(error)))
+            }
+        }
+    };
+}
+
+id_as_text!(HostId);
+id_as_text!(ConsoleSessionId);

@@ -1,0 +1,109 @@
+//! The tables and how they came to be: forward-only migrations, each in a transaction, their number
+//! kept in the database. A migration that was released is never changed.
+
+use rusqlite::Connection;
+
+use super::super::StoreError;
+use crate::clock::UnixMillis;
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE hosts (
+        id          TEXT PRIMARY KEY,
+        name        TEXT NOT NULL UNIQUE,
+        auth_token  BLOB NOT NULL UNIQUE,
+        created     INTEGER NOT NULL,
+        last_seen   INTEGER
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE enrolment_tokens (
+        secret   BLOB PRIMARY KEY,
+        name     TEXT,
+        created  INTEGER NOT NULL,
+        expires  INTEGER NOT NULL,
+        used     INTEGER,
+        used_key BLOB,
+        host     TEXT
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE api_tokens (
+        name    TEXT PRIMARY KEY,
+        token   BLOB NOT NULL UNIQUE,
+        created INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE sessions (
+        id      TEXT PRIMARY KEY,
+        host    TEXT NOT NULL REFERENCES hosts (id),
+        user    TEXT NOT NULL,
+        label   TEXT NOT NULL UNIQUE,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        cookie  BLOB,
+        ended   INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_open ON sessions (created) WHERE ended IS NULL;
+
+    CREATE TABLE audit (
+        sequence INTEGER PRIMARY KEY,
+        at       INTEGER NOT NULL,
+        actor    TEXT NOT NULL,
+        action   TEXT NOT NULL,
+        subject  TEXT NOT NULL,
+        detail   TEXT NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+"];
+
+/// Brings a database up to the newest schema.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_versions (
+            version INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT",
+    )?;
+    let known = MIGRATIONS.len() as i64;
+    let found: i64 = connection.query_row(
+        "SELECT coalesce(max(version), 0) FROM schema_versions",
+        [],
+        |row| row.get(0),
+    )?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (version, migration) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.execute(
+            "INSERT INTO schema_versions (version, applied) VALUES (?1, ?2)",
+            (version, UnixMillis::now().0 as i64),
+        )?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_database_is_left_alone() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        migrate(&mut connection).expect("migrated");
+        migrate(&mut connection).expect("nothing to do");
+        let newer = MIGRATIONS.len() as i64 + 1;
+        connection
+            .execute("INSERT INTO schema_versions VALUES (?1, 0)", [newer])
+            .expect("inserted");
+        let known = MIGRATIONS.len() as i64;
+        assert_eq!(
+            migrate(&mut connection),
+            Err(StoreError::Newer {
+                found: newer,
+                known
+            })
+        );
+    }
+}
