@@ -83,7 +83,10 @@ mod tests {
         let secret = Secret::generate("agt_");
         assert!(secret.expose().starts_with("agt_"));
         assert_eq!(secret.expose().len(), 4 + 43);
-        assert_eq!(format!("{secret:?} {:?}", secret.hash()), "Secret(..) <hash>");
+        assert_eq!(
+            format!("{secret:?} {:?}", secret.hash()),
+            "Secret(..) <hash>"
+        );
         assert_ne!(secret, Secret::generate("agt_"));
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::DnsName;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::secret::{SecretHash, Secret, random};
+use crate::secret::{Secret, SecretHash, random};
 
 /// How every token's text begins.
 pub const PREFIX: &str = "fwe_";

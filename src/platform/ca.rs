@@ -19,8 +19,8 @@ use tracing::info;
 use x509_parser::extensions::GeneralName;
 
 use crate::files::{self, FileError, MODE_PUBLIC, MODE_SECRET};
-use crate::net::tls::{self, TlsError};
 use crate::ids::random_uuid;
+use crate::net::tls::{self, TlsError};
 use crate::secret::random;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

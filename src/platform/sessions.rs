@@ -21,8 +21,8 @@ use tokio::sync::watch;
 
 use super::store::SessionRecord;
 use crate::clock::UnixMillis;
-use crate::secret::{SecretHash, Secret, random};
 use crate::ids::{ConsoleSessionId, HostId};
+use crate::secret::{Secret, SecretHash, random};
 
 /// The prefix of paths on a session's origin that the platform answers itself.
 pub const RESERVED_PREFIX: &str = "/.fleetwire/";

@@ -12,8 +12,8 @@ use std::pin::Pin;
 pub use sqlite::SqliteStore;
 
 use crate::clock::UnixMillis;
-use crate::secret::SecretHash;
 use crate::ids::{ConsoleSessionId, HostId};
+use crate::secret::SecretHash;
 
 /// The answer of a store, once it comes.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -11,8 +11,8 @@ use super::super::{
 };
 use super::SqliteStore;
 use crate::clock::UnixMillis;
-use crate::secret::SecretHash;
 use crate::ids::{ConsoleSessionId, HostId};
+use crate::secret::SecretHash;
 
 /// Expired tokens are kept this long, so that an agent that comes late is told so.
 const TOKENS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
