@@ -1,0 +1,196 @@
+//! The benchmark of the whole: Fleetwire's own release programs beside what they are to be measured by.
+//!
+//! ```text
+//! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE] [--paths LIST]
+//! ```
+//!
+//! Sections (all, where none is named):
+//!
+//! | section | what it measures |
+//! | --- | --- |
+//! | `requests` | requests/s and latency of a 1 KiB answer, 1, 32 and 128 at once; CPU a request; memory afterwards |
+//! | `bulk` | 100 MiB down, 100 MiB up |
+//! | `echo` | a 64 B WebSocket message there and back |
+//! | `busy` | a small request every 5 ms, alone and while a download runs beside it |
+//! | `split` | an origin that sends its answer's head and body apart |
+//! | `shaped` | on a path with a rate, a delay and a queue: small requests beside a download, and its goodput |
+//!
+//! How it is measured:
+//! - A round measures every path once, one after the other; at least 10 rounds. A figure is the median over the rounds
+//!   with its quartiles. A ratio is taken round by round, and its median and range are shown.
+//! - The paths (all that can be had, or those of `--paths`, by comma): `direct` to the origin (for the WebSocket that is raw tokio-tungstenite), `hyper` (a bare pooled
+//!   reverse proxy, see `proxy.rs`), `fleetwire` (platform and agent, TLS 1.3 between them, plain HTTP at the
+//!   browser's side), and each peer found on PATH (`rathole`, `penguin`, `ssh`, `chisel`, `frps` with `frpc`,
+//!   `wstunnel`). Where `hyper` does not reach 0.3 of `direct` the run is void.
+//! - The origin is nginx; uploads, WebSockets and split answers go to a server of the benchmark's own.
+//! - Every process here, the yardsticks too, is built with the release profile and uses mimalloc.
+//! - Only loopback addresses and network namespaces of its own are used; every child ends with the benchmark.
+//!
+//! `shaped` needs root, `ip` and a C compiler; `requests` and what follows it nginx. What is missing fails by name.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark's output is its purpose"
+)]
+
+mod load;
+mod loopback;
+mod origin;
+mod peers;
+mod processes;
+mod proxy;
+mod report;
+mod tunnel;
+mod websocket;
+
+use std::{
+    error::Error,
+    io::Write,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use report::Report;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whatever ends a benchmark early; it is shown and nothing else is done with it.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+/// What a step of a benchmark comes to.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// The whole run is given up after this long: every section is bounded far below it.
+const RUN_LIMIT: Duration = Duration::from_secs(3600);
+
+/// What was asked for on the command line.
+pub(crate) struct Options {
+    sections: Vec<String>,
+    pub(crate) rounds: usize,
+    pub(crate) run: Duration,
+    json: Option<PathBuf>,
+    paths: Option<Vec<String>>,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Self> {
+        let mut options = Self {
+            sections: Vec::new(),
+            rounds: 10,
+            run: Duration::from_secs(1),
+            json: None,
+            paths: None,
+        };
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                arguments
+                    .next()
+                    .ok_or_else(|| format!("{argument} needs a value"))
+            };
+            match argument.as_str() {
+                "--rounds" => options.rounds = value()?.parse::<usize>()?.max(1),
+                "--seconds" => options.run = Duration::from_secs_f64(value()?.parse()?),
+                "--json" => options.json = Some(value()?.into()),
+                "--paths" => options.paths = Some(value()?.split(',').map(str::to_owned).collect()),
+                section if !section.starts_with('-') => options.sections.push(section.to_owned()),
+                _ => return Err(format!("unknown argument {argument}").into()),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether a path is asked for.
+    pub(crate) fn takes(&self, path: &str) -> bool {
+        self.paths
+            .as_ref()
+            .is_none_or(|paths| paths.iter().any(|wanted| wanted == path))
+    }
+
+    /// Whether a section is asked for.
+    pub(crate) fn wants(&self, section: &str) -> bool {
+        self.sections.is_empty()
+            || self
+                .sections
+                .iter()
+                .any(|wanted| section.contains(wanted.as_str()))
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo says `--bench` to a benchmark; `cargo test --benches` does not, and has nothing to run here.
+    let asked = arguments.iter().any(|argument| argument == "--bench");
+    arguments.retain(|argument| argument != "--bench");
+    let part = arguments.first().is_some_and(|argument| argument == "part");
+    if !asked && !part {
+        println!("nothing is measured in a test run: cargo bench --bench tunnel");
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            eprintln!("no runtime: {fault}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = if part {
+        runtime.block_on(run_part(&arguments[1..]))
+    } else {
+        runtime.block_on(async { tokio::time::timeout(RUN_LIMIT, run(arguments)).await? })
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("benchmark: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The parts that this program starts of itself, each a process of its own.
+async fn run_part(arguments: &[String]) -> Outcome<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["origin"] => origin::serve().await,
+        ["hyper-proxy", origin] => proxy::serve(origin.parse()?).await,
+        _ => Err(format!("no such part: {arguments:?}").into()),
+    }
+}
+
+/// Runs the sections asked for and prints what they found.
+async fn run(arguments: Vec<String>) -> Outcome<()> {
+    let options = Options::parse(arguments.into_iter())?;
+    let mut report = Report::default();
+    report.condition("rounds", options.rounds);
+    report.condition("seconds a run", options.run.as_secs_f64());
+    report.condition("cores", std::thread::available_parallelism()?.get());
+    let begun = Instant::now();
+    let done = sections(&options, &mut report).await;
+    report.condition("seconds in all", begun.elapsed().as_secs());
+    // What was measured before a failure is shown all the same.
+    say(&report.table());
+    if let Some(file) = &options.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&report.json())?)?;
+    }
+    done
+}
+
+async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
+    loopback::measure(options, report).await
+}
+
+/// Prints at once, also where the output is a pipe.
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+    // A reader that has gone is no reason to stop measuring.
+    let _ = std::io::stdout().flush();
+}
+
+/// Shows that something goes on; kept apart from the tables.
+pub(crate) fn progress(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,228 @@
+//! Fleetwire itself as a path: a platform, an agent a target, a session each, all by the documented command forms.
+//!
+//! Leaves to others: the load, and everything inside the programs.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    Outcome,
+    load::Endpoint,
+    loopback::{Origins, UnderTest},
+    processes::{Place, Running, free_port, wait_until},
+    report::SUBJECT,
+};
+
+/// The programs under test, as Cargo built them beside this one.
+pub(crate) const PLATFORM: &str = env!("CARGO_BIN_EXE_fleetwire-platform");
+const AGENT: &str = env!("CARGO_BIN_EXE_fleetwire-agent");
+const OPERATOR: &str = env!("CARGO_BIN_EXE_fleetwire");
+
+/// No answer to a command or to entering is longer.
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A platform that runs, and what is needed to speak with it.
+pub(crate) struct Platform {
+    /// Its process.
+    pub(crate) running: Running,
+    /// Where agents connect, over TLS.
+    pub(crate) secure: SocketAddr,
+    /// Where browsers connect, plain.
+    pub(crate) plain: SocketAddr,
+    dir: PathBuf,
+    place: Place,
+}
+
+impl Platform {
+    /// Starts a platform on `address` in `place`, and waits until it is ready.
+    pub(crate) async fn start(dir: &Path, place: &Place, address: Ipv4Addr) -> Outcome<Self> {
+        let secure = SocketAddr::from((address, free_port()?));
+        let plain = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let data = dir.join("platform");
+        let mut running = Running::start(
+            "platform",
+            dir,
+            place,
+            PLATFORM,
+            &[
+                "--data-dir",
+                &data.to_string_lossy(),
+                "--listen",
+                &secure.to_string(),
+                "--http",
+                &plain.to_string(),
+            ],
+        )?;
+        wait_until("the platform", &mut running, async || {
+            let answer = get(
+                plain,
+                &format!("GET /readyz HTTP/1.1\r\nHost: {plain}\r\nConnection: close\r\n\r\n"),
+            )
+            .await;
+            answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+        })
+        .await?;
+        Ok(Self {
+            running,
+            secure,
+            plain,
+            dir: dir.to_owned(),
+            place: place.clone(),
+        })
+    }
+
+    /// Runs one of the operator's commands and returns its JSON.
+    pub(crate) fn operate(&self, arguments: &[&str]) -> Outcome<Value> {
+        let data = self.dir.join("platform");
+        let output = self
+            .place
+            .command(OPERATOR)
+            .args(arguments)
+            .arg("--json")
+            .env("FLEETWIRE_SERVER", format!("https://{}", self.secure))
+            .env(
+                "FLEETWIRE_TOKEN",
+                std::fs::read_to_string(data.join("admin-token"))?.trim(),
+            )
+            .env("FLEETWIRE_CA", data.join("ca.pem"))
+            .output()?;
+        if !output.status.success() {
+            return Err(format!(
+                "fleetwire {arguments:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+            .into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Enrols and starts an agent whose target is `origin`, and waits until the platform lists it as online.
+    pub(crate) async fn start_agent(
+        &self,
+        name: &str,
+        place: &Place,
+        origin: SocketAddr,
+    ) -> Outcome<Running> {
+        let token = self.operate(&["token", "create", "--name", name])?;
+        let token_file = self.dir.join(format!("{name}.token"));
+        std::fs::write(&token_file, text(&token, "token")?)?;
+        let mut agent = Running::start(
+            name,
+            &self.dir,
+            place,
+            AGENT,
+            &[
+                "--platform",
+                &format!("https://{}", self.secure),
+                "--token-file",
+                &token_file.to_string_lossy(),
+                "--state-dir",
+                &self.dir.join(format!("{name}-state")).to_string_lossy(),
+                "--target",
+                &format!("http://{origin}"),
+                "--name",
+                name,
+            ],
+        )?;
+        wait_until("the agent", &mut agent, async || {
+            let hosts = self.operate(&["hosts", "list"]).unwrap_or_default();
+            let online = |host: &Value| host["name"] == name && host["status"] == "online";
+            hosts
+                .as_array()
+                .is_some_and(|hosts| hosts.iter().any(online))
+        })
+        .await?;
+        Ok(agent)
+    }
+
+    /// Opens a session with the host and enters it.
+    pub(crate) async fn enter(&self, host: &str) -> Outcome<Endpoint> {
+        let session = self.operate(&["session", "open", host])?;
+        let console_url = text(&session, "console_url")?.to_owned();
+        let host = authority(&console_url)?.to_owned();
+        let cookie = enter_session(self.plain, &console_url).await?;
+        Ok(Endpoint {
+            address: self.plain,
+            host,
+            cookie: Some(cookie),
+        })
+    }
+}
+
+/// Starts the platform and one agent for each origin, and enters a session with each.
+pub(crate) async fn start(dir: &Path, origins: Origins) -> Outcome<UnderTest> {
+    let place = Place::default();
+    let platform = Platform::start(dir, &place, Ipv4Addr::LOCALHOST).await?;
+    let files_agent = platform.start_agent("files", &place, origins.files).await?;
+    let live_agent = platform.start_agent("live", &place, origins.live).await?;
+    let files = platform.enter("files").await?;
+    let live = platform.enter("live").await?;
+    Ok(UnderTest {
+        name: SUBJECT.to_owned(),
+        files,
+        live,
+        processes: vec![platform.running.id(), files_agent.id()],
+        running: vec![platform.running, files_agent, live_agent],
+    })
+}
+
+/// Trades the one-time ticket in the URL's fragment for the session's cookie, as the entering page does.
+async fn enter_session(platform: SocketAddr, console_url: &str) -> Outcome<String> {
+    let host = authority(console_url)?;
+    let (page, ticket) = console_url
+        .split_once('#')
+        .ok_or("the console's URL carries no ticket")?;
+    let path = page.splitn(4, '/').nth(3).unwrap_or_default();
+    let head = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nSec-Fetch-Site: same-origin\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{ticket}",
+        ticket.len()
+    );
+    let answer = get(platform, &head).await?;
+    answer
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        .and_then(|(_, value)| value.split(';').next())
+        .map(|cookie| cookie.trim().to_owned())
+        .ok_or_else(|| {
+            format!(
+                "entering the session gave no cookie: {}",
+                answer.lines().next().unwrap_or("")
+            )
+            .into()
+        })
+}
+
+/// Sends one request that closes its connection, and returns everything that came back.
+async fn get(address: SocketAddr, request: &str) -> Outcome<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream
+        .take(ANSWER_BYTES_MAX)
+        .read_to_end(&mut answer)
+        .await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The host and port of a URL.
+fn authority(url: &str) -> Outcome<&str> {
+    let rest = url.split_once("://").ok_or("a URL without a scheme")?.1;
+    Ok(rest.split(['/', '#', '?']).next().unwrap_or_default())
+}
+
+/// A text field of an answer.
+fn text<'a>(value: &'a Value, field: &str) -> Outcome<&'a str> {
+    value[field]
+        .as_str()
+        .ok_or_else(|| format!("the answer lacks {field}").into())
+}
