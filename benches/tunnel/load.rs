@@ -256,39 +256,53 @@ pub(crate) async fn paced(
     }
 }
 
-/// Downloads one body of `length` bytes; returns megabytes (10^6) a second from the request to the last byte.
-pub(crate) async fn download(endpoint: &Endpoint, path: &str, length: u64) -> Outcome<f64> {
+/// Downloads a body of `length` bytes `times` times; returns megabytes (10^6) a second, requests and answers included.
+pub(crate) async fn download(
+    endpoint: &Endpoint,
+    path: &str,
+    length: u64,
+    times: u32,
+) -> Outcome<f64> {
     let mut connection = Connection::open(endpoint).await?;
     let request = endpoint.head("GET", path, "");
     let start = Instant::now();
-    let got = tokio::time::timeout(OPERATION_LIMIT, connection.exchange(&request)).await??;
-    if got != length {
-        return Err(format!("a download of {length} bytes brought {got}").into());
+    for _ in 0..times {
+        let got = tokio::time::timeout(OPERATION_LIMIT, connection.exchange(&request)).await??;
+        if got != length {
+            return Err(format!("a download of {length} bytes brought {got}").into());
+        }
     }
-    Ok(length as f64 / 1e6 / start.elapsed().as_secs_f64())
+    Ok(length as f64 * f64::from(times) / 1e6 / start.elapsed().as_secs_f64())
 }
 
-/// Uploads one body of `length` bytes and waits for the answer; returns megabytes (10^6) a second.
-pub(crate) async fn upload(endpoint: &Endpoint, path: &str, length: u64) -> Outcome<f64> {
+/// Uploads a body of `length` bytes `times` times, each until its answer; returns megabytes (10^6) a second.
+pub(crate) async fn upload(
+    endpoint: &Endpoint,
+    path: &str,
+    length: u64,
+    times: u32,
+) -> Outcome<f64> {
     let mut connection = Connection::open(endpoint).await?;
     let head = endpoint.head("POST", path, &format!("Content-Length: {length}\r\n"));
     let piece = vec![b'u'; BUFFER_BYTES];
     let start = Instant::now();
-    let whole = async {
-        connection.stream.write_all(&head).await?;
-        let mut left = length;
-        while left > 0 {
-            let count = left.min(piece.len() as u64);
-            connection
-                .stream
-                .write_all(&piece[..usize::try_from(count)?])
-                .await?;
-            left -= count;
-        }
-        connection.answer(|_| ()).await
-    };
-    tokio::time::timeout(OPERATION_LIMIT, whole).await??;
-    Ok(length as f64 / 1e6 / start.elapsed().as_secs_f64())
+    for _ in 0..times {
+        let whole = async {
+            connection.stream.write_all(&head).await?;
+            let mut left = length;
+            while left > 0 {
+                let count = left.min(piece.len() as u64);
+                connection
+                    .stream
+                    .write_all(&piece[..usize::try_from(count)?])
+                    .await?;
+                left -= count;
+            }
+            connection.answer(|_| ()).await
+        };
+        tokio::time::timeout(OPERATION_LIMIT, whole).await??;
+    }
+    Ok(length as f64 * f64::from(times) / 1e6 / start.elapsed().as_secs_f64())
 }
 
 /// Downloads without end, request after request, until dropped; returns only by failing. `received` is told of

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE] [--paths LIST]
+//!     [--shape MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT]
 //! ```
 //!
 //! Sections (all, where none is named):
@@ -36,17 +37,20 @@
 mod load;
 mod loopback;
 mod origin;
+#[path = "../../tests/support/path/mod.rs"]
+mod path;
 mod peers;
 mod processes;
 mod proxy;
 mod report;
+mod shaped;
 mod tunnel;
 mod websocket;
 
 use std::{
     error::Error,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -71,6 +75,7 @@ pub(crate) struct Options {
     pub(crate) run: Duration,
     json: Option<PathBuf>,
     paths: Option<Vec<String>>,
+    pub(crate) shape: Option<path::Profile>,
 }
 
 impl Options {
@@ -81,6 +86,7 @@ impl Options {
             run: Duration::from_secs(1),
             json: None,
             paths: None,
+            shape: None,
         };
         while let Some(argument) = arguments.next() {
             let mut value = || {
@@ -92,6 +98,7 @@ impl Options {
                 "--rounds" => options.rounds = value()?.parse::<usize>()?.max(1),
                 "--seconds" => options.run = Duration::from_secs_f64(value()?.parse()?),
                 "--json" => options.json = Some(value()?.into()),
+                "--shape" => options.shape = Some(shaped::parse_profile(&value()?)?),
                 "--paths" => options.paths = Some(value()?.split(',').map(str::to_owned).collect()),
                 section if !section.starts_with('-') => options.sections.push(section.to_owned()),
                 _ => return Err(format!("unknown argument {argument}").into()),
@@ -157,6 +164,11 @@ async fn run_part(arguments: &[String]) -> Outcome<()> {
     match arguments.as_slice() {
         ["origin"] => origin::serve().await,
         ["hyper-proxy", origin] => proxy::serve(origin.parse()?).await,
+        ["shaped", far, dir, round_trip_ms, rounds, with_tunnel] => {
+            let round_trip = Duration::from_millis(round_trip_ms.parse()?);
+            let (dir, rounds) = (Path::new(dir), rounds.parse()?);
+            shaped::measure_inside(far, dir, round_trip, rounds, with_tunnel.parse()?).await
+        }
         _ => Err(format!("no such part: {arguments:?}").into()),
     }
 }
@@ -180,7 +192,8 @@ async fn run(arguments: Vec<String>) -> Outcome<()> {
 }
 
 async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
-    loopback::measure(options, report).await
+    loopback::measure(options, report).await?;
+    shaped::measure(options, report).await
 }
 
 /// Prints at once, also where the output is a pipe.

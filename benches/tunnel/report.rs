@@ -37,10 +37,13 @@ pub(crate) enum Bound {
 /// The path whose ratios are held against the bounds.
 pub(crate) const SUBJECT: &str = "fleetwire";
 
+/// One path's samples, one a round.
+type Series = (String, Vec<f64>);
+
 /// All samples of a run: by metric in the order of their first appearance, by path likewise, one a round.
 #[derive(Default)]
 pub(crate) struct Report {
-    rows: Vec<(Metric, Vec<(String, Vec<f64>)>)>,
+    rows: Vec<(Metric, Vec<Series>)>,
     notes: Vec<String>,
     conditions: BTreeMap<String, Value>,
 }
