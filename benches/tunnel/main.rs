@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE] [--paths LIST]
-//!     [--shape MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT]
+//!     [--shape MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT,CONGESTION_CONTROL]
 //! ```
 //!
 //! Sections (all, where none is named):

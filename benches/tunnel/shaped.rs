@@ -25,38 +25,39 @@ use crate::{
     tunnel::Platform,
 };
 
-/// The profiles that are measured where `--shape` names none: a city's broadband, a long fat path, a poor one.
-const PROFILES: [Profile; 3] = [
+/// A city's broadband, by which the bounds are set.
+const BROADBAND: Profile = Profile {
+    bits_per_second: 100_000_000,
+    round_trip_ms: 20,
+    queue_bytes: 256 * 1024,
+    loss_ppm: 0,
+    mtu: 1500,
+    seed: 1,
+    congestion_control: "cubic",
+};
+
+/// The profiles that are measured where `--shape` names none: broadband with either congestion control, a long fat
+/// path, and a poor one.
+const PROFILES: [Profile; 4] = [
+    BROADBAND,
     Profile {
-        bits_per_second: 100_000_000,
-        round_trip_ms: 20,
-        queue_bytes: 256 * 1024,
-        ..PLAIN
+        congestion_control: "bbr",
+        ..BROADBAND
     },
     Profile {
         bits_per_second: 1_000_000_000,
         round_trip_ms: 100,
         queue_bytes: 12 * 1024 * 1024,
-        ..PLAIN
+        ..BROADBAND
     },
     Profile {
         bits_per_second: 20_000_000,
         round_trip_ms: 40,
         queue_bytes: 128 * 1024,
         loss_ppm: 10_000,
-        ..PLAIN
+        ..BROADBAND
     },
 ];
-
-/// What the profiles share.
-const PLAIN: Profile = Profile {
-    bits_per_second: 0,
-    round_trip_ms: 0,
-    queue_bytes: 0,
-    loss_ppm: 0,
-    mtu: 1500,
-    seed: 1,
-};
 
 /// A small request comes this often.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -71,18 +72,22 @@ const SMALL_P50: &str = "small request p50";
 const SMALL_P99: &str = "small request p99";
 const GOODPUT: &str = "download";
 
-/// A profile from `MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT`.
+/// A profile from `MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT,CONGESTION_CONTROL`.
 pub(crate) fn parse_profile(text: &str) -> Outcome<Profile> {
     let fields: Vec<&str> = text.split(',').collect();
-    let [rate, round_trip, queue, loss] = fields.as_slice() else {
-        return Err("a shape is MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT".into());
+    let [rate, round_trip, queue, loss, congestion_control] = fields.as_slice() else {
+        return Err(
+            "a shape is MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT,CONGESTION_CONTROL".into(),
+        );
     };
     Ok(Profile {
         bits_per_second: rate.parse::<u64>()? * 1_000_000,
         round_trip_ms: round_trip.parse()?,
         queue_bytes: queue.parse::<u64>()? * 1024,
         loss_ppm: (loss.parse::<f64>()? * 1e4) as u64,
-        ..PLAIN
+        // Once a run, and as long as it.
+        congestion_control: (*congestion_control).to_owned().leak(),
+        ..BROADBAND
     })
 }
 

@@ -41,23 +41,25 @@ pub(crate) struct Profile {
     pub(crate) mtu: u32,
     /// Makes the losses repeatable.
     pub(crate) seed: u64,
+    /// TCP's congestion control in both namespaces, for sockets that choose none.
+    pub(crate) congestion_control: &'static str,
 }
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rate, queue) = (self.bits_per_second / 1_000_000, self.queue_bytes / 1024);
+        let loss = self.loss_ppm as f64 / 1e4;
         let Self {
-            bits_per_second,
             round_trip_ms,
-            queue_bytes,
-            loss_ppm,
             mtu,
             seed,
+            congestion_control,
+            ..
         } = self;
-        let (rate, queue) = (bits_per_second / 1_000_000, queue_bytes / 1024);
-        let loss = *loss_ppm as f64 / 1e4;
         write!(
             f,
-            "{rate} Mbit/s, {round_trip_ms} ms, queue {queue} KiB, loss {loss} %, MTU {mtu}, seed {seed}"
+            "{rate} Mbit/s, {round_trip_ms} ms, queue {queue} KiB, loss {loss} %, MTU {mtu}, \
+             seed {seed}, {congestion_control}"
         )
     }
 }
@@ -70,7 +72,7 @@ pub(crate) struct ShapedPath {
 }
 
 impl ShapedPath {
-    /// Builds the namespaces and the path; `dir` takes the compiled forwarder.
+    /// Builds the namespaces and the path; `dir` takes the compiled forwarder, which ends with the calling thread.
     pub(crate) fn open(dir: &Path, profile: &Profile) -> io::Result<Self> {
         let program = compile(dir)?;
         // Names are the whole machine's: the process and a count keep runs apart.
@@ -108,8 +110,8 @@ impl ShapedPath {
                 "the forwarder did not start: it needs root and /dev/net/tun",
             ));
         }
-        path.near.attach(&near_device, NEAR, FAR, profile.mtu)?;
-        path.far.attach(&far_device, FAR, NEAR, profile.mtu)?;
+        path.near.attach(&near_device, NEAR, FAR, profile)?;
+        path.far.attach(&far_device, FAR, NEAR, profile)?;
         Ok(path)
     }
 
@@ -144,7 +146,13 @@ impl Namespace {
     }
 
     /// Moves a device in, with its address, and lets TCP use buffers as large as the path asks for.
-    fn attach(&self, device: &str, own: Ipv4Addr, peer: Ipv4Addr, mtu: u32) -> io::Result<()> {
+    fn attach(
+        &self,
+        device: &str,
+        own: Ipv4Addr,
+        peer: Ipv4Addr,
+        profile: &Profile,
+    ) -> io::Result<()> {
         run(Command::new("ip").args(["link", "set", device, "netns", &self.name]))?;
         let inside =
             |arguments: &[&str]| run(Command::new("ip").args(["-n", &self.name]).args(arguments));
@@ -164,7 +172,7 @@ impl Namespace {
             "set",
             device,
             "mtu",
-            &mtu.to_string(),
+            &profile.mtu.to_string(),
             "txqueuelen",
             "20000",
             "up",
@@ -174,6 +182,10 @@ impl Namespace {
             ("tcp_wmem", format!("4096 16384 {SOCKET_BUFFER_BYTES_MAX}")),
             // A connection must not begin with what the last one learned.
             ("tcp_no_metrics_save", "1".to_owned()),
+            (
+                "tcp_congestion_control",
+                profile.congestion_control.to_owned(),
+            ),
         ];
         for (name, value) in settings {
             let script = format!("echo {value} > /proc/sys/net/ipv4/{name}");
