@@ -31,7 +31,7 @@ impl Default for Machine {
                 .map(Into::into)
                 .into(),
             input: String::new(),
-            pointer: (0.8, 0.4),
+            pointer: (0.5, 0.5),
             buttons: 0,
             keys: 0,
         }

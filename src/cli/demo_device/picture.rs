@@ -34,7 +34,7 @@ const DIAL_CENTER: (f32, f32) = (532.0, 148.0);
 const DIAL_RADIUS: f32 = 88.0;
 const DIAL_TURN_MS: u128 = 4000;
 /// How many hands fade behind the dial's hand.
-const DIAL_TRAIL: u8 = 20;
+const DIAL_TRAIL: u8 = 40;
 const BARS_TOP: usize = 260;
 const BARS_HEIGHT: usize = 40;
 const BAR_WIDTH: usize = (WIDTH - 2 * MARGIN) / BARS.len();
@@ -153,7 +153,7 @@ impl Painter {
     fn dial(&mut self, time: Duration) {
         let turned = (time.as_millis() % DIAL_TURN_MS) as f32 / DIAL_TURN_MS as f32;
         for behind in (0..DIAL_TRAIL).rev() {
-            let angle = (turned - f32::from(behind) * 0.006) * TAU;
+            let angle = (turned - f32::from(behind) * 0.003) * TAU;
             let cover = (1.0 - f32::from(behind) / f32::from(DIAL_TRAIL)).powi(2);
             for step in 12..(DIAL_RADIUS as u8 - 8) {
                 let radius = f32::from(step);
