@@ -58,6 +58,9 @@ fn check_bounds(message: &Message) -> Result<()> {
         if field.repeated && rules.max_items == 0 {
             return Err(format!("{}.{} has no max_items", message.name, field.name).into());
         }
+        if rules.required && (field.presence || field.repeated) {
+            return Err(format!("{}.{} cannot be required", message.name, field.name).into());
+        }
         if field.comment.is_empty() {
             return Err(format!("{}.{} has no comment", message.name, field.name).into());
         }
@@ -350,14 +353,10 @@ fn write_from_wire(out: &mut String, message: &Message) -> Result<()> {
         let value = if field.repeated {
             let place = format!("Place {{ message: {name:?}, field: {slot:?} }}");
             format!(
-                "{{ check::count(wire.{slot}.len(), {}, {place})?; wire.{slot}.into_iter().map(|item| Ok({})).collect::<Result<_, FieldInvalid>>()? }}",
+                "{{ check::count(wire.{slot}.len(), {}, {place})?; wire.{slot}.into_iter().map(|item| -> Result<_, FieldInvalid> {{ Ok({}) }}).collect::<Result<_, _>>()? }}",
                 field.rules.max_items,
                 check(message, field, "item")
             )
-        } else if field.presence && !optional(field) {
-            let place = format!("Place {{ message: {name:?}, field: {slot:?} }}");
-            let value = format!("check::present({wire}, {place})?");
-            check(message, field, &value)
         } else if field.presence {
             format!(
                 "match {wire} {{ Some(value) => Some({}), None => None }}",
@@ -429,12 +428,11 @@ fn write_to_wire(out: &mut String, message: &Message) -> Result<()> {
                 unwrap(field, "value")
             ),
             (_, true, true) => format!("{domain}.map(|value| {})", unwrap(field, "value")),
-            (_, true, false) => format!("Some({})", unwrap(field, &domain)),
             (_, false, true) => format!(
                 "{domain}.map(|value| {}).unwrap_or_default()",
                 unwrap(field, "value")
             ),
-            (_, false, false) => unwrap(field, &domain),
+            (.., false) => unwrap(field, &domain),
         };
         writeln!(out, "            {slot}: {value},")?;
     }

@@ -10,10 +10,10 @@ pub const STREAM_ID_BYTES_MAX: usize = 64;
 ///
 /// A platform of ours counts, so an id in its shortest decimal form is held as a number, which
 /// takes no allocation; any other is kept as text.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(Form);
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Form {
     Number(u64),
     Text(Box<str>),

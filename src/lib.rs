@@ -10,6 +10,7 @@ pub mod clock;
 pub mod files;
 pub mod ids;
 pub mod limits;
+pub mod link;
 #[cfg(feature = "net")]
 pub mod logging;
 #[cfg(feature = "net")]

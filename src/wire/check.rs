@@ -75,10 +75,6 @@ fn within(length: usize, max: usize, place: Place) -> Checked<()> {
     }
 }
 
-pub(super) fn present<T>(value: Option<T>, place: Place) -> Checked<T> {
-    value.ok_or_else(|| place.invalid(Problem::Missing))
-}
-
 pub(super) fn count(count: usize, max: usize, place: Place) -> Checked<()> {
     if count > max {
         Err(place.invalid(Problem::TooMany(max)))

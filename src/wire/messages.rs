@@ -7,6 +7,7 @@
     clippy::needless_question_mark,
     clippy::manual_map,
     clippy::doc_markdown,
+    clippy::redundant_closure,
     reason = "generated"
 )]
 

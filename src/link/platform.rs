@@ -1,0 +1,315 @@
+//! The platform's end: it lets an agent in or not, and opens streams to it.
+
+use super::{Control, Link, Phase, Side, StreamError, StreamKey, Terms, Time, Violation, Window};
+use crate::{
+    ids::{StreamId, Uuid},
+    limits,
+    wire::{
+        messages::{
+            Ack, AgentToPlatform, AgentToPlatformHandler, Error, ErrorCode, GoAway, Heartbeat,
+            HeartbeatAck, Hello, HttpRequest, HttpResponse, PlatformToAgent, Refuse, Response,
+            StatusUpdate, StreamCredit, StreamData, StreamReset, StreamStop, Welcome,
+        },
+        values::{Name, Timestamp},
+    },
+};
+use std::time::Duration;
+
+/// The version of the protocol that this schema is.
+const PROTOCOL_VERSION: u32 = 1;
+
+/// The platform's end.
+#[derive(Debug)]
+pub enum Platform {}
+
+/// What a platform's program is told.
+#[derive(Debug)]
+pub enum Event {
+    /// An agent has said who it is. Answer with [`Link::admit`] or [`Link::refuse`]; until then
+    /// nothing more may be handled.
+    Hello(Hello),
+    /// The host's health.
+    Heartbeat(Heartbeat),
+    /// How a command is getting on.
+    StatusUpdate(StatusUpdate),
+    /// What came of a command.
+    Response(Response),
+    /// Something that this platform sent could not be taken or done.
+    Error(Error),
+}
+
+/// What the platform keeps beside the streams.
+#[derive(Debug, Default)]
+pub struct State {
+    next_stream: u64,
+    /// The answer to a heartbeat that is to be sent.
+    heartbeat_ack: Option<HeartbeatAck>,
+    /// The platform's clock at a moment of the link's.
+    wall: Option<(Time, Timestamp)>,
+    /// What the agent said of itself, until the program has decided.
+    greeting: Option<Greeting>,
+    /// No new streams: the connection is about to be closed.
+    draining: bool,
+}
+
+#[derive(Debug)]
+struct Greeting {
+    terms: Terms,
+    whole_only: bool,
+}
+
+/// What an agent that is let in is told.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Names the connection.
+    pub session_id: Uuid,
+    /// The host that it is.
+    pub host_id: Uuid,
+    /// How often it is to send its health.
+    pub heartbeat: Duration,
+    /// The platform's clock.
+    pub platform_time: Timestamp,
+    /// What the platform can do beyond the first version.
+    pub capabilities: Vec<Name>,
+}
+
+impl Link<Platform> {
+    /// A link that awaits an agent's hello.
+    pub fn accept(now: Time) -> Self {
+        Self::with_state(State::default(), Terms::default(), now)
+    }
+
+    /// Lets the agent in.
+    pub fn admit(&mut self, admission: Admission, now: Time) {
+        let Some(greeting) = self.state.greeting.take() else {
+            return;
+        };
+        self.state.wall = Some((now, admission.platform_time));
+        self.open_up(greeting.terms, admission.heartbeat, false, now);
+        self.whole_only = greeting.whole_only;
+        if self.whole_only {
+            self.allowance = super::Allowance::endless();
+            self.window = Window::new(limits::SESSION_WINDOW_MAX, limits::SESSION_WINDOW_MAX);
+            return;
+        }
+        let welcome = Welcome {
+            protocol_version: PROTOCOL_VERSION,
+            session_id: admission.session_id,
+            heartbeat_interval_ms: u32::try_from(admission.heartbeat.as_millis())
+                .unwrap_or(limits::HEARTBEAT_MS),
+            limits: Some(self.own.to_message()),
+            capabilities: admission.capabilities,
+            platform_time: Some(admission.platform_time),
+            resumed_messages: None,
+            host_id: Some(admission.host_id),
+        };
+        self.control.push_back(Control {
+            message: welcome.into(),
+            counted: false,
+        });
+    }
+
+    /// Does not let the agent in. Close once this has been sent.
+    pub fn refuse(&mut self, refuse: Refuse) {
+        self.close();
+        self.control.push_back(Control {
+            message: refuse.into(),
+            counted: false,
+        });
+    }
+
+    /// Tells the agent that the connection is about to be closed, and opens no more streams.
+    pub fn go_away(&mut self, message: GoAway) {
+        if self.phase == Phase::Open && !self.state.draining {
+            self.state.draining = true;
+            if !self.whole_only {
+                self.control.push_back(Control {
+                    message: message.into(),
+                    counted: true,
+                });
+            }
+        }
+    }
+
+    /// Whether a refusal or a violation has ended the link.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether the agent knows only whole requests and answers.
+    pub const fn is_whole_only(&self) -> bool {
+        self.whole_only
+    }
+
+    /// Opens a stream with that request. The request's id is set here.
+    pub fn open(&mut self, mut request: HttpRequest, now: Time) -> Result<StreamKey, StreamError> {
+        if self.phase != Phase::Open || self.state.draining {
+            return Err(StreamError::ConnectionLost);
+        }
+        if self.streams.open_count() >= self.peer.streams_max {
+            return Err(StreamError::TooManyStreams);
+        }
+        if self.whole_only && request.headers.get("upgrade").is_some() {
+            return Err(StreamError::NotSupported);
+        }
+        self.state.next_stream += 1;
+        request.id = StreamId::from_number(self.state.next_stream);
+        let mut send = self.new_send_half();
+        let id = request.id.clone();
+        send.head(request)?;
+        let key = self.streams.insert(id, send, self.new_recv_half());
+        self.want_schedule(key, now);
+        Ok(key)
+    }
+}
+
+impl Side for Platform {
+    type Send = PlatformToAgent;
+    type Receive = AgentToPlatform;
+    type Head = HttpRequest;
+    type Event = Event;
+    type State = State;
+
+    fn receive(
+        link: &mut Link<Self>,
+        message: AgentToPlatform,
+        now: Time,
+    ) -> Result<(), Violation> {
+        let greets = matches!(message, AgentToPlatform::Hello(_));
+        let expected = match &link.phase {
+            Phase::Greeting { .. } => greets,
+            Phase::Open => !greets,
+            Phase::Deciding | Phase::Closed => false,
+        };
+        if !expected {
+            let text = if greets {
+                "a second hello"
+            } else {
+                "a message before the hello is answered"
+            };
+            return Err(Violation::new(ErrorCode::UnexpectedMessage, text));
+        }
+        message.dispatch(&mut Inbox { link, now })
+    }
+
+    fn urgent(link: &mut Link<Self>, _now: Time) -> Option<PlatformToAgent> {
+        link.state.heartbeat_ack.take().map(Into::into)
+    }
+}
+
+struct Inbox<'a> {
+    link: &'a mut Link<Platform>,
+    now: Time,
+}
+
+impl Inbox<'_> {
+    /// A counted message of no stream.
+    fn tell(&mut self, event: Event) -> Result<(), Violation> {
+        self.link.on_arrival(0, self.now)?;
+        self.link.events.push_back(event);
+        Ok(())
+    }
+}
+
+impl AgentToPlatformHandler for Inbox<'_> {
+    type Output = Result<(), Violation>;
+
+    fn hello(&mut self, message: Hello) -> Self::Output {
+        let versions = &message.protocol_versions;
+        if !versions.is_empty() && !versions.contains(&PROTOCOL_VERSION) {
+            self.link.refuse(Refuse {
+                code: ErrorCode::VersionUnsupported,
+                message: format!("this platform speaks version {PROTOCOL_VERSION} of the protocol"),
+                permanent: true,
+                retry_after_ms: 0,
+            });
+            return Ok(());
+        }
+        self.link.phase = Phase::Deciding;
+        self.link.state.greeting = Some(Greeting {
+            terms: Terms::from_message(message.limits.as_ref()),
+            whole_only: versions.is_empty(),
+        });
+        self.link.events.push_back(Event::Hello(message));
+        Ok(())
+    }
+
+    fn heartbeat(&mut self, message: Heartbeat) -> Self::Output {
+        self.link.cheap(self.now)?;
+        if let Some(sent_us) = message.sent_us
+            && !self.link.whole_only
+        {
+            let wall = self.link.state.wall.and_then(|(at, time)| {
+                let now = time.to_system_time()?.checked_add(self.now.since(at))?;
+                Some(Timestamp::from_system_time(now))
+            });
+            self.link.state.heartbeat_ack = Some(HeartbeatAck {
+                sent_us,
+                platform_time: wall,
+            });
+        }
+        self.link.events.push_back(Event::Heartbeat(message));
+        Ok(())
+    }
+
+    fn ack(&mut self, message: Ack) -> Self::Output {
+        self.link.on_ack(&message, self.now)
+    }
+
+    fn http_response(&mut self, message: HttpResponse) -> Self::Output {
+        let link = &mut *self.link;
+        let key = link.find(&message.id)?;
+        if link.whole_only && message.body_follows {
+            return Err(Violation::new(
+                ErrorCode::UnexpectedMessage,
+                "a body that was not announced",
+            ));
+        }
+        let Some(stream) = link.streams.get(key) else {
+            return Ok(());
+        };
+        let bytes = stream.recv.head(message)?;
+        if !link.whole_only {
+            let thrown_away = stream.recv.is_stopped();
+            link.on_arrival(bytes, self.now)?;
+            if thrown_away {
+                link.on_consumed(bytes, self.now);
+            }
+        } else if !stream.recv.is_stopped() && !link.window.receive(bytes) {
+            stream.recv.discard();
+            stream.recv.fail(StreamError::TooBig);
+        }
+        link.touch(key);
+        link.streams.settle(key);
+        Ok(())
+    }
+
+    fn stream_data(&mut self, message: StreamData) -> Self::Output {
+        self.link.on_stream_data(message, self.now)
+    }
+
+    fn stream_credit(&mut self, message: StreamCredit) -> Self::Output {
+        self.link.on_stream_credit(&message, self.now)
+    }
+
+    fn stream_reset(&mut self, message: StreamReset) -> Self::Output {
+        self.link.on_stream_reset(message, self.now)
+    }
+
+    fn stream_stop(&mut self, message: StreamStop) -> Self::Output {
+        self.link.on_stream_stop(&message, self.now)
+    }
+
+    fn status_update(&mut self, message: StatusUpdate) -> Self::Output {
+        self.tell(Event::StatusUpdate(message))
+    }
+
+    fn response(&mut self, message: Response) -> Self::Output {
+        self.tell(Event::Response(message))
+    }
+
+    fn error(&mut self, message: Error) -> Self::Output {
+        self.link.cheap(self.now)?;
+        self.tell(Event::Error(message))
+    }
+}

@@ -1,0 +1,289 @@
+//! The direction of a stream that this side receives.
+
+use super::super::{
+    credit::Window,
+    error::{StreamError, Violation},
+};
+use crate::wire::{
+    fields::FieldLines,
+    messages::{ErrorCode, HttpResponse, StreamData},
+};
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+
+/// Heads that may lie here unread: interim answers are few.
+const HEADS_MAX: usize = 16;
+/// A piece shorter than this is copied behind the one before it, where one waits: as a slice it
+/// would hold on to the whole read buffer that it came in.
+const COPY_BYTES_MAX: usize = 8 << 10;
+
+/// What reading a stream gives.
+#[derive(Debug, PartialEq)]
+pub enum Received {
+    /// The next bytes.
+    Data(Bytes),
+    /// Nothing at present.
+    Pending,
+    /// The clean end.
+    End,
+    /// The end before the end.
+    Failed(StreamError),
+}
+
+/// How far the peer has come.
+#[derive(Debug, PartialEq)]
+enum State {
+    /// More may come.
+    Open,
+    /// The peer has ended it.
+    Fin,
+    /// It ended before its end.
+    Failed(StreamError),
+}
+
+/// The direction.
+#[derive(Debug)]
+pub(in super::super) struct RecvHalf {
+    state: State,
+    /// The program holds a handle to it.
+    held: bool,
+    /// The program wants no more: what comes is thrown away.
+    stopped: bool,
+    /// The stop is still to be sent.
+    stop_code: Option<ErrorCode>,
+    heads: VecDeque<HttpResponse>,
+    /// The final head has come; before it no bytes may.
+    begun: bool,
+    queue: VecDeque<Bytes>,
+    /// Short pieces behind the queue, in one buffer.
+    tail: BytesMut,
+    window: Window,
+    trailers: FieldLines,
+}
+
+impl RecvHalf {
+    pub(in super::super) fn new(window: Window) -> Self {
+        Self {
+            state: State::Open,
+            held: true,
+            stopped: false,
+            stop_code: None,
+            heads: VecDeque::new(),
+            begun: false,
+            queue: VecDeque::new(),
+            tail: BytesMut::new(),
+            window,
+            trailers: FieldLines::default(),
+        }
+    }
+
+    /// The request that opened the stream: its bytes begin the body.
+    pub(in super::super) fn begin(&mut self, body: Bytes, follows: bool) -> Result<u64, Violation> {
+        self.begun = true;
+        let bytes = self.push(body)?;
+        if !follows {
+            self.state = State::Fin;
+        }
+        Ok(bytes)
+    }
+
+    /// A head of an answer. Returns how many bytes of body came with it.
+    pub(in super::super) fn head(&mut self, mut head: HttpResponse) -> Result<u64, Violation> {
+        let interim = head.status < 200 && head.status != 101;
+        if self.begun || self.state != State::Open {
+            return Err(Violation::new(
+                ErrorCode::UnexpectedMessage,
+                "a second head of one answer",
+            ));
+        }
+        if self.heads.len() >= HEADS_MAX {
+            return Err(Violation::new(
+                ErrorCode::Abuse,
+                "interim answers without end",
+            ));
+        }
+        if interim && !head.body.is_empty() {
+            return Err(Violation::new(
+                ErrorCode::UnexpectedMessage,
+                "an interim answer has no body",
+            ));
+        }
+        let body = std::mem::take(&mut head.body);
+        let follows = head.body_follows;
+        if !self.stopped {
+            self.heads.push_back(head);
+        }
+        if interim {
+            Ok(0)
+        } else {
+            self.begin(body, follows)
+        }
+    }
+
+    /// A piece. Returns how many bytes it held.
+    pub(in super::super) fn data(&mut self, message: StreamData) -> Result<u64, Violation> {
+        if !self.begun || self.state != State::Open {
+            return Err(Violation::new(
+                ErrorCode::UnexpectedMessage,
+                "bytes before the head or after the end of a stream",
+            ));
+        }
+        if message.offset != self.window.received() {
+            return Err(Violation::new(
+                ErrorCode::OffsetWrong,
+                "a piece out of its place",
+            ));
+        }
+        let bytes = self.push(message.data)?;
+        if message.fin {
+            self.state = State::Fin;
+            self.trailers = message.trailers;
+        }
+        Ok(bytes)
+    }
+
+    /// The peer ends the direction before its end.
+    pub(in super::super) fn reset(
+        &mut self,
+        code: ErrorCode,
+        message: String,
+        final_offset: u64,
+    ) -> Result<(), Violation> {
+        if self.state != State::Open {
+            return Err(Violation::new(
+                ErrorCode::UnexpectedMessage,
+                "a reset after the end",
+            ));
+        }
+        if final_offset != self.window.received() {
+            return Err(Violation::new(
+                ErrorCode::OffsetWrong,
+                "a reset at another offset",
+            ));
+        }
+        self.state = State::Failed(StreamError::Reset { code, message });
+        Ok(())
+    }
+
+    /// This side gives the direction up for want of memory.
+    pub(in super::super) fn fail(&mut self, error: StreamError) {
+        self.state = State::Failed(error);
+    }
+
+    /// The connection is gone.
+    pub(in super::super) fn lose(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Failed(StreamError::ConnectionLost);
+        }
+        self.stop_code = None;
+    }
+
+    fn push(&mut self, data: Bytes) -> Result<u64, Violation> {
+        let bytes = data.len() as u64;
+        if !self.window.receive(bytes) {
+            return Err(Violation::new(
+                ErrorCode::CreditExceeded,
+                "more bytes than the stream's credit",
+            ));
+        }
+        if self.stopped {
+            self.window.consume(bytes);
+        } else if self.queue.is_empty() && self.tail.is_empty() {
+            if !data.is_empty() {
+                self.queue.push_back(data);
+            }
+        } else if data.len() < COPY_BYTES_MAX {
+            self.tail.extend_from_slice(&data);
+        } else {
+            self.flush_tail();
+            self.queue.push_back(data);
+        }
+        Ok(bytes)
+    }
+
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.queue.push_back(self.tail.split().freeze());
+        }
+    }
+
+    /// The next head of the answer. `None`: none yet.
+    pub(in super::super) fn take_head(&mut self) -> Option<Result<HttpResponse, StreamError>> {
+        match (self.heads.pop_front(), &self.state) {
+            (Some(head), _) => Some(Ok(head)),
+            (None, State::Failed(error)) => Some(Err(error.clone())),
+            (None, _) => None,
+        }
+    }
+
+    /// The next bytes. What came before a reset is not read any more: it is of no use.
+    pub(in super::super) fn read(&mut self) -> Received {
+        if let State::Failed(error) = &self.state {
+            return Received::Failed(error.clone());
+        }
+        if self.queue.is_empty() {
+            self.flush_tail();
+        }
+        match (self.queue.pop_front(), &self.state) {
+            (Some(data), _) => {
+                self.window.consume(data.len() as u64);
+                Received::Data(data)
+            }
+            (None, State::Fin) => Received::End,
+            (None, _) => Received::Pending,
+        }
+    }
+
+    pub(in super::super) fn take_trailers(&mut self) -> FieldLines {
+        std::mem::take(&mut self.trailers)
+    }
+
+    /// Throws away what lies here and says how much it was, for the session's credit.
+    pub(in super::super) fn discard(&mut self) -> u64 {
+        self.flush_tail();
+        let bytes = self.queue.drain(..).map(|data| data.len() as u64).sum();
+        self.window.consume(bytes);
+        self.heads.clear();
+        bytes
+    }
+
+    /// The program wants no more. Returns whether the peer is to be told.
+    pub(in super::super) fn stop(&mut self, code: ErrorCode) -> bool {
+        let first = !self.stopped && self.state == State::Open;
+        self.stopped = true;
+        if first {
+            self.stop_code = Some(code);
+        }
+        first
+    }
+
+    /// The program lets go of its handle.
+    pub(in super::super) const fn release(&mut self) {
+        self.held = false;
+    }
+
+    pub(in super::super) const fn is_held(&self) -> bool {
+        self.held
+    }
+
+    pub(in super::super) fn is_over(&self) -> bool {
+        self.state != State::Open
+    }
+
+    pub(in super::super) const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(in super::super) const fn take_stop(&mut self) -> Option<ErrorCode> {
+        self.stop_code.take()
+    }
+
+    /// Whether the peer is to be given more credit.
+    pub(in super::super) fn wants_grant(&self) -> bool {
+        self.state == State::Open && !self.stopped && self.window.wants_grant()
+    }
+
+    pub(in super::super) fn grant(&mut self) -> u64 {
+        self.window.grant()
+    }
+}

@@ -1,0 +1,353 @@
+//! The direction of a stream that this side sends.
+//!
+//! ```text
+//!             head                 last byte and fin on the wire
+//!   Idle ───────────────► Open ───────────────────────────────► Over
+//!     │                    │  reset by us, or asked for by the peer's stop
+//!     └──────────┬─────────┘
+//!                ▼
+//!            Resetting ──── stream_reset on the wire ─────────► Over
+//! ```
+
+use super::super::{credit::Allowance, error::StreamError, time::Time};
+use crate::{
+    limits::DATA_BYTES_MAX,
+    wire::{
+        fields::FieldLines,
+        messages::{ErrorCode, HttpRequest, HttpResponse},
+    },
+};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Bytes that the program may leave here beyond what can be sent now. Two socket buffers' worth:
+/// less stalls a bulk stream while its task waits for its turn (measured 96 KiB as enough).
+const QUEUE_BYTES_MAX: usize = 128 << 10;
+/// Interim heads that may wait to be sent.
+const HEADS_MAX: usize = 16;
+/// What a stream may send in a burst and be taken for interactive still.
+const INTERACTIVE_BURST: u64 = 64 << 10;
+/// What it may send a second in the long run and be taken for interactive still: typing, a page's
+/// polling, and no video.
+const INTERACTIVE_BYTES_PER_SECOND: u64 = 256 << 10;
+
+/// A message that begins a direction.
+pub(crate) trait Head {
+    fn body(&mut self) -> &mut Bytes;
+    fn body_follows(&mut self) -> &mut bool;
+    /// Another head follows this one.
+    fn is_interim(&self) -> bool;
+}
+
+impl Head for HttpRequest {
+    fn body(&mut self) -> &mut Bytes {
+        &mut self.body
+    }
+    fn body_follows(&mut self) -> &mut bool {
+        &mut self.body_follows
+    }
+    fn is_interim(&self) -> bool {
+        false
+    }
+}
+
+impl Head for HttpResponse {
+    fn body(&mut self) -> &mut Bytes {
+        &mut self.body
+    }
+    fn body_follows(&mut self) -> &mut bool {
+        &mut self.body_follows
+    }
+    fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+}
+
+/// What to put on the wire next for this direction.
+#[derive(Debug)]
+pub(in super::super) enum Piece<H> {
+    /// A head, with the first bytes where they fit.
+    Head { head: H, bytes: u64 },
+    /// Bytes, and the end where `fin`.
+    Data {
+        offset: u64,
+        data: Bytes,
+        fin: bool,
+        trailers: FieldLines,
+    },
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    Idle,
+    Open,
+    Resetting { code: ErrorCode, message: String },
+    Over,
+}
+
+/// The direction.
+#[derive(Debug)]
+pub(in super::super) struct SendHalf<H> {
+    state: State,
+    /// The program holds a handle to it.
+    held: bool,
+    heads: VecDeque<H>,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    /// The end is wanted, with these trailers.
+    fin: Option<FieldLines>,
+    allowance: Allowance,
+    /// The peer asked for the end.
+    stopped: Option<StreamError>,
+    /// The peer takes whole bodies only: nothing leaves before the end is here, and no body longer
+    /// than this.
+    whole_max: Option<usize>,
+    /// Bytes sent of late, for the lane.
+    recent: u64,
+    recent_at: Time,
+}
+
+impl<H: Head> SendHalf<H> {
+    pub(in super::super) const fn new(credit: u64, whole_max: Option<usize>) -> Self {
+        Self {
+            state: State::Idle,
+            held: true,
+            heads: VecDeque::new(),
+            queue: VecDeque::new(),
+            queued: 0,
+            fin: None,
+            allowance: Allowance::new(credit),
+            stopped: None,
+            whole_max,
+            recent: 0,
+            recent_at: Time::from_micros(0),
+        }
+    }
+
+    /// Queues a head. One that says that no body follows ends the direction.
+    pub(in super::super) fn head(&mut self, mut head: H) -> Result<(), StreamError> {
+        self.check()?;
+        if self.heads.len() >= HEADS_MAX {
+            return Err(StreamError::NotSupported);
+        }
+        if !head.is_interim() {
+            self.state = State::Open;
+            if !*head.body_follows() {
+                self.fin = Some(FieldLines::default());
+            }
+        }
+        self.heads.push_back(head);
+        Ok(())
+    }
+
+    /// Whether the program may queue another piece.
+    pub(in super::super) fn has_room(&self) -> Result<bool, StreamError> {
+        self.check()?;
+        Ok(self.queued < self.whole_max.unwrap_or(QUEUE_BYTES_MAX))
+    }
+
+    /// Queues bytes.
+    pub(in super::super) fn data(&mut self, data: Bytes) -> Result<(), StreamError> {
+        self.check()?;
+        if self
+            .whole_max
+            .is_some_and(|max| self.queued + data.len() > max)
+        {
+            return Err(StreamError::TooBig);
+        }
+        if !data.is_empty() && self.fin.is_none() {
+            self.queued += data.len();
+            self.queue.push_back(data);
+        }
+        Ok(())
+    }
+
+    /// Wants the end after what is queued.
+    pub(in super::super) fn finish(&mut self, trailers: FieldLines) {
+        if self.fin.is_none() {
+            self.fin = Some(trailers);
+        }
+    }
+
+    /// Wants the end now; what is queued is dropped. Returns whether that changes anything.
+    pub(in super::super) fn reset(&mut self, code: ErrorCode, message: String) -> bool {
+        if matches!(self.state, State::Resetting { .. } | State::Over) {
+            return false;
+        }
+        self.state = State::Resetting { code, message };
+        self.clear();
+        true
+    }
+
+    /// The peer asks for the end.
+    pub(in super::super) fn stop(&mut self, code: ErrorCode) -> bool {
+        let stopping = self.reset(code, String::new());
+        if stopping {
+            self.stopped = Some(StreamError::Stopped { code });
+        }
+        stopping
+    }
+
+    /// The connection is gone.
+    pub(in super::super) fn lose(&mut self) {
+        if self.state != State::Over {
+            self.state = State::Over;
+            self.stopped.get_or_insert(StreamError::ConnectionLost);
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.heads.clear();
+        self.queue.clear();
+        self.queued = 0;
+    }
+
+    /// Why the peer takes no more, if it does not.
+    pub(in super::super) const fn stopped(&self) -> Option<&StreamError> {
+        self.stopped.as_ref()
+    }
+
+    fn check(&self) -> Result<(), StreamError> {
+        match (&self.stopped, &self.state) {
+            (Some(error), _) => Err(error.clone()),
+            (None, State::Resetting { code, .. }) => Err(StreamError::Stopped { code: *code }),
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// The program lets go of its handle: what it has not finished is reset.
+    pub(in super::super) fn release(&mut self) -> bool {
+        self.held = false;
+        self.fin.is_none() && self.reset(ErrorCode::Cancelled, String::new())
+    }
+
+    pub(in super::super) const fn is_held(&self) -> bool {
+        self.held
+    }
+
+    pub(in super::super) fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Takes more credit; `false` where it raises nothing.
+    pub(in super::super) const fn raise(&mut self, max_offset: u64) -> bool {
+        self.allowance.raise(max_offset)
+    }
+
+    /// The reset that is to be sent: its code, text and final offset. The direction is over then.
+    pub(in super::super) fn take_reset(&mut self) -> Option<(ErrorCode, String, u64)> {
+        match &mut self.state {
+            State::Resetting { code, message } => {
+                let reset = (*code, std::mem::take(message), self.allowance.sent());
+                self.state = State::Over;
+                Some(reset)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether something could be sent, the session's credit aside.
+    pub(in super::super) fn is_ready(&self) -> bool {
+        if matches!(self.state, State::Resetting { .. } | State::Over) {
+            return false;
+        }
+        if self.whole_max.is_some() && self.fin.is_none() {
+            return false;
+        }
+        !self.heads.is_empty()
+            || (!self.queue.is_empty() && self.allowance.left() > 0)
+            || (self.queue.is_empty() && self.fin.is_some() && self.state == State::Open)
+    }
+
+    /// Whether what is ready needs none of the session's credit.
+    pub(in super::super) fn is_free(&self) -> bool {
+        !self.heads.is_empty() || self.queue.is_empty()
+    }
+
+    /// Whether it has sent little of late.
+    pub(in super::super) fn is_interactive(&mut self, now: Time) -> bool {
+        let micros = u64::try_from(now.since(self.recent_at).as_micros()).unwrap_or(u64::MAX);
+        let forgotten = micros.saturating_mul(INTERACTIVE_BYTES_PER_SECOND) / 1_000_000;
+        if forgotten > 0 {
+            self.recent = self.recent.saturating_sub(forgotten);
+            self.recent_at = now;
+        }
+        self.recent <= INTERACTIVE_BURST
+    }
+
+    /// The next message, with at most `session_left` bytes of body. `None` where none is ready.
+    pub(in super::super) fn next(&mut self, session_left: u64) -> Option<Piece<H>> {
+        if !self.is_ready() {
+            return None;
+        }
+        if let Some(head) = self.heads.pop_front() {
+            return Some(self.next_head(head, session_left));
+        }
+        let room = usize::try_from(self.allowance.left().min(session_left)).unwrap_or(usize::MAX);
+        let mut data = Bytes::new();
+        if let Some(front) = self.queue.front_mut() {
+            let length = front.len().min(DATA_BYTES_MAX).min(room);
+            if length == 0 {
+                return None;
+            }
+            data = front.split_to(length);
+            if front.is_empty() {
+                self.queue.pop_front();
+            }
+            self.queued -= length;
+        }
+        let offset = self.allowance.sent();
+        self.spend(data.len());
+        let fin = self.queue.is_empty() && self.fin.is_some();
+        let mut trailers = FieldLines::default();
+        if fin {
+            trailers = self.fin.clone().unwrap_or_default();
+            self.state = State::Over;
+        }
+        Some(Piece::Data {
+            offset,
+            data,
+            fin,
+            trailers,
+        })
+    }
+
+    fn next_head(&mut self, mut head: H, session_left: u64) -> Piece<H> {
+        if self.whole_max.is_some() && !head.is_interim() {
+            // One message holds it all: the peer knows no other way.
+            let mut whole = Vec::with_capacity(head.body().len() + self.queued);
+            whole.extend_from_slice(head.body());
+            self.queue
+                .drain(..)
+                .for_each(|piece| whole.extend_from_slice(&piece));
+            self.queued = 0;
+            *head.body() = whole.into();
+            *head.body_follows() = false;
+            self.state = State::Over;
+            return Piece::Head { head, bytes: 0 };
+        }
+        let bytes = head.body().len() as u64;
+        if bytes > session_left.min(self.allowance.left()) {
+            let body = std::mem::take(head.body());
+            self.queued += body.len();
+            self.queue.push_front(body);
+            *head.body_follows() = true;
+            return Piece::Head { head, bytes: 0 };
+        }
+        if !head.is_interim()
+            && self.queue.is_empty()
+            && self.fin.as_ref().is_some_and(|t| t.is_empty())
+        {
+            *head.body_follows() = false;
+            self.state = State::Over;
+        }
+        self.spend(head.body().len());
+        Piece::Head { head, bytes }
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.allowance.spend(bytes as u64);
+        self.recent = self.recent.saturating_add(bytes as u64);
+    }
+}

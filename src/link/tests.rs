@@ -1,0 +1,1 @@
+//! Two links over a virtual network.
