@@ -80,6 +80,9 @@ pub struct Host {
     /// From which address, as the platform sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The agent's program and version, as it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software: Option<String>,
     /// The link's round trip in milliseconds, when it has been measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_ms: Option<f64>,

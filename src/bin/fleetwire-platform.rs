@@ -1,1 +1,40 @@
-fn main() {}
+//! `fleetwire-platform`: parse, start the runtime, run. What it does is in `fleetwire::platform`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use fleetwire::logging;
+use fleetwire::platform::config::{Args, Config};
+use fleetwire::platform::server::Server;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed standard error leaves nobody to tell; the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "fleetwire-platform: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(args, std::env::vars_os())?;
+    if args.check_config {
+        writeln!(std::io::stdout(), "the settings can be used")?;
+        return Ok(());
+    }
+    logging::init(config.log_format, &config.log)?;
+    // One thread carries all connections, measured best; the store has its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        Server::start(config).await?.run().await;
+        Ok(())
+    })
+}

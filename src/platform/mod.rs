@@ -1,6 +1,295 @@
-//! The platform: what agents dial out to, and where operators and browsers come in.
+//! The platform: what agents dial out to, and where operators and browsers come in. This file owns
+//! its state, one [`Platform`] that everything shares, and its start; `server` has the listeners,
+//! `service` the operations, `rest` their HTTP form.
 
 pub mod ca;
 pub mod config;
+pub mod registry;
+mod rest;
+pub mod server;
+pub mod service;
 pub mod sessions;
 pub mod store;
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::clock::UnixMillis;
+use crate::files::{self, FileError, MODE_SECRET};
+use crate::ids::HostId;
+use crate::net::tls::{self, ServerCertificates, TlsError};
+use crate::secret::{Secret, SecretHash};
+use ca::{CaError, CertificateAuthority};
+use config::Config;
+use registry::{HostLink, Registry};
+use service::API_TOKEN_PREFIX;
+use sessions::{ENTRY_PATH, Sessions};
+use store::{AuditEntry, SqliteStore, Store, StoreError};
+
+/// The administrator's name, in the audit log and as the user of sessions.
+const ADMINISTRATOR: &str = "admin";
+/// Largest token or certificate file.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The platform cannot start; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file or directory cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another process has the data directory.
+    #[error("{} is in use by another fleetwire-platform: stop that one first", .0.display())]
+    InUse(PathBuf),
+    /// The CA or the server certificate cannot be used.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// The operator's certificate cannot be used.
+    #[error("certificate {}: {source}", path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: TlsError,
+    },
+    /// The store cannot be used.
+    #[error("{}: {source}", path.display())]
+    Store {
+        /// The database's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: StoreError,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; is it in use? --listen and --http choose others"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Everything that a running platform shares.
+pub struct Platform {
+    /// The settings.
+    pub config: Config,
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// Who is connected.
+    pub registry: Registry<dyn HostLink>,
+    sessions: Mutex<Sessions>,
+    /// Hosts heard of since the store was last told.
+    seen: Mutex<Vec<(HostId, UnixMillis)>>,
+    api_tokens: Vec<(String, SecretHash)>,
+    ca_fingerprint: [u8; 32],
+    ca_pem: String,
+    certificates: Arc<ServerCertificates>,
+    /// `https` or `http`, and the port by which browsers reach a session.
+    console: config::PublicPort,
+    stopping: watch::Sender<bool>,
+    /// Held, not read: the lock on the data directory.
+    _lock: File,
+}
+
+impl Platform {
+    /// Opens the data directory, or makes what it lacks: database, CA, server certificate, and the
+    /// administrator's token. `console` is the way browsers reach a session's origin.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open(
+        config: Config,
+        console: config::PublicPort,
+    ) -> Result<Arc<Self>, StartError> {
+        let dir = config.data_dir.clone();
+        files::private_dir(&dir)?;
+        let lock = files::lock(&dir.join("lock"))?.ok_or_else(|| StartError::InUse(dir.clone()))?;
+        let ca = CertificateAuthority::open(&dir, &config.certificate_names(), SystemTime::now())?;
+        let operator = operator_certificate(&config)?;
+        let certificates = Arc::new(ServerCertificates::new(
+            &config.server_name,
+            ca.server(),
+            operator,
+        ));
+
+        let path = dir.join("platform.db");
+        let failed = |source| StartError::Store {
+            path: path.clone(),
+            source,
+        };
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).map_err(failed)?);
+        keep_administrator_token(&*store, &dir)
+            .await?
+            .map_err(failed)?;
+        let api_tokens = store.api_tokens().await.map_err(failed)?;
+        let sessions = open_sessions(&config, &*store).await.map_err(failed)?;
+
+        Ok(Arc::new(Self {
+            store,
+            registry: Registry::new(),
+            sessions: Mutex::new(sessions),
+            seen: Mutex::new(Vec::new()),
+            api_tokens,
+            ca_fingerprint: ca.fingerprint(),
+            ca_pem: ca.certificate_pem().to_owned(),
+            certificates,
+            console,
+            stopping: watch::Sender::new(false),
+            config,
+            _lock: lock,
+        }))
+    }
+
+    /// The table of console sessions, locked: never across an await.
+    pub fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        // The table is whole at every step that could panic.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The public origin of a session, such as `http://<label>.localhost:8080`.
+    pub fn console_origin(&self, label: &str) -> String {
+        let config::PublicPort { https, port } = self.console;
+        let scheme = if https { "https" } else { "http" };
+        let domain = &self.config.console_domain;
+        if port == if https { 443 } else { 80 } {
+            format!("{scheme}://{label}.{domain}")
+        } else {
+            format!("{scheme}://{label}.{domain}:{port}")
+        }
+    }
+
+    /// Whether browsers reach sessions over TLS.
+    pub const fn console_is_https(&self) -> bool {
+        self.console.https
+    }
+
+    /// Reads the certificates anew; connections that stand are left alone.
+    ///
+    /// # Errors
+    /// When one cannot be used: then those in use stay.
+    pub fn reload_certificates(&self) -> Result<(), StartError> {
+        let names = self.config.certificate_names();
+        let ca = CertificateAuthority::open(&self.config.data_dir, &names, SystemTime::now())?;
+        self.certificates
+            .replace(ca.server(), operator_certificate(&self.config)?);
+        Ok(())
+    }
+
+    /// Whether the platform is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    fn console_url(&self, label: &str, ticket: &Secret) -> Secret {
+        let origin = self.console_origin(label);
+        Secret::new(format!("{origin}{ENTRY_PATH}#{}", ticket.expose()))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<(HostId, UnixMillis)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The administrator's token stands in its file, and its hash in the store follows the file: to
+/// change it, remove the file and start again.
+async fn keep_administrator_token(
+    store: &dyn Store,
+    dir: &Path,
+) -> Result<Result<(), StoreError>, FileError> {
+    let path = dir.join("admin-token");
+    let token = match files::read_text(&path, FILE_BYTES_MAX) {
+        Ok(text) if text.trim().starts_with(API_TOKEN_PREFIX) => {
+            Secret::new(text.trim().to_owned())
+        }
+        Err(error) if !error.is_missing() => return Err(error),
+        _ => {
+            let token = Secret::generate(API_TOKEN_PREFIX);
+            files::write_atomic(
+                &path,
+                format!("{}\n", token.expose()).as_bytes(),
+                MODE_SECRET,
+            )?;
+            info!(path = %path.display(), "made the administrator's token");
+            token
+        }
+    };
+    let kept = async {
+        let tokens = store.api_tokens().await?;
+        if tokens
+            .iter()
+            .any(|(name, hash)| name == ADMINISTRATOR && *hash == token.hash())
+        {
+            return Ok(());
+        }
+        let audit = AuditEntry {
+            at: UnixMillis::now(),
+            actor: "platform".to_owned(),
+            action: "api_token.put",
+            subject: format!("api_token:{ADMINISTRATOR}"),
+            detail: "from the file in the data directory".to_owned(),
+        };
+        store
+            .put_api_token(ADMINISTRATOR, token.hash(), audit)
+            .await
+    };
+    Ok(kept.await)
+}
+
+/// Takes up the sessions again that were entered before the last stop.
+async fn open_sessions(config: &Config, store: &dyn Store) -> Result<Sessions, StoreError> {
+    let mut sessions = Sessions::new(config.session_idle, config.session_max);
+    let names: std::collections::HashMap<_, _> = store
+        .hosts()
+        .await?
+        .into_iter()
+        .map(|host| (host.id, host.name))
+        .collect();
+    for record in store.open_sessions().await? {
+        match names.get(&record.host) {
+            Some(name) if record.cookie.is_some() => {
+                sessions.restore(UnixMillis::now(), &record, name);
+            }
+            _ => {
+                let audit = AuditEntry {
+                    at: UnixMillis::now(),
+                    actor: "platform".to_owned(),
+                    action: "session.close",
+                    subject: format!("session:{}", record.id),
+                    detail: sessions::CloseReason::NeverEntered.code().to_owned(),
+                };
+                store.session_ended(record.id, audit).await?;
+            }
+        }
+    }
+    Ok(sessions)
+}
+
+fn operator_certificate(
+    config: &Config,
+) -> Result<Option<Arc<rustls::sign::CertifiedKey>>, StartError> {
+    let (Some(chain), Some(key)) = (&config.certificate, &config.certificate_key) else {
+        return Ok(None);
+    };
+    let pair = tls::certified_key_from_pem(
+        &files::read_text(chain, FILE_BYTES_MAX)?,
+        &files::read_text(key, FILE_BYTES_MAX)?,
+    );
+    pair.map(Some).map_err(|source| StartError::Certificate {
+        path: chain.clone(),
+        source,
+    })
+}

@@ -1,0 +1,419 @@
+//! Which hosts are connected, through which link, and how they are. One host has one connection: a
+//! later one takes the place of an earlier. Two processes that keep taking it from each other are
+//! one host cloned, which is found here and told to both.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::sessions::{CloseReason, Session};
+use crate::api::Health;
+use crate::clock::UnixMillis;
+use crate::ids::{ConsoleSessionId, HostId, Uuid};
+
+/// Two processes that take a host's place from each other within this time are a clone; so long
+/// does the host's entry show it after the last time.
+const RIVALRY_REMEMBERED: Duration = Duration::from_secs(600);
+/// Evictions remembered of one host; a clone shows within two.
+const EVICTIONS_MAX: usize = 8;
+
+/// What the platform asks of a host's connection, whatever carries it. Nothing here waits: what
+/// cannot be sent any more is dropped with the connection.
+pub trait HostLink: Send + Sync + 'static {
+    /// Tells the agent of a console session that was opened.
+    fn session_open(&self, session: &Session);
+    /// Tells the agent of a console session that has ended.
+    fn session_close(&self, id: ConsoleSessionId, reason: CloseReason);
+    /// Ends the connection and says why.
+    fn end(&self, reason: LinkEnd);
+    /// The last measured round trip.
+    fn round_trip(&self) -> Option<Duration>;
+}
+
+/// Why the platform ends a host's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// The same agent has connected again.
+    Replaced,
+    /// Two processes use one host's credential in turn.
+    DuplicateInstance,
+    /// The credential it authenticated with is void: the host was enrolled anew.
+    CredentialVoid,
+    /// The platform stops; agents spread their return over this window.
+    GoingAway {
+        /// The window.
+        window: Duration,
+    },
+}
+
+/// Names one connection of this process, to tell a host's later connection from its earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(u64);
+
+/// A connection that has authenticated and wants to be its host's.
+pub struct Arrival<L: ?Sized> {
+    /// The host.
+    pub host: HostId,
+    /// The run of the agent's process, where it says it.
+    pub instance: Option<Uuid>,
+    /// The program and its version, for people.
+    pub software: String,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// The link.
+    pub link: Arc<L>,
+}
+
+/// What becomes of an arrival.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is the host's connection now.
+    Admitted {
+        /// To be given back by [`Registry::remove`] and [`Registry::set_health`].
+        connection: ConnectionId,
+        /// Whether an earlier connection was ended for it.
+        replaced: bool,
+    },
+    /// The host was cloned: this one is refused, and the one before it was ended.
+    DuplicateInstance,
+}
+
+/// One connected host, as it is listed.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// Since when.
+    pub since: UnixMillis,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// The program and its version.
+    pub software: String,
+    /// The last measured round trip.
+    pub round_trip: Option<Duration>,
+    /// Its last health report.
+    pub health: Option<Health>,
+}
+
+/// The table of connected hosts.
+pub struct Registry<L: ?Sized> {
+    state: Mutex<State<L>>,
+}
+
+struct State<L: ?Sized> {
+    connections: u64,
+    hosts: HashMap<HostId, Entry<L>>,
+    /// Only of hosts where one process has lately taken another's place.
+    evictions: HashMap<HostId, Vec<Eviction>>,
+}
+
+struct Entry<L: ?Sized> {
+    connection: ConnectionId,
+    instance: Option<Uuid>,
+    software: String,
+    address: SocketAddr,
+    since: UnixMillis,
+    health: Option<Health>,
+    link: Arc<L>,
+}
+
+struct Eviction {
+    by: Uuid,
+    of: Uuid,
+    at: UnixMillis,
+    /// Whether it was the return blow, which shows a clone.
+    mutual: bool,
+}
+
+impl<L: HostLink + ?Sized> Default for Registry<L> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<L: HostLink + ?Sized> Registry<L> {
+    /// An empty table.
+    pub fn new() -> Self {
+        let (hosts, evictions) = (HashMap::new(), HashMap::new());
+        Self {
+            state: Mutex::new(State {
+                connections: 0,
+                hosts,
+                evictions,
+            }),
+        }
+    }
+
+    /// Makes an authenticated connection its host's. An earlier one is ended, and told why.
+    pub fn admit(&self, now: UnixMillis, arrival: Arrival<L>) -> Admission {
+        let mut state = self.lock();
+        let earlier = state.hosts.remove(&arrival.host);
+        let replaced = earlier.is_some();
+        if let Some(earlier) = earlier {
+            let mutual = match (arrival.instance, earlier.instance) {
+                (Some(by), Some(of)) if by != of => state.note_eviction(now, arrival.host, by, of),
+                // The same process with a new connection, or one that does not say who it is.
+                _ => false,
+            };
+            if mutual {
+                earlier.link.end(LinkEnd::DuplicateInstance);
+                return Admission::DuplicateInstance;
+            }
+            earlier.link.end(LinkEnd::Replaced);
+        }
+        state.connections += 1;
+        let connection = ConnectionId(state.connections);
+        let entry = Entry {
+            connection,
+            instance: arrival.instance,
+            software: arrival.software,
+            address: arrival.address,
+            since: now,
+            health: None,
+            link: arrival.link,
+        };
+        state.hosts.insert(arrival.host, entry);
+        Admission::Admitted {
+            connection,
+            replaced,
+        }
+    }
+
+    /// Notes that a connection has ended. False when it was not its host's any more.
+    pub fn remove(&self, host: HostId, connection: ConnectionId) -> bool {
+        let mut state = self.lock();
+        let current = state
+            .hosts
+            .get(&host)
+            .is_some_and(|entry| entry.connection == connection);
+        if current {
+            state.hosts.remove(&host);
+        }
+        current
+    }
+
+    /// Keeps a host's health report.
+    pub fn set_health(&self, host: HostId, connection: ConnectionId, health: Health) {
+        let mut state = self.lock();
+        if let Some(entry) = state.hosts.get_mut(&host)
+            && entry.connection == connection
+        {
+            entry.health = Some(health);
+        }
+    }
+
+    /// The link of a connected host.
+    pub fn link(&self, host: HostId) -> Option<Arc<L>> {
+        self.lock().hosts.get(&host).map(|entry| entry.link.clone())
+    }
+
+    /// Ends a host's connection, if it has one.
+    pub fn end(&self, host: HostId, reason: LinkEnd) {
+        if let Some(entry) = self.lock().hosts.remove(&host) {
+            entry.link.end(reason);
+        }
+    }
+
+    /// Ends every connection.
+    pub fn end_all(&self, reason: LinkEnd) {
+        // Taken out first: an end that calls back here must not find the table locked.
+        let entries: Vec<_> = self.lock().hosts.drain().collect();
+        for (_, entry) in entries {
+            entry.link.end(reason);
+        }
+    }
+
+    /// How a host is connected, if it is.
+    pub fn connected(&self, host: HostId) -> Option<Connected> {
+        let state = self.lock();
+        let entry = state.hosts.get(&host)?;
+        Some(Connected {
+            since: entry.since,
+            address: entry.address,
+            software: entry.software.clone(),
+            round_trip: entry.link.round_trip(),
+            health: entry.health.clone(),
+        })
+    }
+
+    /// The ids of all connected hosts.
+    pub fn connected_hosts(&self) -> Vec<HostId> {
+        self.lock().hosts.keys().copied().collect()
+    }
+
+    /// Whether a host was found cloned within the last ten minutes.
+    pub fn is_duplicate(&self, now: UnixMillis, host: HostId) -> bool {
+        let state = self.lock();
+        let evictions = state
+            .evictions
+            .get(&host)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        evictions
+            .iter()
+            .any(|eviction| eviction.mutual && eviction.is_fresh(now))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<L>> {
+        // No code that can panic runs under the lock, and the table is whole at every step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<L: ?Sized> State<L> {
+    /// Notes that one process took another's place; true when the other had taken its place before.
+    fn note_eviction(&mut self, now: UnixMillis, host: HostId, by: Uuid, of: Uuid) -> bool {
+        self.evictions.retain(|_, evictions| {
+            evictions.retain(|eviction| eviction.is_fresh(now));
+            !evictions.is_empty()
+        });
+        let evictions = self.evictions.entry(host).or_default();
+        let mutual = evictions
+            .iter()
+            .any(|earlier| earlier.by == of && earlier.of == by);
+        if evictions.len() == EVICTIONS_MAX {
+            evictions.remove(0);
+        }
+        evictions.push(Eviction {
+            by,
+            of,
+            at: now,
+            mutual,
+        });
+        mutual
+    }
+}
+
+impl Eviction {
+    const fn is_fresh(&self, now: UnixMillis) -> bool {
+        now.since(self.at).as_millis() < RIVALRY_REMEMBERED.as_millis()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct FakeLink(Mutex<Vec<LinkEnd>>);
+
+    impl HostLink for FakeLink {
+        fn session_open(&self, _: &Session) {}
+        fn session_close(&self, _: ConsoleSessionId, _: CloseReason) {}
+        fn end(&self, reason: LinkEnd) {
+            self.0.lock().expect("not poisoned").push(reason);
+        }
+        fn round_trip(&self) -> Option<Duration> {
+            None
+        }
+    }
+
+    impl FakeLink {
+        fn ends(&self) -> Vec<LinkEnd> {
+            self.0.lock().expect("not poisoned").clone()
+        }
+    }
+
+    const HOST: HostId = HostId(Uuid::from_u128(1));
+
+    fn at(seconds: u64) -> UnixMillis {
+        UnixMillis(1_750_000_000_000 + seconds * 1000)
+    }
+
+    fn arrive(
+        registry: &Registry<FakeLink>,
+        now: UnixMillis,
+        instance: Option<u128>,
+    ) -> (Arc<FakeLink>, Admission) {
+        let link = Arc::new(FakeLink::default());
+        let arrival = Arrival {
+            host: HOST,
+            instance: instance.map(Uuid::from_u128),
+            software: "test".to_owned(),
+            address: ([127, 0, 0, 1], 1).into(),
+            link: link.clone(),
+        };
+        (link, registry.admit(now, arrival))
+    }
+
+    fn connection(admission: &Admission) -> ConnectionId {
+        match admission {
+            Admission::Admitted { connection, .. } => *connection,
+            Admission::DuplicateInstance => panic!("refused"),
+        }
+    }
+
+    #[test]
+    fn a_later_connection_takes_the_place_and_the_earlier_cannot_take_it_away() {
+        let registry = Registry::new();
+        let (first, one) = arrive(&registry, at(0), Some(1));
+        let (second, two) = arrive(&registry, at(1), Some(1));
+        assert_eq!(first.ends(), [LinkEnd::Replaced]);
+        assert!(matches!(two, Admission::Admitted { replaced: true, .. }));
+        assert!(!registry.remove(HOST, connection(&one)));
+        registry.set_health(HOST, connection(&one), Health::default());
+        assert!(
+            registry
+                .connected(HOST)
+                .is_some_and(|host| host.health.is_none())
+        );
+        assert!(second.ends().is_empty());
+        assert!(registry.remove(HOST, connection(&two)));
+        assert!(registry.link(HOST).is_none());
+    }
+
+    #[test]
+    fn two_that_evict_each_other_are_both_told() {
+        let registry = Registry::new();
+        arrive(&registry, at(0), Some(1));
+        let (second, _) = arrive(&registry, at(1), Some(2));
+        assert!(!registry.is_duplicate(at(1), HOST));
+        let (_, back) = arrive(&registry, at(2), Some(1));
+        assert_eq!(back, Admission::DuplicateInstance);
+        assert_eq!(second.ends(), [LinkEnd::DuplicateInstance]);
+        assert!(registry.is_duplicate(at(2), HOST));
+        assert!(registry.link(HOST).is_none());
+        // Alone, one of them is let in; the other one's return is told again.
+        let (third, alone) = arrive(&registry, at(60), Some(2));
+        assert!(matches!(
+            alone,
+            Admission::Admitted {
+                replaced: false,
+                ..
+            }
+        ));
+        let (_, again) = arrive(&registry, at(61), Some(1));
+        assert_eq!(again, Admission::DuplicateInstance);
+        assert_eq!(third.ends(), [LinkEnd::DuplicateInstance]);
+        assert!(registry.is_duplicate(at(660), HOST));
+        assert!(!registry.is_duplicate(at(661), HOST));
+    }
+
+    #[test]
+    fn restarts_are_no_clones() {
+        let registry = Registry::new();
+        for run in 0..100 {
+            let (_, admission) = arrive(&registry, at(run), Some(u128::from(run)));
+            assert!(matches!(admission, Admission::Admitted { .. }));
+        }
+        for run in 0..10 {
+            let (_, admission) = arrive(&registry, at(200 + run), None);
+            assert!(
+                matches!(admission, Admission::Admitted { .. }),
+                "it does not say who it is"
+            );
+        }
+        assert!(!registry.is_duplicate(at(300), HOST));
+    }
+
+    #[test]
+    fn all_are_ended_at_a_stop() {
+        let registry = Registry::new();
+        let (link, _) = arrive(&registry, at(0), Some(1));
+        let end = LinkEnd::GoingAway {
+            window: Duration::from_secs(10),
+        };
+        registry.end_all(end);
+        assert_eq!(link.ends(), [end]);
+        assert!(registry.connected_hosts().is_empty());
+    }
+}

@@ -1,0 +1,382 @@
+//! The listeners and what arrives on them: TLS for everything, plain HTTP for this machine or a
+//! proxy in front. A request goes where its `Host` and path say: to a console session's origin, to
+//! the agents' WebSocket, or to the API.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
+use hyper::body::Incoming;
+use hyper::header::HOST;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service as _;
+use tracing::{debug, error, info, warn};
+
+use super::config::{Config, PublicPort};
+use super::registry::LinkEnd;
+use super::rest::{self, problem};
+use super::{Platform, StartError};
+use crate::net::tls;
+
+/// A client that has not finished its handshake by then is not served.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that takes longer for a request's head, or for its next request, is not kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest request head; a larger one is answered 431.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Most fields in a request's head.
+const HEAD_FIELDS_MAX: usize = 200;
+/// After a failed accept (no file descriptor is free, most often) the listener rests.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How often sessions are looked over and what was seen is written down.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// From where a request comes, and by what: an extension of every request.
+#[derive(Clone)]
+pub struct Peer {
+    /// The other end's address.
+    pub address: SocketAddr,
+    /// Whether it came over TLS.
+    pub tls: bool,
+    /// The connection's place among those allowed. What outlives the request on the connection
+    /// (a WebSocket) keeps a clone.
+    pub permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// The bound listeners of a platform that is ready to run.
+pub struct Server {
+    platform: Arc<Platform>,
+    tls: TcpListener,
+    tls_config: Arc<rustls::ServerConfig>,
+    plain: Option<TcpListener>,
+    signals: Signals,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Server {
+    /// Binds the listeners, opens the data directory, and says where it listens. Signals are taken
+    /// over from here on.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listen = |source| StartError::Listen {
+            address: config.listen,
+            source,
+        };
+        let signals = Signals {
+            terminate: signal(SignalKind::terminate()).map_err(listen)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(listen)?,
+            reload: signal(SignalKind::hangup()).map_err(listen)?,
+        };
+        let (tls, tls_address) = bind(config.listen).await?;
+        let (plain, plain_address) = match config.http {
+            Some(address) => {
+                let (listener, address) = bind(address).await?;
+                (Some(listener), Some(address))
+            }
+            None => (None, None),
+        };
+        let console = console_port(&config, tls_address, plain_address);
+        let platform = Platform::open(config, console).await?;
+        let tls_config = tls::server(platform.certificates.clone())?;
+        info!(address = %tls_address, "listening with TLS");
+        if let Some(address) = plain_address {
+            info!(%address, "listening in plain HTTP");
+        }
+        Ok(Self {
+            platform,
+            tls,
+            tls_config,
+            plain,
+            signals,
+        })
+    }
+
+    /// Serves until the process is told to stop (SIGTERM, SIGINT), then lets go of everything in
+    /// order. SIGHUP reads the certificates anew. A second signal ends the wait.
+    pub async fn run(self) {
+        let Self {
+            platform,
+            tls,
+            tls_config,
+            plain,
+            mut signals,
+        } = self;
+        let connections_max = platform.config.connections_max.min(Semaphore::MAX_PERMITS);
+        let connections = Arc::new(Semaphore::new(connections_max));
+        let door = Door {
+            router: rest::router(platform.clone()),
+            platform: platform.clone(),
+            connections: connections.clone(),
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(
+            door.clone()
+                .accept(tls, Some(TlsAcceptor::from(tls_config))),
+        );
+        if let Some(plain) = plain {
+            tasks.spawn(door.accept(plain, None));
+        }
+        tasks.spawn(keep_house(platform.clone()));
+
+        signals.stop(&platform).await;
+        let window = platform.config.drain;
+        info!(?window, "stopping");
+        tasks.shutdown().await;
+        platform.stopping.send_replace(true);
+        platform.registry.end_all(LinkEnd::GoingAway { window });
+        let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+        tokio::select! {
+            _ = connections.acquire_many(all) => {}
+            () = sleep(window) => {}
+            () = signals.stop(&platform) => {}
+        }
+        platform.keep_house().await;
+        info!("stopped");
+    }
+}
+
+impl Signals {
+    /// Waits for a signal to stop; reloads on the way.
+    async fn stop(&mut self, platform: &Platform) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.reload.recv() => match platform.reload_certificates() {
+                    Ok(()) => info!("certificates read anew"),
+                    Err(error) => error!(%error, "certificates stay as they are"),
+                },
+            }
+        }
+    }
+}
+
+/// What lets connections in.
+#[derive(Clone)]
+struct Door {
+    platform: Arc<Platform>,
+    router: Router,
+    connections: Arc<Semaphore>,
+}
+
+impl Door {
+    async fn accept(self, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
+        loop {
+            // A place first: past the limit new connections wait in the kernel's queue.
+            let Ok(permit) = self.connections.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let peer = Peer {
+                        address,
+                        tls: acceptor.is_some(),
+                        permit: permit.into(),
+                    };
+                    tokio::spawn(self.clone().serve(stream, acceptor.clone(), peer));
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, peer: Peer) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "the connection is gone already");
+            return;
+        }
+        match acceptor {
+            Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.serve_http(stream, peer).await,
+                Ok(Err(error)) => debug!(address = %peer.address, %error, "no TLS handshake"),
+                Err(_) => debug!(address = %peer.address, "no TLS handshake in time"),
+            },
+            None => self.serve_http(stream, peer).await,
+        }
+    }
+
+    async fn serve_http<S>(self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut stopping = self.platform.stopping.subscribe();
+        let address = peer.address;
+        let service = service_fn(move |request| self.clone().answer(request, peer.clone()));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEAD_FIELDS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = stop_told(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%address, %error, "connection ended");
+        }
+    }
+
+    async fn answer(
+        mut self,
+        mut request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<Response<Body>, Infallible> {
+        request.extensions_mut().insert(peer);
+        let label = match addressee(&request, &self.platform.config.console_domain) {
+            Ok(Addressee::Platform) => return self.router.call(request).await,
+            Ok(Addressee::Console(label)) => label,
+            Err(NoHost) => {
+                let detail = "a request names exactly one host".to_owned();
+                return Ok(problem(StatusCode::BAD_REQUEST, "host_invalid", detail));
+            }
+        };
+        let session = self.platform.sessions().by_label(&label);
+        let Some(_session) = session else {
+            let detail = "this console session has ended: open another".to_owned();
+            return Ok(problem(StatusCode::NOT_FOUND, "session_unknown", detail));
+        };
+        Ok(StatusCode::NOT_IMPLEMENTED.into_response())
+    }
+}
+
+async fn keep_house(platform: Arc<Platform>) {
+    let mut ticks = interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        platform.keep_house().await;
+    }
+}
+
+async fn stop_told(stopping: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the platform, which outlives every connection.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// How browsers reach a session's origin: as configured, else by plain HTTP where names under
+/// `localhost` lead to this machine by themselves, else by the TLS listener.
+fn console_port(config: &Config, tls: SocketAddr, plain: Option<SocketAddr>) -> PublicPort {
+    let domain = &config.console_domain;
+    let local = domain == "localhost" || domain.ends_with(".localhost");
+    match (config.console_public, plain) {
+        (Some(public), _) => public,
+        (None, Some(plain)) if local => PublicPort {
+            https: false,
+            port: plain.port(),
+        },
+        _ => PublicPort {
+            https: true,
+            port: tls.port(),
+        },
+    }
+}
+
+/// Whom a request is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Addressee {
+    Platform,
+    /// The console session with this label.
+    Console(String),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct NoHost;
+
+/// Reads it off the `Host` field, of which there must be exactly one (RFC 9112 section 3.2).
+fn addressee<B>(request: &Request<B>, console_domain: &str) -> Result<Addressee, NoHost> {
+    let mut fields = request.headers().get_all(HOST).iter();
+    let (Some(host), None) = (fields.next(), fields.next()) else {
+        return Err(NoHost);
+    };
+    let host = host.to_str().map_err(|_| NoHost)?;
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.to_ascii_lowercase();
+    let label = name
+        .strip_suffix(console_domain)
+        .and_then(|rest| rest.strip_suffix('.'))
+        .filter(|label| !label.is_empty());
+    Ok(match label {
+        Some(label) => Addressee::Console(label.to_owned()),
+        None => Addressee::Platform,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(hosts: &[&str]) -> Result<Addressee, NoHost> {
+        let mut request = Request::new(());
+        for host in hosts {
+            request
+                .headers_mut()
+                .append(HOST, host.parse().expect("a value"));
+        }
+        addressee(&request, "console.example")
+    }
+
+    #[test]
+    fn the_host_decides_whom_a_request_is_for() {
+        let console = |label: &str| Ok(Addressee::Console(label.to_owned()));
+        for host in [
+            "console.example",
+            "console.example:443",
+            "127.0.0.1:8443",
+            "[::1]:80",
+            "",
+        ] {
+            assert_eq!(of(&[host]), Ok(Addressee::Platform), "{host}");
+        }
+        assert_eq!(of(&["evilconsole.example"]), Ok(Addressee::Platform));
+        assert_eq!(of(&[".console.example"]), Ok(Addressee::Platform));
+        assert_eq!(of(&["abc.console.example"]), console("abc"));
+        assert_eq!(of(&["ABC.Console.Example:8443"]), console("abc"));
+        assert_eq!(
+            of(&["a.b.console.example"]),
+            console("a.b"),
+            "no label has a dot"
+        );
+        assert_eq!(of(&[]), Err(NoHost));
+        assert_eq!(of(&["a.console.example", "b.console.example"]), Err(NoHost));
+        assert_eq!(of(&["\u{e9}.console.example"]), Err(NoHost));
+    }
+}
