@@ -1,6 +1,8 @@
 //! Fleetwire reaches machines and KVM-over-IP devices behind NAT through one outbound WebSocket
 //! each. `ARCHITECTURE.md` draws the rooms and says who may import whom.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 #[cfg(feature = "net")]
 pub mod api;
 #[cfg(feature = "cli")]

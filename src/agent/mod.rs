@@ -1,0 +1,3 @@
+//! The agent: dials out to the platform and proxies to what its owner allows.
+
+pub mod origin;
