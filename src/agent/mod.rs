@@ -1,3 +1,4 @@
 //! The agent: dials out to the platform and proxies to what its owner allows.
 
 pub mod origin;
+pub mod target;

@@ -1,0 +1,463 @@
+//! One connection to an origin and the exchange it carries: the request's body goes up while the
+//! answer comes down, and after a 101 raw bytes go both ways.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::connect::Socket;
+use super::decode::{Decoder, Event};
+use super::error::OriginError;
+use super::head::Head;
+use super::request::{Encoded, RequestError, Sending};
+use crate::wire::fields::FieldLines;
+
+/// A read asks for this much at first. Idle connections hold nothing.
+const READ_MIN: usize = 8 * 1024;
+/// A read that filled its room doubles it for the next, up to this.
+const READ_MAX: usize = 64 * 1024;
+/// An answer's body up to this size that came with its head is handed on together with it.
+const WHOLE_MAX: usize = 16 * 1024;
+
+/// How long each step of an exchange may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Dialling, the TLS handshake included.
+    pub connect: Duration,
+    /// From the end of the request's body to the final head.
+    pub head: Duration,
+    /// Between two pieces of a body, either way. Upgraded connections may be silent for ever.
+    pub idle: Duration,
+    /// How long a body waits for `100 Continue` before it is sent unasked (RFC 9110 10.1.1).
+    pub wait_continue: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            head: Duration::from_secs(120),
+            idle: Duration::from_secs(15 * 60),
+            wait_continue: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The caller's side gave up an exchange: the origin's connection is closed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled;
+
+/// A piece of a request's body, or of an upgraded connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes to send on.
+    Data(Bytes),
+    /// The end, with trailers.
+    End(FieldLines),
+}
+
+/// Where a request's body comes from.
+pub trait Source: Send {
+    /// The next piece; not asked again after the end.
+    fn next(&mut self) -> impl Future<Output = Result<Piece, Cancelled>> + Send;
+}
+
+/// What an origin answers, in the order of [`Event`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A 1xx head other than 100 and 101.
+    Interim(Head),
+    /// A small answer that came as one: head, body, trailers. Nothing follows.
+    Whole(Head, Bytes, FieldLines),
+    /// The final head; `Data` and `End` follow.
+    Head(Head),
+    /// The 101 head; raw `Data` and `End` follow.
+    Upgraded(Head),
+    /// A piece of the body, to be handed on at once.
+    Data(Bytes),
+    /// The end of the body, or of the origin's side of an upgraded connection.
+    End(FieldLines),
+}
+
+/// Where an answer goes. The origin is read only as fast as this takes.
+pub trait Sink: Send {
+    /// Takes the next part of the answer.
+    fn take(&mut self, answer: Answer) -> impl Future<Output = Result<(), Cancelled>> + Send;
+}
+
+/// Why an exchange failed, and whether it may be tried again elsewhere.
+pub(super) struct Failure {
+    pub(super) error: OriginError,
+    /// Nothing of an answer came and nothing of a streamed body was taken from its source.
+    pub(super) untouched: bool,
+}
+
+/// An open connection between exchanges.
+#[derive(Debug)]
+pub(super) struct Connection {
+    reader: ReadHalf<Socket>,
+    writer: WriteHalf<Socket>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket) -> Self {
+        let (reader, writer) = tokio::io::split(socket);
+        Self { reader, writer }
+    }
+
+    /// Whether the origin has neither closed nor sent anything unasked. Does not wait.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.reader)
+            .poll_read(&mut context, &mut buffer)
+            .is_pending()
+    }
+
+    /// Carries one exchange to its end. Returns how long the connection may then be kept.
+    /// Dropping the future, or an error, leaves the connection unusable.
+    pub(super) async fn exchange(
+        &mut self,
+        request: &Encoded,
+        source: &mut impl Source,
+        sink: &mut impl Sink,
+        timeouts: &Timeouts,
+    ) -> Result<Option<Duration>, Failure> {
+        let progress = Progress::default();
+        let result = self.run(request, source, sink, timeouts, &progress).await;
+        let untouched = !progress.taken.load(Relaxed) && !progress.answered.load(Relaxed);
+        result.map_err(|error| Failure { error, untouched })
+    }
+
+    async fn run(
+        &mut self,
+        request: &Encoded,
+        source: &mut impl Source,
+        sink: &mut impl Sink,
+        timeouts: &Timeouts,
+        progress: &Progress,
+    ) -> Result<Option<Duration>, OriginError> {
+        let opening = async {
+            self.writer.write_all(&request.bytes).await?;
+            self.writer.flush().await
+        };
+        timeout(timeouts.head, opening)
+            .await
+            .map_err(|_| OriginError::HeadTimeout)??;
+
+        // An upgrade's bytes wait for the 101, an expecting body for the 100.
+        let sending = request.sending;
+        let waits =
+            sending == Sending::Raw || (request.expects_continue && sending != Sending::Nothing);
+        let (go, gate) = if waits {
+            let (go, gate) = oneshot::channel();
+            (Some(go), Some(gate))
+        } else {
+            (None, None)
+        };
+        let download = Download {
+            reader: &mut self.reader,
+            buffer: BytesMut::new(),
+            room: READ_MIN,
+            decoder: Decoder::new(request.asked),
+            sink,
+            go,
+            idle: timeouts.idle,
+            progress,
+        };
+        let upload = Upload {
+            writer: &mut self.writer,
+            source,
+            sending,
+            gate,
+            timeouts,
+            progress,
+        };
+        let mut download = pin!(download.run());
+        let mut upload = pin!(upload.run());
+        let mut head_timeout = pin!(sleep(timeouts.head));
+        let mut uploading = sending != Sending::Nothing;
+        let mut upload_whole = !uploading;
+        let mut write_fault = None;
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut download => {
+                    let keep = match (result, write_fault) {
+                        // What the origin did not say, the failed write tells better.
+                        (Err(OriginError::Closed | OriginError::Malformed(_)), Some(fault))
+                            if !progress.headed.load(Relaxed) => return Err(OriginError::Io(fault)),
+                        (result, _) => result?,
+                    };
+                    if uploading && progress.upgraded.load(Relaxed) {
+                        // The origin closed its side only: what the browser still sends goes up.
+                        return match timeout(timeouts.idle, upload).await {
+                            Ok(Err(UploadFault::Cancelled)) => Err(OriginError::Cancelled),
+                            _ => Ok(None),
+                        };
+                    }
+                    return Ok(keep.filter(|_| upload_whole));
+                }
+                result = &mut upload, if uploading => {
+                    uploading = false;
+                    match result {
+                        Ok(whole) => upload_whole = whole,
+                        // The origin may have answered before it stopped reading: look for that.
+                        Err(UploadFault::Write(fault)) => write_fault = Some(fault),
+                        Err(UploadFault::Cancelled) => return Err(OriginError::Cancelled),
+                        Err(UploadFault::Length) => {
+                            return Err(OriginError::Request(RequestError::BodyLength));
+                        }
+                    }
+                    head_timeout.as_mut().reset(tokio::time::Instant::now() + timeouts.head);
+                }
+                () = &mut head_timeout, if !uploading && !progress.headed.load(Relaxed) => {
+                    return Err(OriginError::HeadTimeout);
+                }
+            }
+        }
+    }
+}
+
+/// What the two directions of an exchange tell each other and whoever decides on another try.
+#[derive(Default)]
+struct Progress {
+    /// A piece of the body was taken from its source.
+    taken: AtomicBool,
+    /// A byte of an answer came.
+    answered: AtomicBool,
+    /// The final head came.
+    headed: AtomicBool,
+    /// It was a 101.
+    upgraded: AtomicBool,
+}
+
+struct Download<'a, S> {
+    reader: &'a mut ReadHalf<Socket>,
+    buffer: BytesMut,
+    room: usize,
+    decoder: Decoder,
+    sink: &'a mut S,
+    go: Option<oneshot::Sender<()>>,
+    idle: Duration,
+    progress: &'a Progress,
+}
+
+impl<S: Sink> Download<'_, S> {
+    async fn run(mut self) -> Result<Option<Duration>, OriginError> {
+        let mut limit = None;
+        loop {
+            match self.next(limit).await? {
+                Event::Interim(head) if head.status == 100 => {
+                    if let Some(go) = self.go.take() {
+                        // The upload may have given up waiting.
+                        let _ = go.send(());
+                    }
+                }
+                Event::Interim(head) => self.hand_on(Answer::Interim(head)).await?,
+                Event::Upgraded(head) => {
+                    self.progress.headed.store(true, Relaxed);
+                    self.progress.upgraded.store(true, Relaxed);
+                    self.hand_on(Answer::Upgraded(head)).await?;
+                    if let Some(go) = self.go.take() {
+                        let _ = go.send(());
+                    }
+                }
+                Event::Head(head) => {
+                    self.progress.headed.store(true, Relaxed);
+                    // A body that still waits for leave will never be asked for.
+                    drop(self.go.take());
+                    limit = Some(self.idle);
+                    if self.head(head).await? {
+                        return Ok(self.keep());
+                    }
+                }
+                Event::Data(data) => self.hand_on(Answer::Data(data)).await?,
+                Event::End(trailers) => {
+                    self.hand_on(Answer::End(trailers)).await?;
+                    return Ok(self.keep());
+                }
+            }
+        }
+    }
+
+    /// Hands on a head, together with the body if all of it has come. Returns whether it had.
+    async fn head(&mut self, head: Head) -> Result<bool, OriginError> {
+        let first = self.decoder.next(&mut self.buffer)?;
+        let (data, end) = match first {
+            Some(Event::Data(data)) if data.len() <= WHOLE_MAX => {
+                (data, self.decoder.next(&mut self.buffer)?)
+            }
+            Some(Event::End(trailers)) => (Bytes::new(), Some(Event::End(trailers))),
+            None => (Bytes::new(), None),
+            Some(event) => {
+                self.hand_on(Answer::Head(head)).await?;
+                self.hand_on(into_answer(event)).await?;
+                return Ok(false);
+            }
+        };
+        match end {
+            Some(Event::End(trailers)) => {
+                self.hand_on(Answer::Whole(head, data, trailers)).await?;
+                return Ok(true);
+            }
+            end => {
+                self.hand_on(Answer::Head(head)).await?;
+                if !data.is_empty() {
+                    self.hand_on(Answer::Data(data)).await?;
+                }
+                if let Some(event) = end {
+                    self.hand_on(into_answer(event)).await?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The next event, read for as long as it takes or `limit` says.
+    async fn next(&mut self, limit: Option<Duration>) -> Result<Event, OriginError> {
+        loop {
+            if let Some(event) = self.decoder.next(&mut self.buffer)? {
+                return Ok(event);
+            }
+            let read = match limit {
+                Some(limit) => timeout(limit, self.fill())
+                    .await
+                    .map_err(|_| OriginError::BodyTimeout)?,
+                None => self.fill().await,
+            };
+            match read {
+                Ok(0) if !self.progress.answered.load(Relaxed) => return Err(OriginError::Closed),
+                Ok(0) => return Ok(self.decoder.eof()?),
+                Ok(_) => self.progress.answered.store(true, Relaxed),
+                Err(error) => return Err(OriginError::Io(error)),
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        if self.buffer.capacity() - self.buffer.len() < self.room / 2 {
+            self.buffer.reserve(self.room);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
+        let read = self.reader.read_buf(&mut self.buffer).await?;
+        if read == room {
+            self.room = (self.room * 2).min(READ_MAX);
+        }
+        Ok(read)
+    }
+
+    async fn hand_on(&mut self, answer: Answer) -> Result<(), OriginError> {
+        self.sink
+            .take(answer)
+            .await
+            .map_err(|Cancelled| OriginError::Cancelled)
+    }
+
+    /// Bytes behind the answer's end are an answer to nothing: such a connection is not kept.
+    fn keep(&self) -> Option<Duration> {
+        self.decoder.keep().filter(|_| self.buffer.is_empty())
+    }
+}
+
+fn into_answer(event: Event) -> Answer {
+    match event {
+        Event::Interim(head) => Answer::Interim(head),
+        Event::Head(head) => Answer::Head(head),
+        Event::Upgraded(head) => Answer::Upgraded(head),
+        Event::Data(data) => Answer::Data(data),
+        Event::End(trailers) => Answer::End(trailers),
+    }
+}
+
+struct Upload<'a, S> {
+    writer: &'a mut WriteHalf<Socket>,
+    source: &'a mut S,
+    sending: Sending,
+    gate: Option<oneshot::Receiver<()>>,
+    timeouts: &'a Timeouts,
+    progress: &'a Progress,
+}
+
+enum UploadFault {
+    Cancelled,
+    Length,
+    Write(io::Error),
+}
+
+impl<S: Source> Upload<'_, S> {
+    /// Returns whether the origin was sent all of the body.
+    async fn run(mut self) -> Result<bool, UploadFault> {
+        if !self.leave().await {
+            return Ok(false);
+        }
+        let mut sending = self.sending;
+        loop {
+            let piece = self
+                .source
+                .next()
+                .await
+                .map_err(|Cancelled| UploadFault::Cancelled)?;
+            self.progress.taken.store(true, Relaxed);
+            let (done, write) = match (piece, &mut sending) {
+                (Piece::Data(data), Sending::Length(left)) => {
+                    *left = left
+                        .checked_sub(data.len() as u64)
+                        .ok_or(UploadFault::Length)?;
+                    (false, self.write(data).await)
+                }
+                (Piece::Data(data), Sending::Chunked) if data.is_empty() => continue,
+                (Piece::Data(data), Sending::Chunked) => {
+                    let size = Bytes::from(format!("{:x}\r\n", data.len()));
+                    let chunk = size.chain(data).chain(&b"\r\n"[..]);
+                    (false, self.write(chunk).await)
+                }
+                (Piece::Data(data), _) => (false, self.write(data).await),
+                (Piece::End(_), Sending::Length(0)) => (true, Ok(())),
+                (Piece::End(_), Sending::Length(_)) => return Err(UploadFault::Length),
+                (Piece::End(trailers), Sending::Chunked) => {
+                    let end = Buf::chain(&b"0\r\n"[..], trailers.into_bytes());
+                    let end = end.chain(&b"\r\n"[..]);
+                    (true, self.write(end).await)
+                }
+                (Piece::End(_), _) => (true, self.writer.shutdown().await),
+            };
+            write.map_err(UploadFault::Write)?;
+            if done {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Waits until the origin may be sent the body; false if it does not want it.
+    async fn leave(&mut self) -> bool {
+        match self.gate.take() {
+            None => true,
+            Some(gate) if self.sending == Sending::Raw => gate.await.is_ok(),
+            Some(gate) => match timeout(self.timeouts.wait_continue, gate).await {
+                Ok(leave) => leave.is_ok(),
+                Err(_) => true,
+            },
+        }
+    }
+
+    async fn write(&mut self, mut bytes: impl Buf) -> io::Result<()> {
+        let writing = async {
+            self.writer.write_all_buf(&mut bytes).await?;
+            self.writer.flush().await
+        };
+        match timeout(self.timeouts.idle, writing).await {
+            Ok(result) => result,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}

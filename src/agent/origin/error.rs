@@ -1,0 +1,88 @@
+//! Why an exchange with an origin failed, and what a browser is told.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::head::ParseError;
+use super::request::RequestError;
+
+/// A failed exchange. Each says whose fault it is.
+#[derive(Debug, Error)]
+pub enum OriginError {
+    /// The request's: it was not sent, or not to its end.
+    #[error("the request is malformed: {0}")]
+    Request(#[from] RequestError),
+    /// The device's: it cannot be reached, or its TLS certificate is not the trusted one.
+    #[error("the device cannot be reached: {0}")]
+    Connect(#[source] io::Error),
+    /// The device's: it was not reached in time.
+    #[error("the device did not accept the connection in time")]
+    ConnectTimeout,
+    /// The agent's: all connections that one target may have are in use.
+    #[error("too many requests to the device at once")]
+    Busy,
+    /// The device's: no head in time.
+    #[error("the device did not answer in time")]
+    HeadTimeout,
+    /// The device's: its body stopped in the middle.
+    #[error("the device stopped in the middle of its answer")]
+    BodyTimeout,
+    /// The device's: it closed the connection instead of answering.
+    #[error("the device closed the connection without an answer")]
+    Closed,
+    /// The device's: what it sent is no HTTP/1 answer.
+    #[error("the device's answer is malformed: {0}")]
+    Malformed(#[from] ParseError),
+    /// The network's.
+    #[error("the connection to the device failed: {0}")]
+    Io(#[from] io::Error),
+    /// Nobody's: the caller gave up.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl OriginError {
+    /// A stable name for logs, and for whoever reads the answer by program.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "request_malformed",
+            Self::Connect(_) => "origin_unreachable",
+            Self::ConnectTimeout => "origin_connect_timeout",
+            Self::Busy => "origin_busy",
+            Self::HeadTimeout => "origin_timeout",
+            Self::BodyTimeout => "origin_stalled",
+            Self::Closed => "origin_closed",
+            Self::Malformed(ParseError::Truncated) => "origin_truncated",
+            Self::Malformed(_) => "origin_malformed",
+            Self::Io(_) => "origin_failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status of the answer that takes the place of the device's (RFC 9110 15.6).
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Request(_) => 400,
+            Self::Busy => 503,
+            Self::ConnectTimeout | Self::HeadTimeout | Self::BodyTimeout => 504,
+            _ => 502,
+        }
+    }
+
+    /// Whether a kept connection may fail like this because the origin had closed it meanwhile.
+    pub(super) fn is_stale(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+            ),
+            _ => false,
+        }
+    }
+}

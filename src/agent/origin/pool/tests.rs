@@ -1,0 +1,751 @@
+//! Exchanges with small hand-written origins over real sockets.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use bytes::{Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::mpsc;
+
+use super::super::conn::{Answer, Cancelled, Piece};
+use super::super::head::ParseError;
+use super::super::request::{RequestBody, RequestError};
+use super::*;
+use crate::agent::target::{TargetOptions, Trust};
+use crate::wire::fields::{FieldLimits, FieldLines};
+
+/// A body from a list of pieces, or one fed by a test as it goes on.
+enum Feed {
+    List(VecDeque<Piece>),
+    Channel(mpsc::UnboundedReceiver<Piece>),
+}
+
+impl Feed {
+    fn none() -> Self {
+        Self::List(VecDeque::new())
+    }
+
+    fn pieces(pieces: &[&'static str]) -> Self {
+        let data = pieces
+            .iter()
+            .map(|piece| Piece::Data(Bytes::from_static(piece.as_bytes())));
+        Self::List(data.chain([Piece::End(FieldLines::default())]).collect())
+    }
+}
+
+impl Source for Feed {
+    async fn next(&mut self) -> Result<Piece, Cancelled> {
+        match self {
+            Self::List(pieces) => pieces.pop_front().ok_or(Cancelled),
+            Self::Channel(pieces) => pieces.recv().await.ok_or(Cancelled),
+        }
+    }
+}
+
+/// Keeps an answer, and tells a test of each part as it comes.
+#[derive(Default)]
+struct Kept {
+    heads: Vec<(u16, String)>,
+    body: BytesMut,
+    trailers: Option<String>,
+    tell: Option<mpsc::UnboundedSender<Answer>>,
+}
+
+impl Sink for Kept {
+    async fn take(&mut self, answer: Answer) -> Result<(), Cancelled> {
+        let text = |fields: &FieldLines| String::from_utf8_lossy(fields.as_bytes()).into_owned();
+        if let Some(tell) = &self.tell {
+            tell.send(answer.clone()).map_err(|_| Cancelled)?;
+        }
+        match answer {
+            Answer::Interim(head) | Answer::Head(head) | Answer::Upgraded(head) => {
+                self.heads.push((head.status, text(&head.fields)));
+            }
+            Answer::Data(data) => self.body.extend_from_slice(&data),
+            Answer::End(trailers) => self.trailers = Some(text(&trailers)),
+            Answer::Whole(head, body, trailers) => {
+                self.heads.push((head.status, text(&head.fields)));
+                self.body.extend_from_slice(&body);
+                self.trailers = Some(text(&trailers));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn status(&self) -> u16 {
+        self.heads.last().expect("a head").0
+    }
+}
+
+/// An origin that runs `serve` for each connection, with the connection's number from 0.
+async fn origin<F, R>(timeouts: Timeouts, serve: F) -> (Pool, Arc<AtomicUsize>)
+where
+    F: Fn(usize, TcpStream) -> R + Send + 'static,
+    R: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = accepted.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(count.fetch_add(1, SeqCst), stream));
+        }
+    });
+    let target = Target::new(&url, TargetOptions::default()).expect("a target");
+    (Pool::new(&target, timeouts).expect("a pool"), accepted)
+}
+
+/// Reads to the end of a head and returns it.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8(head).expect("ASCII in this test"))
+}
+
+/// Answers every request of a connection with `answer`.
+async fn answer_all(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: &[u8],
+) -> io::Result<()> {
+    loop {
+        read_head(&mut stream).await?;
+        stream.write_all(answer).await?;
+    }
+}
+
+fn request(method: &str, fields: &str, body: RequestBody) -> Request {
+    let limits = FieldLimits {
+        bytes: 4096,
+        count: 64,
+    };
+    let fields = FieldLines::parse(Bytes::from(fields.to_owned()), limits).expect("fields");
+    Request {
+        method: method.into(),
+        path: "/".into(),
+        fields,
+        body,
+    }
+}
+
+fn get() -> Request {
+    request("GET", "Host: device\r\n", RequestBody::Whole(Bytes::new()))
+}
+
+async fn exchange(
+    pool: &Pool,
+    request: &Request,
+    mut feed: Feed,
+) -> (Kept, Result<(), OriginError>) {
+    let mut kept = Kept::default();
+    let result = pool.exchange(request, &mut feed, &mut kept).await;
+    (kept, result)
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Waits until `done`, which the origin's side brings about.
+async fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_the_other() {
+    let (pool, accepted) = origin(Timeouts::default(), |_, stream| answer_all(stream, OK)).await;
+    for _ in 0..3 {
+        let (kept, result) = exchange(&pool, &get(), Feed::none()).await;
+        assert!(result.is_ok());
+        assert_eq!((kept.status(), &kept.body[..]), (200, &b"ok"[..]));
+    }
+    assert_eq!((accepted.load(SeqCst), pool.idle()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_connection_closed_while_idle_is_not_used_again() {
+    let (pool, accepted) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await?;
+        stream.write_all(OK).await
+    })
+    .await;
+    exchange(&pool, &get(), Feed::none())
+        .await
+        .1
+        .expect("an answer");
+    until(|| {
+        pool.sweep();
+        pool.idle() == 0
+    })
+    .await;
+    // Not even one that must not be sent twice fails.
+    let post = request("POST", "", RequestBody::Whole(Bytes::from_static(b"x")));
+    exchange(&pool, &post, Feed::none())
+        .await
+        .1
+        .expect("an answer");
+    assert_eq!(accepted.load(SeqCst), 2);
+}
+
+/// The first connection answers once and closes when the second request comes.
+async fn stale_origin() -> (Pool, Arc<AtomicUsize>) {
+    let (pool, accepted) = origin(Timeouts::default(), |number, mut stream| async move {
+        if number > 0 {
+            return answer_all(stream, OK).await;
+        }
+        read_head(&mut stream).await?;
+        stream.write_all(OK).await?;
+        read_head(&mut stream).await.map(|_| ())
+    })
+    .await;
+    exchange(&pool, &get(), Feed::none())
+        .await
+        .1
+        .expect("an answer");
+    (pool, accepted)
+}
+
+#[tokio::test]
+async fn a_safe_request_on_a_stale_connection_is_sent_again() {
+    let (pool, accepted) = stale_origin().await;
+    exchange(&pool, &get(), Feed::none())
+        .await
+        .1
+        .expect("an answer");
+    assert_eq!(accepted.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_unsafe_request_on_a_stale_connection_is_not_sent_again() {
+    let (pool, accepted) = stale_origin().await;
+    let post = request("POST", "", RequestBody::Whole(Bytes::new()));
+    let (_, result) = exchange(&pool, &post, Feed::none()).await;
+    assert_eq!(result.expect_err("refused").code(), "origin_closed");
+    assert_eq!(accepted.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_new_connection_without_an_answer_is_an_error() {
+    let (pool, accepted) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await.map(|_| ())
+    })
+    .await;
+    let (_, result) = exchange(&pool, &get(), Feed::none()).await;
+    assert!(matches!(result, Err(OriginError::Closed)));
+    assert_eq!(accepted.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_on_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    drop(listener);
+    let target = Target::new(&url, TargetOptions::default()).expect("a target");
+    let pool = Pool::new(&target, Timeouts::default()).expect("a pool");
+    let error = exchange(&pool, &get(), Feed::none())
+        .await
+        .1
+        .expect_err("refused");
+    assert_eq!((error.code(), error.status()), ("origin_unreachable", 502));
+}
+
+#[tokio::test]
+async fn a_body_of_known_length_is_sent_as_it_is() {
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        let head = read_head(&mut stream).await?;
+        assert_eq!(head, "PUT / HTTP/1.1\r\nContent-Length: 11\r\n\r\n");
+        let mut body = [0; 11];
+        stream.read_exact(&mut body).await?;
+        assert_eq!(&body, b"hello world");
+        stream.write_all(OK).await
+    })
+    .await;
+    let put = request("PUT", "Content-Length: 11\r\n", RequestBody::Stream);
+    let (kept, result) = exchange(&pool, &put, Feed::pieces(&["hello", " ", "world"])).await;
+    result.expect("an answer");
+    assert_eq!((kept.status(), pool.idle()), (200, 1));
+}
+
+#[tokio::test]
+async fn a_body_of_another_length_than_stated_is_an_error() {
+    for pieces in [&["hello", " world"][..], &["hell"]] {
+        let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+            tokio::io::copy(&mut stream, &mut tokio::io::sink())
+                .await
+                .map(|_| ())
+        })
+        .await;
+        let put = request("PUT", "Content-Length: 5\r\n", RequestBody::Stream);
+        let (_, result) = exchange(&pool, &put, Feed::pieces(pieces)).await;
+        assert!(matches!(
+            result,
+            Err(OriginError::Request(RequestError::BodyLength))
+        ));
+        assert_eq!(pool.idle(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_chunked_with_its_trailers() {
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        let head = read_head(&mut stream).await?;
+        assert!(
+            head.ends_with("Transfer-Encoding: chunked\r\n\r\n"),
+            "{head}"
+        );
+        let mut body = vec![0; 38];
+        stream.read_exact(&mut body).await?;
+        assert_eq!(
+            body,
+            b"5\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: abc\r\n\r\n"
+        );
+        stream.write_all(OK).await
+    })
+    .await;
+    let mut trailers = FieldLines::builder();
+    trailers.push("X-Sum", b"abc").expect("well formed");
+    let pieces = ["hello", "", " world"].map(|piece| Piece::Data(piece.into()));
+    let pieces = pieces
+        .into_iter()
+        .chain([Piece::End(trailers.finish())])
+        .collect();
+    let post = request("POST", "", RequestBody::Stream);
+    let (kept, result) = exchange(&pool, &post, Feed::List(pieces)).await;
+    result.expect("an answer");
+    assert_eq!(kept.status(), 200);
+}
+
+#[tokio::test]
+async fn an_early_answer_is_handed_on_and_ends_the_upload() {
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await?;
+        stream
+            .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+            .await?;
+        stream.read_u8().await.map(|_| ())
+    })
+    .await;
+    let (_open, pieces) = mpsc::unbounded_channel();
+    let post = request("POST", "", RequestBody::Stream);
+    let (kept, result) = exchange(&pool, &post, Feed::Channel(pieces)).await;
+    result.expect("an answer");
+    assert_eq!((kept.status(), &kept.body[..]), (413, &b"no"[..]));
+    assert_eq!(pool.idle(), 0, "the origin still waits for the body");
+}
+
+#[tokio::test]
+async fn both_directions_flow_at_once() {
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await?;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+            .await?;
+        for expected in *b"abc" {
+            assert_eq!(stream.read_u8().await?, expected);
+            stream.write_u8(expected.to_ascii_uppercase()).await?;
+        }
+        Ok(())
+    })
+    .await;
+    let (feed, pieces) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut kept = Kept {
+        tell: Some(tell),
+        ..Kept::default()
+    };
+    let post = request("POST", "Content-Length: 3\r\n", RequestBody::Stream);
+    let mut source = Feed::Channel(pieces);
+    let drive = async {
+        assert!(matches!(told.recv().await, Some(Answer::Head(_))));
+        for (up, down) in [("a", "A"), ("b", "B")] {
+            feed.send(Piece::Data(up.into())).expect("taken");
+            assert_eq!(told.recv().await, Some(Answer::Data(down.into())));
+        }
+        feed.send(Piece::Data("c".into())).expect("taken");
+        feed.send(Piece::End(FieldLines::default())).expect("taken");
+    };
+    let (result, ()) = tokio::join!(pool.exchange(&post, &mut source, &mut kept), drive);
+    result.expect("an answer");
+    assert_eq!(&kept.body[..], b"ABC");
+}
+
+#[tokio::test]
+async fn an_expecting_body_waits_for_leave_but_not_for_ever() {
+    let hour = Duration::from_secs(3600);
+    let moment = Duration::from_millis(50);
+    for (says, wait_continue) in [(&b"HTTP/1.1 100 Continue\r\n\r\n"[..], hour), (b"", moment)] {
+        let timeouts = Timeouts {
+            wait_continue,
+            ..Timeouts::default()
+        };
+        let (pool, _) = origin(timeouts, move |_, mut stream| async move {
+            read_head(&mut stream).await?;
+            stream.write_all(says).await?;
+            let mut body = [0; 2];
+            stream.read_exact(&mut body).await?;
+            stream.write_all(OK).await
+        })
+        .await;
+        let fields = "Expect: 100-continue\r\nContent-Length: 2\r\n";
+        let put = request("PUT", fields, RequestBody::Stream);
+        let (kept, result) = exchange(&pool, &put, Feed::pieces(&["hi"])).await;
+        result.expect("an answer");
+        assert_eq!(kept.heads.len(), 1, "100 ends here");
+        assert_eq!(pool.idle(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_expecting_body_that_is_not_wanted_is_not_sent() {
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await?;
+        stream
+            .write_all(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+            .await?;
+        assert!(stream.read_u8().await.is_err(), "no byte of the body comes");
+        Ok(())
+    })
+    .await;
+    let put = request(
+        "PUT",
+        "Expect: 100-continue\r\nContent-Length: 2\r\n",
+        RequestBody::Stream,
+    );
+    let (kept, result) = exchange(&pool, &put, Feed::pieces(&["hi"])).await;
+    result.expect("an answer");
+    assert_eq!((kept.status(), pool.idle()), (417, 0));
+}
+
+#[tokio::test]
+async fn interim_heads_are_handed_on_in_order() {
+    let (pool, _) = origin(Timeouts::default(), |_, stream| {
+        let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        let answer = [&b"HTTP/1.1 100 Continue\r\n\r\n"[..], hints, OK].concat();
+        async move { answer_all(stream, &answer).await }
+    })
+    .await;
+    let (kept, result) = exchange(&pool, &get(), Feed::none()).await;
+    result.expect("an answer");
+    let statuses: Vec<_> = kept.heads.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [103, 200]);
+}
+
+#[tokio::test]
+async fn each_piece_is_handed_on_at_once() {
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await?;
+        stream
+            .write_all(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            .await?;
+        for piece in [b"one", b"two"] {
+            stream.write_all(piece).await?;
+            // The test answers each piece by closing nothing: it must have it before the next.
+            tokio::task::yield_now().await;
+        }
+        stream.read_u8().await.map(|_| ())
+    })
+    .await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut kept = Kept {
+        tell: Some(tell),
+        ..Kept::default()
+    };
+    let (get, mut feed) = (get(), Feed::none());
+    let running = pool.exchange(&get, &mut feed, &mut kept);
+    let watching = async {
+        assert!(matches!(told.recv().await, Some(Answer::Head(_))));
+        let mut seen = BytesMut::new();
+        while seen.len() < 6 {
+            match told.recv().await {
+                Some(Answer::Data(data)) => seen.extend_from_slice(&data),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(&seen[..], b"onetwo");
+    };
+    // The answer has no end: leaving it closes the origin's connection.
+    tokio::select! {
+        result = running => panic!("ended: {result:?}"),
+        () = watching => {}
+    }
+}
+
+#[tokio::test]
+async fn leaving_an_exchange_reaches_the_origin() {
+    let (gone, mut left) = mpsc::unbounded_channel();
+    let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
+        let gone = gone.clone();
+        async move {
+            read_head(&mut stream).await?;
+            let end = stream.read(&mut [0]).await;
+            gone.send(end.is_err() || matches!(end, Ok(0)))
+                .expect("the test waits");
+            Ok(())
+        }
+    })
+    .await;
+    let (get, mut feed, mut kept) = (get(), Feed::none(), Kept::default());
+    {
+        let mut running = std::pin::pin!(pool.exchange(&get, &mut feed, &mut kept));
+        let pass = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = &mut running => panic!("nothing answers"),
+            () = pass => {}
+        }
+    }
+    assert_eq!(left.recv().await, Some(true));
+}
+
+#[tokio::test]
+async fn an_upgrade_is_transparent_and_half_closes() {
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await?;
+        let answer = b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst";
+        stream.write_all(answer).await?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await?;
+        stream.write_all(said.to_uppercase().as_bytes()).await
+    })
+    .await;
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let upgrade = request("GET", fields, RequestBody::Stream);
+    let (kept, result) = exchange(&pool, &upgrade, Feed::pieces(&["ab", "cd"])).await;
+    result.expect("both ends closed");
+    assert_eq!(
+        kept.heads[0],
+        (101, "Upgrade: websocket\r\nConnection: Upgrade\r\n".into())
+    );
+    assert_eq!(&kept.body[..], b"firstABCD");
+    assert_eq!((kept.trailers.as_deref(), pool.idle()), (Some(""), 0));
+}
+
+#[tokio::test]
+async fn what_the_browser_sends_after_the_origins_end_still_goes_up() {
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
+        let heard = heard.clone();
+        async move {
+            read_head(&mut stream).await?;
+            let answer = b"HTTP/1.1 101 Up\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n";
+            stream.write_all(answer).await?;
+            stream.shutdown().await?;
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await?;
+            heard.send(said).expect("the test waits");
+            Ok(())
+        }
+    })
+    .await;
+    let (feed, pieces) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut kept = Kept {
+        tell: Some(tell),
+        ..Kept::default()
+    };
+    let mut source = Feed::Channel(pieces);
+    let upgrade = request(
+        "GET",
+        "Connection: Upgrade\r\nUpgrade: x\r\n",
+        RequestBody::Stream,
+    );
+    let drive = async {
+        assert!(matches!(told.recv().await, Some(Answer::Upgraded(_))));
+        assert!(matches!(told.recv().await, Some(Answer::End(_))));
+        feed.send(Piece::Data("late".into())).expect("taken");
+        feed.send(Piece::End(FieldLines::default())).expect("taken");
+    };
+    let (result, ()) = tokio::join!(pool.exchange(&upgrade, &mut source, &mut kept), drive);
+    result.expect("both ends closed");
+    assert_eq!(hears.recv().await.as_deref(), Some("late"));
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_sends_nothing_more_and_passes_the_body() {
+    let (pool, _) = origin(Timeouts::default(), |_, stream| {
+        answer_all(stream, b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
+    })
+    .await;
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let upgrade = request("GET", fields, RequestBody::Stream);
+    let (kept, result) = exchange(&pool, &upgrade, Feed::pieces(&["ab"])).await;
+    result.expect("an answer");
+    assert_eq!((kept.status(), &kept.body[..]), (403, &b"no"[..]));
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_an_error_and_a_clean_end_is_not() {
+    for (answer, fault) in [
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"[..],
+            Some(ParseError::Truncated),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length : 9\r\n\r\n",
+            Some(ParseError::SpaceBeforeColon),
+        ),
+        (b"HTTP/1.0 200 OK\r\n\r\nall of it", None),
+    ] {
+        let (pool, _) = origin(Timeouts::default(), move |_, mut stream| async move {
+            read_head(&mut stream).await?;
+            stream.write_all(answer).await
+        })
+        .await;
+        match (exchange(&pool, &get(), Feed::none()).await.1, fault) {
+            (Ok(()), None) => {}
+            (Err(OriginError::Malformed(kind)), Some(fault)) => assert_eq!(kind, fault),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(pool.idle(), 0);
+    }
+}
+
+#[tokio::test]
+async fn silence_has_its_limits() {
+    const SHORT: Duration = Duration::from_millis(50);
+    const HALF: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+    let no_head = Timeouts {
+        head: SHORT,
+        ..Timeouts::default()
+    };
+    let no_body = Timeouts {
+        idle: SHORT,
+        ..Timeouts::default()
+    };
+    for (timeouts, says, code) in [
+        (no_head, &b""[..], "origin_timeout"),
+        (no_body, HALF, "origin_stalled"),
+    ] {
+        let (pool, _) = origin(timeouts, move |_, mut stream| async move {
+            read_head(&mut stream).await?;
+            stream.write_all(says).await?;
+            stream.read_u8().await.map(|_| ())
+        })
+        .await;
+        let error = exchange(&pool, &get(), Feed::none())
+            .await
+            .1
+            .expect_err("in time");
+        assert_eq!((error.code(), error.status()), (code, 504));
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_grow_old() {
+    let (pool, accepted) = origin(Timeouts::default(), |_, stream| {
+        let answer = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n";
+        answer_all(stream, answer)
+    })
+    .await;
+    for _ in 0..2 {
+        exchange(&pool, &get(), Feed::none())
+            .await
+            .1
+            .expect("an answer");
+    }
+    assert_eq!(
+        accepted.load(SeqCst),
+        2,
+        "one second less one is no time at all"
+    );
+    pool.sweep();
+    assert_eq!(pool.idle(), 0);
+}
+
+#[tokio::test]
+async fn a_large_body_passes_whole() {
+    const SIZE: usize = 8 * 1024 * 1024;
+    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
+        read_head(&mut stream).await?;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let body: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
+        stream.write_all(&body).await
+    })
+    .await;
+    let (kept, result) = exchange(&pool, &get(), Feed::none()).await;
+    result.expect("an answer");
+    assert_eq!(kept.body.len(), SIZE);
+    assert!(
+        kept.body
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| *byte == (at % 251) as u8)
+    );
+}
+
+#[tokio::test]
+async fn unix_sockets_are_dialled() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path: PathBuf = directory.path().join("web.sock");
+    let listener = UnixListener::bind(&path).expect("bind");
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        answer_all(stream, OK).await
+    });
+    let url = format!("unix:{}", path.display());
+    let target = Target::new(&url, TargetOptions::default()).expect("a target");
+    let pool = Pool::new(&target, Timeouts::default()).expect("a pool");
+    let (kept, result) = exchange(&pool, &get(), Feed::none()).await;
+    result.expect("an answer");
+    assert_eq!(kept.status(), 200);
+}
+
+#[tokio::test]
+async fn tls_is_trusted_by_pin_authority_or_explicitly() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let certificate = made.cert.der().clone();
+    let key =
+        rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .expect("a key pair");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move { answer_all(acceptor.accept(stream).await?, OK).await });
+        }
+    });
+    let pin: [u8; 32] = Sha256::digest(&certificate).into();
+    let mut wrong = pin;
+    wrong[0] ^= 1;
+    for (host, trust, works) in [
+        ("127.0.0.1", Trust::Pin(pin), true),
+        ("127.0.0.1", Trust::Pin(wrong), false),
+        ("127.0.0.1", Trust::Insecure, true),
+        ("localhost", Trust::Ca(vec![certificate.clone()]), true),
+        ("127.0.0.1", Trust::Ca(vec![certificate.clone()]), false),
+    ] {
+        let options = TargetOptions {
+            trust: Some(trust.clone()),
+            ..TargetOptions::default()
+        };
+        let target = Target::new(&format!("https://{host}:{port}"), options).expect("a target");
+        let pool = Pool::new(&target, Timeouts::default()).expect("a pool");
+        let result = exchange(&pool, &get(), Feed::none()).await.1;
+        match result {
+            Ok(()) => assert!(works, "{host} {trust:?}"),
+            Err(error) => assert!(!works && error.code() == "origin_unreachable", "{error}"),
+        }
+    }
+}
