@@ -12,8 +12,11 @@ import { chromium } from "playwright-core";
 // Generous, for a loaded machine of two cores: it ends a test that hangs, and judges nothing's speed.
 export const PATIENCE_MS = 60_000;
 
-/** Starts Chromium with an empty profile and gives it with one page in it; what the page logs is printed. */
-export async function launch() {
+/**
+ * Starts Chromium with an empty profile, and with `more` arguments, and gives it with one page in it; what the
+ * page logs is printed.
+ */
+export async function launch(...more) {
   const browser = await chromium.launch({
     executablePath: process.env.FLEETWIRE_TEST_CHROMIUM ?? "/usr/bin/chromium",
     // Root needs the first. The others keep Chromium from calling hosts of its own.
@@ -25,6 +28,7 @@ export async function launch() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...more,
     ],
   });
   // The platform's certificate is its own CA's.
@@ -45,7 +49,7 @@ export async function enter(page) {
   assert.ok(url, "FLEETWIRE_TEST_URL is not set");
   // Not until "load": a page with an endless stream never ends loading.
   await page.goto(url, { waitUntil: "commit" });
-  await page.waitForFunction(() => !location.hash);
+  await page.waitForFunction(() => !location.hash && !location.pathname.startsWith("/.fleetwire/"));
 }
 
 /** Polls `probe` until `accepts` takes what it gives, and returns that. */

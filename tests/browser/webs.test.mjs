@@ -1,96 +1,54 @@
 // Real web interfaces in Chromium, each asserted on by what its page shows.
 //
-// FLEETWIRE_TEST_URL is the URL to open: a device's own, or the one `fleetwire session open` prints.
-// FLEETWIRE_TEST_DEVICE is the line tests/devices/launch.py printed after "ready", with the device's "name";
-// {"name": "json_agent"} for the agent that is its own device.
-// FLEETWIRE_TEST_PICTURE, when set, is where a screenshot of the page's last state goes.
+// The environment is driver.mjs's, and FLEETWIRE_TEST_DEVICE: the JSON that tests/devices/launch.py printed
+// after "ready", with the device's "name"; {"name": "json_agent"} for the agent that is its own device.
 // One run is one device: whoever starts the device starts the run.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
-
-// Generous: a loaded two-core machine renders a whole JupyterLab. Nothing asserts how fast a page is.
-const PATIENCE_MS = 60_000;
+import { PATIENCE_MS, enter, launch, photograph, pixels, until } from "./driver.mjs";
 
 const device = JSON.parse(process.env.FLEETWIRE_TEST_DEVICE ?? "{}");
 let browser;
 let page;
 
 before(async () => {
-  assert.ok(process.env.FLEETWIRE_TEST_URL, "FLEETWIRE_TEST_URL is not set");
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"],
-  });
-  const context = await browser.newContext({ ignoreHTTPSErrors: true });
-  context.setDefaultTimeout(PATIENCE_MS);
-  page = await context.newPage();
-  page.on("console", (message) => console.log(`# page: ${message.text()}`));
-  page.on("pageerror", (error) => console.log(`# page failed: ${error.message}`));
+  // Janus's page asks for a camera.
+  ({ browser, page } = await launch("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"));
 });
-
 after(() => browser?.close());
 
-/** Enters at the URL under test, then goes to `path` of the same origin. */
-async function enter(path = device.page) {
-  await page.goto(process.env.FLEETWIRE_TEST_URL);
-  await page.waitForFunction(() => !location.hash);
-  // Not until "load": a page that is an endless stream never ends loading.
+/** Enters, then goes to `path` of the same origin. */
+async function visit(path = device.page) {
+  await enter(page);
   const answer = await page.goto(new URL(path, page.url()).href, { waitUntil: "commit" });
   assert.equal(answer.status(), 200, `${path} answered ${answer.status()}`);
 }
 
-/** The pixels of a canvas or image in the page, as how often each colour (4 bits a channel) is there. */
-function colours(selector) {
-  return page.evaluate((selector) => {
-    const source = document.querySelector(selector);
-    const canvas = document.createElement("canvas");
-    canvas.width = source.naturalWidth ?? source.width;
-    canvas.height = source.naturalHeight ?? source.height;
-    if (!canvas.width || !canvas.height) return { pixels: 0, counts: {}, sum: 0 };
-    const context = canvas.getContext("2d");
-    context.drawImage(source, 0, 0);
-    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-    const counts = {};
-    let sum = 0;
-    for (let at = 0; at < data.length; at += 4) {
-      const name = [data[at], data[at + 1], data[at + 2]].map((value) => (value >> 4).toString(16)).join("");
-      counts[name] = (counts[name] ?? 0) + 1;
-      sum = (sum * 31 + data[at] + data[at + 1] * 3 + data[at + 2] * 7) | 0;
-    }
-    return { pixels: data.length / 4, counts, sum };
-  }, selector);
-}
-
-/** Polls `probe` until `accepts` takes what it gives, and returns that. */
-async function until(what, probe, accepts) {
-  const deadline = Date.now() + PATIENCE_MS;
-  let seen;
-  while (Date.now() < deadline) {
-    seen = await probe();
-    if (accepts(seen)) return seen;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+/** What an image or canvas shows: how often each colour (three hexadecimal digits) is there, and a hash. */
+async function colours(selector) {
+  const { width, height, data } = await pixels(page, selector);
+  const counts = {};
+  for (let at = 0; at < data.length; at += 4) {
+    const name = ((data[at] >> 4) << 8 | (data[at + 1] & 0xf0) | data[at + 2] >> 4).toString(16).padStart(3, "0");
+    counts[name] = (counts[name] ?? 0) + 1;
   }
-  assert.fail(`${what} did not come; last seen: ${JSON.stringify(seen).slice(0, 500)}`);
+  return { pixels: width * height, counts, hash: createHash("sha256").update(data).digest("hex") };
 }
 
-/** The share of the canvas that `colour` (three hexadecimal digits) covers. */
+/** The share of the picture that a colour covers. */
 const share = ({ counts, pixels }, colour) => (counts[colour] ?? 0) / (pixels || 1);
 
 const cases = {
   async novnc() {
-    await enter();
+    await visit();
     await page.waitForFunction(() => document.getElementById("status").textContent.startsWith("Connected"));
     const canvas = "#screen canvas";
     const first = await until("a picture", () => colours(canvas), (seen) => Object.keys(seen.counts).length > 1);
     // Something moves on the screen: three different pictures, nobody touching anything.
-    const second = await until("a second picture", () => colours(canvas), (seen) => seen.sum !== first.sum);
-    await until("a third picture", () => colours(canvas), (seen) => ![first.sum, second.sum].includes(seen.sum));
+    const second = await until("a second picture", () => colours(canvas), (seen) => seen.hash !== first.hash);
+    await until("a third picture", () => colours(canvas), (seen) => ![first.hash, second.hash].includes(seen.hash));
     // A key changes the ground of the screen, so that the picture proves that the key arrived.
     await page.click(canvas);
     for (const [key, colour] of [["g", "0a0"], ["b", "00c"], ["r", "c00"]]) {
@@ -101,7 +59,7 @@ const cases = {
   },
 
   async spice() {
-    await enter();
+    await visit();
     const canvas = "#spice-screen canvas";
     await page.waitForSelector(canvas);
     // The firmware writes light text on black and waits for Escape.
@@ -122,7 +80,7 @@ const cases = {
 
   async terminal() {
     // Without a sign-in the device redirects to its own page for it, with a relative Location and an _xsrf cookie.
-    await page.goto(process.env.FLEETWIRE_TEST_URL);
+    await enter(page);
     await page.waitForURL((url) => url.pathname === "/login");
     await page.fill("#password_input", device.token);
     await page.click("#login_submit");
@@ -140,7 +98,7 @@ const cases = {
   },
 
   async ustreamer() {
-    await enter();
+    await visit();
     await page.locator("a[href=stream], a[href='/stream']").first().waitFor();
     await page.goto(new URL("/stream", page.url()).href, { waitUntil: "commit" });
     const picture = await until("the picture", () => colours("img"), ({ pixels }) => pixels > 0);
@@ -160,7 +118,7 @@ const cases = {
 
   async pikvm() {
     // The page stands behind auth_request: the device sends to its sign-in, and lets in after it.
-    await page.goto(process.env.FLEETWIRE_TEST_URL);
+    await enter(page);
     await page.waitForURL((url) => url.pathname === "/login/");
     await page.fill("#user", device.user);
     await page.fill("#passwd", "wrong");
@@ -174,30 +132,28 @@ const cases = {
     await page.locator("#binary", { hasText: "1 255 128 0" }).waitFor();
     await until("the stream", () => colours("#stream"), ({ counts }) => Object.keys(counts).length > 1);
     const image = randomBytes(9_000_001);
-    const file = path.join(tmpdir(), `fleetwire-${process.pid}.iso`);
-    await writeFile(file, image);
-    await page.setInputFiles("#file", file);
-    const uploaded = JSON.parse(await until("the upload", () => page.textContent("#uploaded"), Boolean));
+    await page.setInputFiles("#file", { name: "image.iso", mimeType: "application/octet-stream", buffer: image });
+    const uploaded = JSON.parse(await until("the upload", () => page.textContent("#uploaded")));
     assert.equal(uploaded.size, image.length);
     assert.equal(uploaded.sha256, createHash("sha256").update(image).digest("hex"));
   },
 
   async janus() {
-    await enter();
+    await visit();
     await page.click("#start");
     // Signalling alone: a session and the plugin over Janus's WebSocket. Media take no tunnel.
     await page.locator("#start", { hasText: "Stop" }).waitFor();
   },
 
   async json_agent() {
-    await enter("/");
+    await visit("/");
     assert.equal(await page.textContent("h1"), "Grüße from a JSON agent");
-    const text = await until("the answer", () => page.textContent("#answer"), Boolean);
+    const text = await until("the answer", () => page.textContent("#answer"));
     assert.deepEqual(JSON.parse(text), { method: "POST", path: "/answer?n=41", body: "question" });
   },
 
   async hostile() {
-    await enter();
+    await visit();
     assert.equal(await page.textContent("body"), "/landing");
     const answers = await page.evaluate(async () => {
       const text = async (path, options) => (await fetch(path, options)).text();
@@ -263,6 +219,6 @@ test(`${device.name} in Chromium`, { timeout: 3 * PATIENCE_MS }, async () => {
   try {
     await cases[device.name]();
   } finally {
-    if (process.env.FLEETWIRE_TEST_PICTURE) await page.screenshot({ path: process.env.FLEETWIRE_TEST_PICTURE });
+    await photograph(page);
   }
 });

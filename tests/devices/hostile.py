@@ -16,7 +16,8 @@ docs/PROXY.md names; "own" is this device's authority as its client dialled it.
     /redirect/network        7     302 to //own/landing (a reference without a scheme)
     /links                   7     Content-Location, Refresh, Access-Control-Allow-Origin, CSP naming own
     /links/foreign           7     the same naming others; /links/alike naming own's prefix ("own" + "0")
-    /stripped                8     HSTS, Alt-Svc, Clear-Site-Data, Public-Key-Pins, Report-To, NEL
+    /stripped                8     HSTS, Alt-Svc, Clear-Site-Data, Public-Key-Pins, Report-To, NEL,
+                                   Service-Worker-Allowed of the whole origin
     /passed                  8     X-Frame-Options, CSP, COOP, COEP, CORP, Permissions-Policy
     /gzip                    9     a gzip body, Content-Encoding gzip, Vary
     /hop                     10    Connection: close, X-Hop; Keep-Alive, X-Hop, Proxy-Connection, Upgrade
@@ -250,7 +251,7 @@ FIXED = {
         "ok",
         "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n"
         'Alt-Svc: h3=":443"\r\nClear-Site-Data: "*"\r\nPublic-Key-Pins: pin-sha256="x"; max-age=9\r\n'
-        'Report-To: {"group":"x"}\r\nNEL: {"report_to":"x"}\r\nX-Kept: yes\r\n',
+        'Report-To: {"group":"x"}\r\nNEL: {"report_to":"x"}\r\nService-Worker-Allowed: /\r\nX-Kept: yes\r\n',
     ),
     "/passed": whole(
         "ok",

@@ -1,12 +1,13 @@
 """A network namespace whose only way out is one port: the platform's.
 
-    netns.py hold --port P     makes one and prints `ready {"pid": N}`; it lasts as long as this process
+    netns.py hold --port P     makes one and prints `ready {"enter": [...]}`, the words that before a command
+                               run it inside; it lasts as long as this process
     netns.py reach PORT...     run inside: says as JSON which interfaces are there and which ports answer
 
 The namespace has a loopback interface and nothing else. 127.0.0.1:P inside is a listener whose socket was
 handed out to the process outside, which relays each connection to 127.0.0.1:P there. There are no veth
 pairs, routes or firewall rules to get wrong or to leave behind: the namespace goes with its last process.
-Programs enter with `nsenter --net=/proc/N/ns/net COMMAND`. Needs root.
+Whoever is not root needs a kernel that lets users make user namespaces.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import struct
 import sys
 import threading
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG = 1
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 PIECE_BYTES = 256 * 1024
@@ -30,8 +31,13 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def inside(port, outside):
     """The process inside: makes the namespace, hands out its listener, and waits for its end."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if LIBC.unshare(CLONE_NEWNET):
-        sys.exit(f"a network namespace needs root: {os.strerror(ctypes.get_errno())}")
+    user, group = os.getuid(), os.getgid()
+    if LIBC.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)):
+        sys.exit(f"no network namespace without root here: {os.strerror(ctypes.get_errno())}")
+    if user:
+        for name, line in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(line)
     with socket.socket() as probe:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack("16xh14x", fcntl.ioctl(probe, SIOCGIFFLAGS, request))
@@ -85,7 +91,8 @@ def hold(port):
     if not descriptors:
         return 1
     listener = socket.socket(fileno=descriptors[0])
-    print("ready", json.dumps({"pid": pid}), flush=True)
+    enter = ["nsenter", f"--target={pid}", "--net"] + (["--user", "--preserve-credentials"] if os.getuid() else [])
+    print("ready", json.dumps({"enter": enter}), flush=True)
     while True:
         accepted, _ = listener.accept()
         threading.Thread(target=connect, args=(port, accepted), daemon=True).start()
