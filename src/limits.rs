@@ -1,7 +1,14 @@
 //! Every bound of the link in one place, with its reason. What belongs to one room alone (a pool's
 //! size, a file's) stands there.
 
-use crate::wire::fields::FieldLimits;
+/// How much one head or one trailer section may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldLimits {
+    /// Most bytes of all lines together, line ends included.
+    pub bytes: usize,
+    /// Most lines.
+    pub count: usize,
+}
 
 /// The longest WebSocket message taken in, in bytes, unless negotiated otherwise.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;

@@ -4,20 +4,12 @@
 //!
 //! What a field means (hop-by-hop, framing, rewriting) is left to those who send and receive HTTP.
 
+pub use crate::limits::FieldLimits;
 use std::fmt;
 use std::str;
 
 use bytes::Bytes;
 use thiserror::Error;
-
-/// How much one head or one trailer section may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FieldLimits {
-    /// Most bytes of all lines together, line ends included.
-    pub bytes: usize,
-    /// Most lines.
-    pub count: usize,
-}
 
 /// Why bytes are not field lines. Always the fault of whoever made them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
