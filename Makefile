@@ -1,0 +1,64 @@
+# What is done with this project, one word each. Every target installs what it needs (tests/setup.sh).
+
+CARGO ?= cargo
+BUF := tests/schema/node_modules/.bin/buf
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := .tools/bin/cargo-deny
+
+.PHONY: help
+help: ## This list.
+	@echo "make TARGET, where TARGET is one of:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
+
+.PHONY: demo
+demo: ## Build, start a platform and an agent with a device behind it, print the URL to open.
+	$(CARGO) build --locked --bins
+	$(CARGO) run --locked --quiet --bin fleetwire -- demo
+
+.PHONY: setup
+setup: ## Install what the tests need: packages of other registries, a browser.
+	sh tests/setup.sh
+
+.PHONY: test
+test: setup test-bindings test-rust ## Run every test.
+
+.PHONY: test-rust
+test-rust:
+	$(CARGO) test --locked
+
+.PHONY: test-bindings
+test-bindings:
+	.tools/python/bin/python -m pytest -q bindings/python
+	cd bindings/typescript && npm test --silent
+	cd bindings/go && go vet ./... && go test ./...
+
+.PHONY: lint
+lint: setup deny ## Check format, lints for each set of features, dependencies and the schema's style.
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
+	for features in agent platform cli; do \
+	  $(CARGO) clippy --locked --lib --bins --no-default-features --features $$features -- -D warnings || exit 1; \
+	done
+	$(BUF) lint
+	$(BUF) format --diff --exit-code
+
+.PHONY: deny
+deny: $(CARGO_DENY)
+	$(CARGO_DENY) --log-level error check --hide-inclusion-graph licenses bans sources
+
+# Built without optimisation: it runs for a second, and builds in a quarter of the time.
+$(CARGO_DENY): Makefile
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --force --root .tools \
+	  --target-dir .tools/cargo-deny-build cargo-deny@$(CARGO_DENY_VERSION)
+	rm -rf .tools/cargo-deny-build
+	touch $@
+
+.PHONY: bindings
+bindings: setup ## Generate the Python, TypeScript and Go bindings from the schema.
+	rm -rf bindings/go/link bindings/python/fleetwire bindings/typescript/fleetwire
+	$(BUF) generate
+
+.PHONY: release-schema
+release-schema: setup ## Keep the schema as that of the version in Cargo.toml: later ones stay compatible with it.
+	sh tests/schema/release.sh
