@@ -1,7 +1,7 @@
 //! The load generator: HTTP/1.1 over raw keep-alive sockets, closed loop, in this process.
 //!
 //! It does as little as a correct client can, so that what is measured is the path and not the client.
-//! Answers must be 200 with a Content-Length. Leaves to others: WebSockets, and what the figures mean.
+//! Answers must be a success with a Content-Length. Leaves to others: WebSockets, and what the figures mean.
 
 use std::{
     net::SocketAddr,
@@ -122,6 +122,25 @@ impl Connection {
         self.answer(|_| ()).await
     }
 
+    /// Sends a whole request and returns the body of its answer, which must be small.
+    pub(crate) async fn call(&mut self, request: &[u8]) -> Outcome<Vec<u8>> {
+        self.stream.write_all(request).await?;
+        let mut filled = 0;
+        loop {
+            let count = self.stream.read(&mut self.buffer[filled..]).await?;
+            if count == 0 {
+                return Err("the connection was closed before the answer was complete".into());
+            }
+            filled += count;
+            if let Some((head, length)) = parse_head(&self.buffer[..filled])? {
+                let end = head + usize::try_from(length)?;
+                if end <= filled {
+                    return Ok(self.buffer[head..end].to_vec());
+                }
+            }
+        }
+    }
+
     /// Reads one answer to its end, telling `progress` of each piece of the body as it comes.
     async fn answer(&mut self, mut progress: impl FnMut(usize)) -> Outcome<u64> {
         let mut filled = 0;
@@ -157,14 +176,14 @@ impl Connection {
     }
 }
 
-/// The lengths of a complete head and of its body. A head that is not 200 with a Content-Length is a fault of the path.
+/// The lengths of a complete head and of its body. A head that is not 200 or 201 with a Content-Length is a fault of the path.
 fn parse_head(bytes: &[u8]) -> Outcome<Option<(usize, u64)>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut fields);
     let httparse::Status::Complete(head) = response.parse(bytes)? else {
         return Ok(None);
     };
-    if response.code != Some(200) {
+    if !matches!(response.code, Some(200 | 201)) {
         return Err(format!(
             "unexpected answer: {}",
             String::from_utf8_lossy(&bytes[..bytes.len().min(512)])

@@ -12,7 +12,7 @@ use crate::{
     Options, Outcome,
     load::{self, Endpoint},
     origin, peers,
-    processes::{Place, Running, Usage, free_port},
+    processes::{Part, Place, Running, Usage, free_port},
     progress,
     report::{Bound, Metric, Report, SUBJECT},
     tunnel, websocket,
@@ -72,7 +72,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
         port,
     )
     .await?;
-    let (_live, live) = Running::start_part(&Place::default(), &["origin"])?;
+    let (_live, live) = Part::start_server(&Place::default(), &["origin"])?;
     let origins = Origins {
         files: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         live,
@@ -140,14 +140,14 @@ async fn paths(
     }];
     let place = Place::default();
     let (to_files, files) =
-        Running::start_part(&place, &["hyper-proxy", &origins.files.to_string()])?;
-    let (to_live, live) = Running::start_part(&place, &["hyper-proxy", &origins.live.to_string()])?;
+        Part::start_server(&place, &["hyper-proxy", &origins.files.to_string()])?;
+    let (to_live, live) = Part::start_server(&place, &["hyper-proxy", &origins.live.to_string()])?;
     paths.push(UnderTest {
         name: HYPER.to_owned(),
         files: Endpoint::plain(files),
         live: Endpoint::plain(live),
-        processes: vec![to_files.id()],
-        running: vec![to_files, to_live],
+        processes: vec![to_files.running.id()],
+        running: vec![to_files.running, to_live.running],
     });
     if options.takes(SUBJECT) {
         paths.push(tunnel::start(dir, origins).await?);

@@ -1,7 +1,7 @@
 //! The benchmark of the whole: Fleetwire's own release programs beside what they are to be measured by.
 //!
 //! ```text
-//! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE] [--paths LIST]
+//! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE] [--paths LIST] [--agents N]
 //!     [--shape MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT,CONGESTION_CONTROL]
 //! ```
 //!
@@ -14,6 +14,9 @@
 //! | `echo` | a 64 B WebSocket message there and back |
 //! | `busy` | a small request every 5 ms, alone and while a download runs beside it |
 //! | `split` | an origin that sends its answer's head and body apart |
+//! | `codec` | bytes to a checked message and back, beside bare prost |
+//! | `idle` | memory of an idle connection, beside a bare tokio-tungstenite server over the same TLS |
+//! | `agents` | 10,000 agents with their heartbeats: memory, CPU, late beats; one run of a minute, not rounds |
 //! | `shaped` | on a path with a rate, a delay and a queue: small requests beside a download, and its goodput |
 //!
 //! How it is measured:
@@ -34,6 +37,8 @@
     reason = "a benchmark's output is its purpose"
 )]
 
+mod codec;
+mod fleet;
 mod load;
 mod loopback;
 mod origin;
@@ -75,6 +80,7 @@ pub(crate) struct Options {
     pub(crate) run: Duration,
     json: Option<PathBuf>,
     paths: Option<Vec<String>>,
+    pub(crate) agents: usize,
     pub(crate) shape: Option<path::Profile>,
 }
 
@@ -86,6 +92,7 @@ impl Options {
             run: Duration::from_secs(1),
             json: None,
             paths: None,
+            agents: fleet::AGENTS,
             shape: None,
         };
         while let Some(argument) = arguments.next() {
@@ -99,6 +106,7 @@ impl Options {
                 "--seconds" => options.run = Duration::from_secs_f64(value()?.parse()?),
                 "--json" => options.json = Some(value()?.into()),
                 "--shape" => options.shape = Some(shaped::parse_profile(&value()?)?),
+                "--agents" => options.agents = value()?.parse::<usize>()?.max(1),
                 "--paths" => options.paths = Some(value()?.split(',').map(str::to_owned).collect()),
                 section if !section.starts_with('-') => options.sections.push(section.to_owned()),
                 _ => return Err(format!("unknown argument {argument}").into()),
@@ -164,6 +172,14 @@ async fn run_part(arguments: &[String]) -> Outcome<()> {
     match arguments.as_slice() {
         ["origin"] => origin::serve().await,
         ["hyper-proxy", origin] => proxy::serve(origin.parse()?).await,
+        ["tls-websocket", certificate, key] => {
+            fleet::serve_bare(Path::new(certificate), Path::new(key)).await
+        }
+        ["agents", address, ca_file, tokens_file, seconds] => {
+            let watched = Duration::from_secs(seconds.parse()?);
+            let (ca_file, tokens_file) = (Path::new(ca_file), Path::new(tokens_file));
+            fleet::run_agents(address.parse()?, ca_file, tokens_file, watched).await
+        }
         ["shaped", far, dir, round_trip_ms, rounds, with_tunnel] => {
             let round_trip = Duration::from_millis(round_trip_ms.parse()?);
             let (dir, rounds) = (Path::new(dir), rounds.parse()?);
@@ -192,6 +208,8 @@ async fn run(arguments: Vec<String>) -> Outcome<()> {
 }
 
 async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
+    codec::measure(options, report)?;
+    fleet::measure(options, report).await?;
     loopback::measure(options, report).await?;
     shaped::measure(options, report).await
 }

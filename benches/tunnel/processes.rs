@@ -6,10 +6,10 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -51,32 +51,6 @@ impl Running {
         })
     }
 
-    /// Starts this same program as one of its own parts, and returns it with the first line that it prints:
-    /// the address at which it is ready.
-    pub(crate) fn start_part(place: &Place, arguments: &[&str]) -> Outcome<(Self, SocketAddr)> {
-        let program = std::env::current_exe()?;
-        let mut child = place
-            .command(&program.to_string_lossy())
-            .arg("part")
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            BufReader::new(output.take(256)).read_line(&mut line)?;
-        }
-        let part = Self {
-            name: arguments.join(" "),
-            child,
-        };
-        let address = line
-            .trim()
-            .parse()
-            .map_err(|_| format!("{}: said no address but {line:?}", part.name))?;
-        Ok((part, address))
-    }
-
     /// The process's id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -88,6 +62,56 @@ impl Running {
             None => Ok(()),
             Some(status) => Err(format!("{} ended early, {status}", self.name).into()),
         }
+    }
+}
+
+/// A part of this same program, run as a process of its own, that says things line by line.
+pub(crate) struct Part {
+    /// The process.
+    pub(crate) running: Running,
+    output: BufReader<ChildStdout>,
+}
+
+impl Part {
+    /// Starts the part that the first argument names.
+    pub(crate) fn start(place: &Place, arguments: &[&str]) -> Outcome<Self> {
+        let program = std::env::current_exe()?;
+        let mut child = place
+            .command(&program.to_string_lossy())
+            .arg("part")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child
+            .stdout
+            .take()
+            .ok_or("a child without the pipe it was given")?;
+        let running = Running {
+            name: arguments.join(" "),
+            child,
+        };
+        Ok(Self {
+            running,
+            output: BufReader::new(output),
+        })
+    }
+
+    /// Starts a part whose first line is the address at which it is ready.
+    pub(crate) fn start_server(place: &Place, arguments: &[&str]) -> Outcome<(Self, SocketAddr)> {
+        let mut part = Self::start(place, arguments)?;
+        let line = part.line()?;
+        let address = line
+            .parse()
+            .map_err(|_| format!("{}: said no address but {line:?}", part.running.name))?;
+        Ok((part, address))
+    }
+
+    /// The next line that it says; waits for it, however long it takes. Empty once the part has ended.
+    pub(crate) fn line(&mut self) -> Outcome<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line.trim().to_owned())
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     Outcome,
-    load::Endpoint,
+    load::{Connection, Endpoint},
     loopback::{Origins, UnderTest},
     processes::{Place, Running, free_port, wait_until},
     report::SUBJECT,
@@ -81,18 +81,14 @@ impl Platform {
 
     /// Runs one of the operator's commands and returns its JSON.
     pub(crate) fn operate(&self, arguments: &[&str]) -> Outcome<Value> {
-        let data = self.dir.join("platform");
         let output = self
             .place
             .command(OPERATOR)
             .args(arguments)
             .arg("--json")
             .env("FLEETWIRE_SERVER", format!("https://{}", self.secure))
-            .env(
-                "FLEETWIRE_TOKEN",
-                std::fs::read_to_string(data.join("admin-token"))?.trim(),
-            )
-            .env("FLEETWIRE_CA", data.join("ca.pem"))
+            .env("FLEETWIRE_TOKEN", self.administrator_token()?)
+            .env("FLEETWIRE_CA", self.ca_file())
             .output()?;
         if !output.status.success() {
             return Err(format!(
@@ -141,6 +137,36 @@ impl Platform {
         })
         .await?;
         Ok(agent)
+    }
+
+    /// Where the platform's CA certificate is.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.dir.join("platform/ca.pem")
+    }
+
+    /// Makes `count` hosts by the API, as `fleetwire host create` does, and returns their credentials.
+    pub(crate) async fn create_hosts(&self, count: usize) -> Outcome<Vec<String>> {
+        let token = self.administrator_token()?;
+        let mut connection = Connection::open(&Endpoint::plain(self.plain)).await?;
+        let mut tokens = Vec::with_capacity(count);
+        for index in 0..count {
+            let body = json!({ "name": format!("agent-{index}") }).to_string();
+            let request = format!(
+                "POST /api/hosts HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                self.plain,
+                body.len()
+            );
+            let answer: Value =
+                serde_json::from_slice(&connection.call(request.as_bytes()).await?)?;
+            tokens.push(text(&answer, "auth_token")?.to_owned());
+        }
+        Ok(tokens)
+    }
+
+    fn administrator_token(&self) -> Outcome<String> {
+        let token = std::fs::read_to_string(self.dir.join("platform/admin-token"))?;
+        Ok(token.trim().to_owned())
     }
 
     /// Opens a session with the host and enters it.

@@ -1,0 +1,441 @@
+//! Many agents at once: what an idle connection costs the platform, and what ten thousand with their heartbeats do.
+//!
+//! The agents are simulated in one process of this program's own: real TLS 1.3 connections and real messages of the
+//! link, from many loopback addresses. Beside the platform, and in the same way, stands a bare tokio-tungstenite
+//! server over the same TLS, which gives each beat back as it came. Leaves to others: everything that flows in streams.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use fleetwire::{
+    net::tls,
+    schema::pb::{
+        self, agent_to_platform::Message as FromAgent, platform_to_agent::Message as ToAgent,
+    },
+};
+use futures_util::{SinkExt, StreamExt};
+use prost::Message as _;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use rustls_pki_types::ServerName;
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+use crate::{
+    Options, Outcome,
+    processes::{Part, Place, Usage},
+    progress,
+    report::{Bound, Metric, Report, SUBJECT},
+    tunnel::Platform,
+    websocket,
+};
+
+/// The bare server's name in the tables.
+const BARE: &str = "tungstenite";
+/// Idle connections in one round.
+const IDLE_AGENTS: usize = 1000;
+/// Agents of the long run, unless `--agents` says otherwise.
+pub(crate) const AGENTS: usize = 10_000;
+/// How long the long run is watched: four beats of each agent.
+const WATCHED: Duration = Duration::from_secs(60);
+/// How long memory is given to come to rest.
+const REST: Duration = Duration::from_secs(2);
+/// The interval of beats towards the bare server; the platform says its own.
+const BARE_INTERVAL: Duration = Duration::from_secs(15);
+/// An answer that comes later than this after its beat was due is late.
+const LATE: Duration = Duration::from_secs(1);
+/// Agents that connect at the same time.
+const CONNECTING: usize = 64;
+/// Agents behind one address: nothing that counts by address sees a crowd, no address runs out of ports.
+const AGENTS_PER_ADDRESS: usize = 50;
+/// Descriptors that either side needs for its agents, and some.
+const FILES: u64 = 65_536;
+/// No run of the agents takes longer, connecting included.
+const PART_LIMIT: Duration = Duration::from_secs(600);
+
+/// Measures what is asked for.
+pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
+    if !options.wants("idle") && !options.wants("agents") {
+        return Ok(());
+    }
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(FILES),
+            maximum: Some(FILES),
+        },
+    )
+    .map_err(|fault| format!("{FILES} open files are not allowed ({fault}): raise ulimit -n"))?;
+    if options.wants("idle") {
+        for round in 1..=options.rounds {
+            progress(&format!("idle: round {round} of {}", options.rounds));
+            for name in [BARE, SUBJECT]
+                .into_iter()
+                .filter(|name| options.takes(name))
+            {
+                let seen = observe(name, IDLE_AGENTS, Duration::from_secs(1)).await?;
+                let bytes = seen.resident_grown / IDLE_AGENTS as f64;
+                let bound = Bound::AtMost(1.3);
+                let metric = Metric {
+                    section: "idle",
+                    name: "memory a connection",
+                    unit: "KiB",
+                    base: BARE,
+                    bound,
+                };
+                report.record(metric, name, bytes / 1024.0);
+            }
+        }
+    }
+    if options.wants("agents") {
+        for name in [BARE, SUBJECT]
+            .into_iter()
+            .filter(|name| options.takes(name))
+        {
+            progress(&format!(
+                "{name}: {} agents for {WATCHED:?}",
+                options.agents
+            ));
+            let seen = observe(name, options.agents, WATCHED).await?;
+            let mut record = |metric, unit, value| {
+                let metric = Metric {
+                    section: "agents",
+                    name: metric,
+                    unit,
+                    base: BARE,
+                    bound: Bound::None,
+                };
+                report.record(metric, name, value);
+            };
+            record("connected", "", options.agents as f64);
+            record("time to connect all", "s", seen.connecting_s);
+            record("CPU to connect all", "s", seen.connecting_cpu_s);
+            record("memory", "MiB", seen.resident / f64::from(1 << 20));
+            record(
+                "memory a connection",
+                "KiB",
+                seen.resident_grown / options.agents as f64 / 1024.0,
+            );
+            record(
+                "CPU, of one core",
+                "%",
+                seen.cpu_s * 100.0 / WATCHED.as_secs_f64(),
+            );
+            record("beats", "", seen.beats);
+            record("late beats", "", seen.late);
+            record("slowest answer", "ms", seen.slowest_ms);
+        }
+    }
+    Ok(())
+}
+
+/// What was seen of a server with its agents.
+struct Seen {
+    resident: f64,
+    resident_grown: f64,
+    connecting_s: f64,
+    connecting_cpu_s: f64,
+    cpu_s: f64,
+    beats: f64,
+    late: f64,
+    slowest_ms: f64,
+}
+
+/// Starts a server of this name, connects `count` agents to it and watches them for `watched`.
+async fn observe(name: &str, count: usize, watched: Duration) -> Outcome<Seen> {
+    let dir = tempfile::tempdir()?;
+    let tokens_file = dir.path().join("tokens");
+    let ca_file;
+    let (server, address, _held): (u32, SocketAddr, (Option<Platform>, Option<Part>)) = if name
+        == BARE
+    {
+        let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
+        ca_file = dir.path().join("bare.pem");
+        let key_file = dir.path().join("bare.key");
+        fs::write(&ca_file, made.cert.pem())?;
+        fs::write(&key_file, made.signing_key.serialize_pem())?;
+        fs::write(&tokens_file, "-\n".repeat(count))?;
+        let files = [ca_file.to_string_lossy(), key_file.to_string_lossy()];
+        let (part, address) =
+            Part::start_server(&Place::default(), &["tls-websocket", &files[0], &files[1]])?;
+        (part.running.id(), address, (None, Some(part)))
+    } else {
+        let platform = Platform::start(dir.path(), &Place::default(), Ipv4Addr::LOCALHOST).await?;
+        ca_file = platform.ca_file();
+        fs::write(&tokens_file, platform.create_hosts(count).await?.join("\n"))?;
+        (
+            platform.running.id(),
+            platform.secure,
+            (Some(platform), None),
+        )
+    };
+    let before = Usage::of(server)?;
+    let start = Instant::now();
+    let (ca_file, tokens_file) = (ca_file.to_string_lossy(), tokens_file.to_string_lossy());
+    let (address, seconds) = (address.to_string(), watched.as_secs().to_string());
+    let mut agents = Part::start(
+        &Place::default(),
+        &["agents", &address, &ca_file, &tokens_file, &seconds],
+    )?;
+    if agents.line()? != "connected" {
+        return Err(format!("the agents of {name} did not connect").into());
+    }
+    let connecting_s = start.elapsed().as_secs_f64();
+    let connected = Usage::of(server)?;
+    tokio::time::sleep(REST).await;
+    let rested = Usage::of(server)?;
+    let account: Value = serde_json::from_str(&agents.line()?)?;
+    let after = Usage::of(server)?;
+    let figure = |name: &str| {
+        account[name]
+            .as_f64()
+            .ok_or_else(|| format!("the agents' account lacks {name}"))
+    };
+    Ok(Seen {
+        resident: after.resident as f64,
+        resident_grown: rested.resident as f64 - before.resident as f64,
+        connecting_s,
+        connecting_cpu_s: connected.cpu_s - before.cpu_s,
+        cpu_s: after.cpu_s - connected.cpu_s,
+        beats: figure("beats")?,
+        late: figure("late")?,
+        slowest_ms: figure("slowest_us")? / 1000.0,
+    })
+}
+
+/// The bare server, as a part of its own: prints its address and gives every message back until it is killed.
+pub(crate) async fn serve_bare(certificate: &Path, key: &Path) -> Outcome<()> {
+    let key =
+        tls::certified_key_from_pem(&fs::read_to_string(certificate)?, &fs::read_to_string(key)?)?;
+    let config = tls::server(Arc::new(tls::ServerCertificates::new(BARE, key, None)))?;
+    let acceptor = TlsAcceptor::from(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    crate::say(&listener.local_addr()?.to_string());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let acceptor = acceptor.clone();
+        // A connection that fails is the client's to notice.
+        tokio::spawn(async move {
+            let stream = acceptor.accept(stream).await?;
+            let socket =
+                tokio_tungstenite::accept_async_with_config(stream, Some(websocket::config()))
+                    .await?;
+            websocket::serve_echo(socket).await
+        });
+    }
+}
+
+/// What all agents of the part have seen.
+#[derive(Default)]
+struct Account {
+    beats: AtomicU64,
+    late: AtomicU64,
+    slowest_us: AtomicU64,
+}
+
+/// The agents, as a part of its own: one for each line of the tokens' file (`-` towards the bare server). Prints
+/// `connected` when all are, and their account when they have been watched for `watched` after that.
+pub(crate) async fn run_agents(
+    address: SocketAddr,
+    ca_file: &Path,
+    tokens_file: &Path,
+    watched: Duration,
+) -> Outcome<()> {
+    let roots = tls::certificates_from_pem(&fs::read_to_string(ca_file)?)?;
+    let connector = TlsConnector::from(tls::client_trusting(roots, true)?);
+    let tokens = fs::read_to_string(tokens_file)?;
+    let connecting = Arc::new(Semaphore::new(CONNECTING));
+    let mut opening = JoinSet::new();
+    for (index, token) in tokens.lines().enumerate() {
+        let (connector, token) = (connector.clone(), token.to_owned());
+        let permits = Arc::clone(&connecting);
+        opening.spawn(async move {
+            let _permit = permits.acquire_owned().await?;
+            Agent::connect(index, address, &connector, &token).await
+        });
+    }
+    let whole = async {
+        let mut agents = Vec::new();
+        while let Some(opened) = opening.join_next().await {
+            agents.push(opened??);
+        }
+        let account = Arc::new(Account::default());
+        let count = agents.len();
+        let end = Instant::now() + watched;
+        let mut running = JoinSet::new();
+        for (index, agent) in agents.into_iter().enumerate() {
+            // Their beats are spread as those of agents that came at random.
+            let first = agent.interval.mul_f64((index + 1) as f64 / count as f64);
+            running.spawn(agent.run(first, end, Arc::clone(&account)));
+        }
+        crate::say("connected");
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+        let figure = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let (beats, late, slowest) = (
+            figure(&account.beats),
+            figure(&account.late),
+            figure(&account.slowest_us),
+        );
+        crate::say(&json!({ "beats": beats, "late": late, "slowest_us": slowest }).to_string());
+        Outcome::Ok(())
+    };
+    tokio::time::timeout(PART_LIMIT, whole).await?
+}
+
+/// One simulated agent.
+struct Agent {
+    socket: WebSocketStream<TlsStream<TcpStream>>,
+    interval: Duration,
+    /// The server is the bare one, which gives beats back instead of answering them.
+    bare: bool,
+}
+
+impl Agent {
+    /// Connects from an address of its group, and says hello unless the token is `-`.
+    async fn connect(
+        index: usize,
+        address: SocketAddr,
+        connector: &TlsConnector,
+        token: &str,
+    ) -> Outcome<Self> {
+        let group = u32::try_from(index / AGENTS_PER_ADDRESS)?;
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from((
+            Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + group),
+            0,
+        )))?;
+        let stream = socket.connect(address).await?;
+        stream.set_nodelay(true)?;
+        let stream = connector
+            .connect(ServerName::from(address.ip()), stream)
+            .await?;
+        let mut request = format!("wss://{address}/v1/agent/ws").into_client_request()?;
+        let bare = token == "-";
+        if !bare {
+            let protocol = HeaderValue::from_static("fleetwire.link.v1.proto");
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", protocol);
+        }
+        let (mut socket, _) =
+            tokio_tungstenite::client_async_with_config(request, stream, Some(websocket::config()))
+                .await?;
+        if bare {
+            return Ok(Self {
+                socket,
+                interval: BARE_INTERVAL,
+                bare,
+            });
+        }
+        let hello = pb::Hello {
+            auth_token: token.to_owned(),
+            protocol_versions: vec![1],
+            instance_id: uuid(index as u64),
+            software: "fleetwire-bench".to_owned(),
+            ..Default::default()
+        };
+        socket.send(envelope(FromAgent::Hello(hello))).await?;
+        let answer = socket.next().await.ok_or("closed instead of a welcome")??;
+        match pb::PlatformToAgent::decode(answer.into_data())?.message {
+            Some(ToAgent::Welcome(welcome)) => {
+                let interval = Duration::from_millis(welcome.heartbeat_interval_ms.into());
+                Ok(Self {
+                    socket,
+                    interval,
+                    bare,
+                })
+            }
+            other => Err(format!("no welcome but {other:?}").into()),
+        }
+    }
+
+    /// Beats until `end` and counts the answers that come late or not at all.
+    async fn run(mut self, first: Duration, end: Instant, account: Arc<Account>) -> Outcome<()> {
+        let mut beats =
+            tokio::time::interval_at(tokio::time::Instant::now() + first, self.interval);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut due: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                tick = beats.tick() => {
+                    if due.is_some() {
+                        account.late.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let at = tick.into_std();
+                    due = Some(at);
+                    account.beats.fetch_add(1, Ordering::Relaxed);
+                    let heartbeat = pb::Heartbeat {
+                        uptime_seconds: Some(86_400),
+                        cpu_percent: Some(12.5),
+                        memory_percent: Some(48.0),
+                        disk_percent: Some(71.0),
+                        load_1m: Some(0.3),
+                        sent_us: Some(1),
+                        ..Default::default()
+                    };
+                    self.socket.send(envelope(FromAgent::Heartbeat(heartbeat))).await?;
+                }
+                message = self.socket.next() => {
+                    let message = message.ok_or("the server closed an agent's connection")??;
+                    if !message.is_binary() || !(self.bare || answers_beat(message)?) {
+                        continue;
+                    }
+                    let Some(at) = due.take() else { continue };
+                    let took = at.elapsed();
+                    account.slowest_us.fetch_max(took.as_micros() as u64, Ordering::Relaxed);
+                    if took > LATE {
+                        account.late.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                () = tokio::time::sleep_until(end.into()) => {
+                    if due.is_some_and(|at| at.elapsed() > LATE) {
+                        account.late.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Whether a message of the platform's answers a beat.
+fn answers_beat(message: Message) -> Outcome<bool> {
+    let message = pb::PlatformToAgent::decode(message.into_data())?.message;
+    Ok(matches!(message, Some(ToAgent::HeartbeatAck(_))))
+}
+
+fn envelope(message: FromAgent) -> Message {
+    Message::Binary(
+        pb::AgentToPlatform {
+            message: Some(message),
+        }
+        .encode_to_vec()
+        .into(),
+    )
+}
+
+/// A version 4 UUID that counts.
+fn uuid(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012x}")
+}
