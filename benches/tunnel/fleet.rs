@@ -23,7 +23,8 @@ use fleetwire::{
 };
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::{ClientConfig, client::Resumption};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::{
@@ -65,8 +66,8 @@ const LATE: Duration = Duration::from_secs(1);
 const CONNECTING: usize = 64;
 /// Agents behind one address: nothing that counts by address sees a crowd, no address runs out of ports.
 const AGENTS_PER_ADDRESS: usize = 50;
-/// Descriptors that either side needs for its agents, and some.
-const FILES: u64 = 65_536;
+/// Descriptors that either side needs beside its agents'.
+const FILES_BESIDE: u64 = 500;
 /// No run of the agents takes longer, connecting included.
 const PART_LIMIT: Duration = Duration::from_secs(600);
 
@@ -75,14 +76,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
     if !options.wants("idle") && !options.wants("agents") {
         return Ok(());
     }
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(FILES),
-            maximum: Some(FILES),
-        },
-    )
-    .map_err(|fault| format!("{FILES} open files are not allowed ({fault}): raise ulimit -n"))?;
+    allow_files(options.agents.max(IDLE_AGENTS) as u64 + FILES_BESIDE)?;
     if options.wants("idle") {
         for round in 1..=options.rounds {
             progress(&format!("idle: round {round} of {}", options.rounds));
@@ -144,6 +138,21 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
         }
     }
     Ok(())
+}
+
+/// Lets this process and its children open so many files.
+fn allow_files(needed: u64) -> Outcome<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_some_and(|maximum| maximum < needed) {
+        return Err(format!("{needed} open files are needed: raise ulimit -Hn").into());
+    }
+    Ok(setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    )?)
 }
 
 /// What was seen of a server with its agents.
@@ -260,7 +269,10 @@ pub(crate) async fn run_agents(
     watched: Duration,
 ) -> Outcome<()> {
     let roots = tls::certificates_from_pem(&fs::read_to_string(ca_file)?)?;
-    let connector = TlsConnector::from(tls::client_trusting(roots, true)?);
+    let mut config = ClientConfig::clone(&*tls::client_trusting(roots, true)?);
+    // Agents are machines apart: none can resume what another began, each handshake is whole.
+    config.resumption = Resumption::disabled();
+    let connector = TlsConnector::from(Arc::new(config));
     let tokens = fs::read_to_string(tokens_file)?;
     let connecting = Arc::new(Semaphore::new(CONNECTING));
     let mut opening = JoinSet::new();
