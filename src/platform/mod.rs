@@ -4,6 +4,7 @@
 
 pub mod ca;
 pub mod config;
+pub mod ingress;
 pub mod registry;
 mod rest;
 pub mod server;
