@@ -3,6 +3,8 @@
 
 #[path = "build/dispatch.rs"]
 mod dispatch;
+#[path = "build/json.rs"]
+mod json;
 #[path = "build/messages.rs"]
 mod messages;
 #[path = "build/model.rs"]
@@ -23,6 +25,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The pool keeps the options on the schema; the plain descriptor set, which prost wants, does not.
     let schema = model::Schema::read(&compiler.descriptor_pool())?;
 
+    // prost takes a field that has any option for one that asks not to be packed.
+    let mut files = compiler.file_descriptor_set();
+    for message in files.file.iter_mut().flat_map(|f| &mut f.message_type) {
+        message
+            .field
+            .iter_mut()
+            .for_each(|field| field.options = None);
+    }
+
     prost_build::Config::new()
         .bytes(["."])
         .skip_debug(
@@ -32,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .filter(|m| m.has_sensitive_field())
                 .map(|m| &m.full_name),
         )
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds(files)?;
 
     fs::write(
         out_dir.join("descriptors.binpb"),
@@ -40,5 +51,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     fs::write(out_dir.join("messages.rs"), messages::generate(&schema)?)?;
     fs::write(out_dir.join("dispatch.rs"), dispatch::generate(&schema)?)?;
+    fs::write(out_dir.join("json.rs"), json::generate(&schema)?)?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! from prost's types to them and back. The rules of `options.proto` become code here, once, so
 //! that no encoding can go around them.
 
-use crate::model::{Enum, Field, FieldKind, Format, Message, Oneof, Rules, Schema};
+use crate::model::{Enum, Field, FieldKind, Format, JsonForm, Message, Oneof, Rules, Schema};
 use std::{error::Error, fmt::Write};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -251,6 +251,9 @@ fn element_type(field: &Field) -> String {
     if field.sensitive {
         return "Secret".into();
     }
+    if field.json_form == JsonForm::Raw {
+        return "RawJson".into();
+    }
     match (&field.kind, field.rules.format) {
         (FieldKind::Bool, _) => "bool".into(),
         (FieldKind::Uint32, _) => "u32".into(),
@@ -276,7 +279,11 @@ fn optional(field: &Field) -> bool {
         return false;
     }
     let has_empty_value = match field.kind {
-        FieldKind::String => field.rules.format == Format::Any && !field.sensitive,
+        FieldKind::String => {
+            field.rules.format == Format::Any
+                && field.json_form != JsonForm::Raw
+                && !field.sensitive
+        }
         _ => true,
     };
     field.presence || !has_empty_value
@@ -308,6 +315,9 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
     let typed = |check: &str| format!("check::{check}({value}, {place})?");
     match (&field.kind, field.rules.format) {
         _ if field.sensitive => format!("check::secret({value}, {max_bytes}, {place})?"),
+        _ if field.json_form == JsonForm::Raw => {
+            format!("check::parsed({value}, {max_bytes}, {place})?")
+        }
         (FieldKind::Bool, _) => value.to_owned(),
         (FieldKind::Uint32 | FieldKind::Uint64, _) if min == 0 && max == 0 => {
             if field.rules.required {
@@ -397,7 +407,7 @@ fn write_from_wire(out: &mut String, message: &Message) -> Result<()> {
 
 /// The unchecked conversion of one domain value to prost's type.
 fn unwrap(field: &Field, value: &str) -> String {
-    if field.sensitive {
+    if field.sensitive || field.json_form == JsonForm::Raw {
         return format!("{value}.into_string()");
     }
     match (&field.kind, field.rules.format) {

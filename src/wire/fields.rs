@@ -167,6 +167,13 @@ impl<'a> IntoIterator for &'a FieldLines {
 #[derive(Clone)]
 pub struct Iter<'a>(&'a [u8]);
 
+impl<'a> Iter<'a> {
+    /// Over lines that were taken out of a [`FieldLines`].
+    pub(super) const fn over(lines: &'a [u8]) -> Self {
+        Self(lines)
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a [u8]);
 

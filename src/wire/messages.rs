@@ -15,7 +15,7 @@ use super::{
     Envelope,
     check::{self, FieldInvalid, Place},
     fields::FieldLines,
-    values::{Method, Name, Origin, RequestTarget, Secret, Timestamp},
+    values::{Method, Name, Origin, RawJson, RequestTarget, Secret, Timestamp},
 };
 use crate::{
     ids::{StreamId, Uuid},

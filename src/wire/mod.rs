@@ -4,6 +4,7 @@
 pub mod binary;
 mod check;
 pub mod fields;
+pub mod json;
 pub mod messages;
 pub mod values;
 
@@ -14,7 +15,7 @@ use messages::ErrorCode;
 /// One direction's messages, as a codec needs them. Generated for the two envelopes.
 pub trait Envelope: Sized + Clone + std::fmt::Debug + PartialEq {
     /// Prost's type for it.
-    type Wire: prost::Message + Default;
+    type Wire: prost::Message + Default + json::JsonEnvelope;
     /// Checks a decoded message; `None` where it is of a type that this schema does not name.
     fn from_wire(wire: Self::Wire) -> Result<Option<Self>, FieldInvalid>;
     /// The message ready to be encoded.

@@ -1,6 +1,6 @@
 //! Small values that messages are made of, each a type that cannot hold anything else.
 
-use super::fields::is_token;
+use super::{fields::is_token, json::is_json};
 use std::{
     fmt,
     time::{Duration, SystemTime},
@@ -80,7 +80,19 @@ text! {
         })
     }
 }
+text! {
+    /// A JSON value as text (RFC 8259), nested no deeper than the JSON encoding allows: what this
+    /// schema does not describe and hands on as it came.
+    RawJson, "a JSON value within bounds", is_json
+}
 shown!(Method, Name, Origin);
+
+/// It may hold anything, a credential too.
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawJson({} bytes)", self.0.len())
+    }
+}
 
 /// A query may hold a credential: only the path is shown.
 impl fmt::Debug for RequestTarget {
