@@ -1,0 +1,10 @@
+//! The integration tests: one program, one module a subject.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test that cannot go on fails"
+)]
+
+mod vectors;
