@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // A closed standard error leaves nobody to tell; the exit code still says it.
             let _ = writeln!(std::io::stderr(), "fleetwire: {error}");
-            ExitCode::FAILURE
+            error.exit_code()
         }
     }
 }
