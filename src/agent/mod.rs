@@ -1,4 +1,5 @@
 //! The agent: dials out to the platform and proxies to what its owner allows.
 
+pub mod enrol;
 pub mod origin;
 pub mod target;
