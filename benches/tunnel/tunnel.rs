@@ -200,32 +200,48 @@ pub(crate) async fn start(dir: &Path, origins: Origins) -> Outcome<UnderTest> {
     })
 }
 
-/// Trades the one-time ticket in the URL's fragment for the session's cookie, as the entering page does.
+/// Trades the one-time ticket in the URL's fragment for the session's cookie, as the entering page does: the page
+/// gives a state cookie, which is posted back together with the ticket.
 async fn enter_session(platform: SocketAddr, console_url: &str) -> Outcome<String> {
     let host = authority(console_url)?;
     let (page, ticket) = console_url
         .split_once('#')
         .ok_or("the console's URL carries no ticket")?;
     let path = page.splitn(4, '/').nth(3).unwrap_or_default();
-    let head = format!(
-        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nSec-Fetch-Site: same-origin\r\n\
-         Content-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{ticket}",
-        ticket.len()
+    let fields = format!("Host: {host}\r\nConnection: close\r\n");
+    let page = get(platform, &format!("GET /{path} HTTP/1.1\r\n{fields}\r\n")).await?;
+    let state_cookie = cookies(&page)
+        .next()
+        .ok_or("the entering page gave no state")?;
+    let state = state_cookie
+        .split_once('=')
+        .ok_or("a cookie without a value")?
+        .1;
+    let body = json!({ "ticket": ticket, "state": state }).to_string();
+    let request = format!(
+        "POST /{path} HTTP/1.1\r\n{fields}Cookie: {state_cookie}\r\nOrigin: http://{host}\r\n\
+         Sec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
     );
-    let answer = get(platform, &head).await?;
+    let answer = get(platform, &request).await?;
+    let refused = || {
+        format!(
+            "entering the session gave no cookie: {}",
+            answer.lines().next().unwrap_or_default()
+        )
+    };
+    Ok(cookies(&answer).next().ok_or_else(refused)?.to_owned())
+}
+
+/// The cookies that an answer sets, each as `name=value`.
+fn cookies(answer: &str) -> impl Iterator<Item = &str> {
     answer
         .lines()
+        .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
-        .and_then(|(_, value)| value.split(';').next())
-        .map(|cookie| cookie.trim().to_owned())
-        .ok_or_else(|| {
-            format!(
-                "entering the session gave no cookie: {}",
-                answer.lines().next().unwrap_or("")
-            )
-            .into()
-        })
+        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        .filter_map(|(_, value)| value.split(';').next())
+        .map(str::trim)
 }
 
 /// Sends one request that closes its connection, and returns everything that came back.
