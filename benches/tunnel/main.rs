@@ -138,6 +138,13 @@ fn main() -> ExitCode {
     let asked = arguments.iter().any(|argument| argument == "--bench");
     arguments.retain(|argument| argument != "--bench");
     let part = arguments.first().is_some_and(|argument| argument == "part");
+    if arguments.iter().any(|argument| argument == "--help") {
+        let lines = include_str!("main.rs").lines();
+        lines
+            .map_while(|line| line.strip_prefix("//!"))
+            .for_each(|line| println!("{}", line.trim_start()));
+        return ExitCode::SUCCESS;
+    }
     if !asked && !part {
         println!("nothing is measured in a test run: cargo bench --bench tunnel");
         return ExitCode::SUCCESS;
