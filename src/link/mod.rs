@@ -539,6 +539,36 @@ impl<S: Side> Link<S> {
         self.peer
     }
 
+    /// Whether control of streams or an acknowledgement is to be sent now: reading has made room.
+    pub fn has_control(&self, now: Time) -> bool {
+        !self.stream_control.is_empty() || self.arrivals.due_at().is_some_and(|due| now >= due)
+    }
+
+    /// How much to put on the wire before asking anew what matters most: little on a slow path,
+    /// where it is what everything else waits behind.
+    pub fn batch_bytes(&self) -> usize {
+        const BATCH: std::ops::RangeInclusive<u64> = 32 << 10..=128 << 10;
+        let bytes = (self.path.cap() / 8).clamp(*BATCH.start(), *BATCH.end());
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the program holds a half of that stream.
+    pub fn is_held(&self, key: StreamKey) -> bool {
+        self.streams
+            .peek(key)
+            .is_some_and(|s| s.send.is_held() || s.recv.is_held())
+    }
+
+    /// Whether the program has yet to answer the peer's hello: nothing more may be handled.
+    pub fn is_deciding(&self) -> bool {
+        self.phase == Phase::Deciding
+    }
+
+    /// Whether the link has ended: nothing more is taken in.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
     /// Whether everything may flow.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
@@ -748,14 +778,15 @@ impl<S: Side> Link<S> {
 
 /// What the program does with streams. A key that is no longer good is answered as a lost stream.
 impl<S: Side> Link<S> {
-    /// Queues the head of the direction that this side sends.
+    /// Queues the head of the direction that this side sends. Its id is set here.
     pub fn send_head(
         &mut self,
         key: StreamKey,
-        head: S::Head,
+        mut head: S::Head,
         now: Time,
     ) -> Result<(), StreamError> {
         let stream = self.streams.get(key).ok_or(StreamError::ConnectionLost)?;
+        head.set_id(stream.id.clone());
         stream.send.head(head)?;
         self.want_schedule(key, now);
         Ok(())

@@ -122,6 +122,11 @@ impl Path {
         cap.saturating_sub(self.in_flight())
     }
 
+    /// Bytes that may be in flight.
+    pub(super) const fn cap(&self) -> u64 {
+        self.cap
+    }
+
     /// Bytes that are sent and not acknowledged.
     pub(super) const fn in_flight(&self) -> u64 {
         self.sent - self.delivered

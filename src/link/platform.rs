@@ -131,11 +131,6 @@ impl Link<Platform> {
         }
     }
 
-    /// Whether a refusal or a violation has ended the link.
-    pub fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
-    }
-
     /// Whether the agent knows only whole requests and answers.
     pub const fn is_whole_only(&self) -> bool {
         self.whole_only
@@ -217,13 +212,15 @@ impl AgentToPlatformHandler for Inbox<'_> {
     fn hello(&mut self, message: Hello) -> Self::Output {
         let versions = &message.protocol_versions;
         if !versions.is_empty() && !versions.contains(&PROTOCOL_VERSION) {
+            let code = ErrorCode::VersionUnsupported;
+            let text = format!("this platform speaks version {PROTOCOL_VERSION} of the protocol");
             self.link.refuse(Refuse {
-                code: ErrorCode::VersionUnsupported,
-                message: format!("this platform speaks version {PROTOCOL_VERSION} of the protocol"),
+                code,
+                message: text.clone(),
                 permanent: true,
                 retry_after_ms: 0,
             });
-            return Ok(());
+            return Err(Violation::new(code, text));
         }
         self.link.phase = Phase::Deciding;
         self.link.state.greeting = Some(Greeting {

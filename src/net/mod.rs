@@ -1,5 +1,12 @@
 //! What both programs need around the sans-IO core: TLS, HTTP towards a platform, enrolment tokens.
 
+pub mod backoff;
+pub mod connection;
+pub mod driver;
 pub mod enrolment;
 pub mod http_client;
+pub mod socket;
+pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod tls;

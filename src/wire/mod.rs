@@ -59,3 +59,30 @@ impl DecodeError {
         }
     }
 }
+
+/// Which of the encodings a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Protobuf, in binary WebSocket messages.
+    Binary,
+    /// The JSON compatibility mode, in text messages.
+    Json,
+}
+
+impl Encoding {
+    /// Appends the message to `out`.
+    pub fn encode<E: Envelope>(self, message: E, out: &mut BytesMut) {
+        match self {
+            Self::Binary => binary::Binary.encode(message, out),
+            Self::Json => json::Json.encode(message, out),
+        }
+    }
+
+    /// Reads one message.
+    pub fn decode<E: Envelope>(self, input: Bytes) -> Result<E, DecodeError> {
+        match self {
+            Self::Binary => binary::Binary.decode(input),
+            Self::Json => json::Json.decode(input),
+        }
+    }
+}

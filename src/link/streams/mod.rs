@@ -17,6 +17,13 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamKey(pub(super) usize);
 
+impl StreamKey {
+    /// A small number that no other stream in the table has: an index for what goes with it.
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Stream<H> {

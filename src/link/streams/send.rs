@@ -11,6 +11,7 @@
 
 use super::super::{credit::Allowance, error::StreamError, time::Time};
 use crate::{
+    ids::StreamId,
     limits::DATA_BYTES_MAX,
     wire::{
         fields::FieldLines,
@@ -33,6 +34,7 @@ const INTERACTIVE_BYTES_PER_SECOND: u64 = 256 << 10;
 
 /// A message that begins a direction.
 pub(crate) trait Head {
+    fn set_id(&mut self, id: StreamId);
     fn body(&mut self) -> &mut Bytes;
     fn body_follows(&mut self) -> &mut bool;
     /// Another head follows this one.
@@ -40,6 +42,9 @@ pub(crate) trait Head {
 }
 
 impl Head for HttpRequest {
+    fn set_id(&mut self, id: StreamId) {
+        self.id = id;
+    }
     fn body(&mut self) -> &mut Bytes {
         &mut self.body
     }
@@ -52,6 +57,9 @@ impl Head for HttpRequest {
 }
 
 impl Head for HttpResponse {
+    fn set_id(&mut self, id: StreamId) {
+        self.id = id;
+    }
     fn body(&mut self) -> &mut Bytes {
         &mut self.body
     }

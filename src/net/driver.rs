@@ -1,0 +1,406 @@
+//! The one task of a connection: it reads the socket into the link, writes what the link wants
+//! sent, and keeps its time. Everything else of a program acts on the link through `connection`.
+
+use super::{
+    connection::{Closing, Connection, Ending},
+    socket::Socket,
+};
+use crate::{
+    link::{Link, Side, Violation},
+    wire::{DecodeError, Encoding, messages::ErrorCode},
+};
+use bytes::BytesMut;
+use futures_util::{Sink, Stream};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep_until},
+};
+use tokio_tungstenite::tungstenite::{
+    self, Message,
+    error::CapacityError,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
+
+/// Messages read before it is written again.
+const READS_MAX: usize = 64;
+/// Rounds of reading and writing before other tasks have their turn.
+const ROUNDS_MAX: usize = 4;
+/// How long a connection that is to be closed may take to send what is left and to see the peer's
+/// close frame.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// The longest reason in a close frame (RFC 6455 section 5.5: 125 bytes with the code).
+const CLOSE_TEXT_BYTES_MAX: usize = 123;
+
+/// Starts a connection: its handle, and its task, which the caller spawns. `on_event` is called in
+/// that task, outside the lock, with each event of the link. The link was made at
+/// `Time::default()`.
+///
+/// `encoding` is what the subprotocol says; `None` leaves it to the peer's first message.
+pub fn start<S, IO, F>(
+    socket: Socket<IO>,
+    link: Link<S>,
+    encoding: Option<Encoding>,
+    on_event: F,
+) -> (Connection<S>, impl Future<Output = Ending>)
+where
+    S: Side,
+    IO: AsyncRead + AsyncWrite + Unpin,
+    F: FnMut(S::Event, &Connection<S>) + Unpin,
+{
+    let now = Instant::now();
+    let connection = Connection::new(link, now);
+    let driver = Driver {
+        socket,
+        connection: connection.clone(),
+        encoding,
+        on_event,
+        timer: Box::pin(sleep_until(now)),
+        buffer: BytesMut::new(),
+        woken: Vec::new(),
+        received: 0,
+        flushing: false,
+        stage: Stage::Running,
+    };
+    (connection, driver)
+}
+
+struct Driver<S: Side, IO, F> {
+    socket: Socket<IO>,
+    connection: Connection<S>,
+    encoding: Option<Encoding>,
+    on_event: F,
+    timer: Pin<Box<Sleep>>,
+    buffer: BytesMut,
+    woken: Vec<Waker>,
+    /// Bytes received when the link was last told.
+    received: u64,
+    flushing: bool,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Messages go both ways.
+    Running,
+    /// What is queued still leaves, then the close frame.
+    Draining(Closing, Ending),
+    /// The close frame has been sent; the peer's is awaited.
+    Closing(Ending),
+}
+
+/// Why the running stage is over.
+enum Stop {
+    /// The socket is gone.
+    Ended(Ending),
+    /// The connection is to be closed.
+    Close(Closing, Ending),
+}
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self::Close(
+            Closing::new(violation.code, &violation.text),
+            Ending::Violation(violation),
+        )
+    }
+}
+
+/// Whether a step has come as far as it could.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// There may be more at once.
+    More,
+    /// It waits for something that will wake the task.
+    Waits,
+}
+
+impl<S, IO, F> Future for Driver<S, IO, F>
+where
+    S: Side,
+    IO: AsyncRead + AsyncWrite + Unpin,
+    F: FnMut(S::Event, &Connection<S>) + Unpin,
+{
+    type Output = Ending;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        let this = self.get_mut();
+        if matches!(this.stage, Stage::Running) {
+            match this.run(cx) {
+                Ok(()) => return Poll::Pending,
+                Err(Stop::Ended(ending)) => return Poll::Ready(this.end(ending)),
+                Err(Stop::Close(closing, ending)) => {
+                    this.timer.as_mut().reset(Instant::now() + CLOSE_WAIT);
+                    this.connection.lock().link.close();
+                    this.tell();
+                    this.stage = Stage::Draining(closing, ending);
+                }
+            }
+        }
+        match this.poll_close(cx) {
+            Poll::Ready(ending) => Poll::Ready(this.end(ending)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S, IO, F> Driver<S, IO, F>
+where
+    S: Side,
+    IO: AsyncRead + AsyncWrite + Unpin,
+    F: FnMut(S::Event, &Connection<S>) + Unpin,
+{
+    /// Goes as far as it can; `Ok` where it waits.
+    fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        for _ in 0..ROUNDS_MAX {
+            let read = self.read(cx)?;
+            self.tell();
+            let written = self.write(cx)?;
+            let timed = self.keep_time(cx)?;
+            let mut state = self.connection.lock();
+            if !state.wait_for_action(cx) || [read, written, timed].contains(&Step::More) {
+                continue;
+            }
+            return match state.closing.take() {
+                Some(closing) => {
+                    let ending = Ending::Local(closing.text.clone());
+                    Err(Stop::Close(closing, ending))
+                }
+                None => Ok(()),
+            };
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<Step, Stop> {
+        for _ in 0..READS_MAX {
+            {
+                let state = self.connection.lock();
+                if state.link.is_deciding() || state.link.is_closed() {
+                    return Ok(Step::Waits);
+                }
+                if state.link.is_open() {
+                    self.socket.get_mut().trust();
+                }
+            }
+            match Pin::new(&mut self.socket).poll_next(cx) {
+                Poll::Ready(Some(Ok(message))) => self.take(message)?,
+                Poll::Ready(Some(Err(error))) => return Err(self.socket_failed(error)),
+                Poll::Ready(None) => {
+                    return Err(Stop::Ended(Ending::Lost("the socket was closed".into())));
+                }
+                Poll::Pending => {
+                    self.count_bytes();
+                    return Ok(Step::Waits);
+                }
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// Tells the link of bytes that are no whole message yet.
+    fn count_bytes(&mut self) {
+        let received = self.socket.get_ref().received();
+        if received != self.received {
+            self.received = received;
+            let now = self.connection.now();
+            self.connection.lock().link.handle_bytes(now);
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), Stop> {
+        let (encoding, bytes) = match message {
+            Message::Binary(bytes) => (Encoding::Binary, bytes),
+            Message::Text(text) => (Encoding::Json, text.into()),
+            Message::Close(frame) => {
+                let (close_code, text) = match frame {
+                    Some(frame) => (frame.code.into(), frame.reason.to_string()),
+                    None => (1005, String::new()),
+                };
+                // The answer to it leaves with the end of the task.
+                let closing = Closing {
+                    close_code,
+                    text: String::new(),
+                };
+                return Err(Stop::Close(closing, Ending::Peer { close_code, text }));
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
+        };
+        self.received = self.socket.get_ref().received();
+        if *self.encoding.get_or_insert(encoding) != encoding {
+            let text = "text and binary messages on one connection";
+            return Err(Violation::new(ErrorCode::MixedEncodings, text).into());
+        }
+        let decoded = encoding.decode::<S::Receive>(bytes);
+        let now = self.connection.now();
+        let link = &mut self.connection.lock().link;
+        match decoded {
+            Ok(message) => link.handle(message, now)?,
+            Err(DecodeError::UnknownType { name }) => link.handle_unknown(name.as_deref(), now)?,
+            Err(error) => return Err(Violation::from(error).into()),
+        }
+        Ok(())
+    }
+
+    fn socket_failed(&self, error: tungstenite::Error) -> Stop {
+        match error {
+            tungstenite::Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
+                let text = format!("a message of more than {max_size} bytes");
+                Violation::new(ErrorCode::MessageTooBig, text).into()
+            }
+            tungstenite::Error::Io(_) if self.socket.get_ref().is_exhausted() => {
+                Violation::new(ErrorCode::MessageTooBig, "the first message is too long").into()
+            }
+            tungstenite::Error::Protocol(
+                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            ) => Stop::Ended(Ending::Lost("the peer closed without a word".into())),
+            tungstenite::Error::Protocol(error) => {
+                Violation::new(ErrorCode::Malformed, error.to_string()).into()
+            }
+            tungstenite::Error::Utf8(_) => {
+                Violation::new(ErrorCode::Malformed, "text that is not UTF-8").into()
+            }
+            error => Stop::Ended(Ending::Lost(error.to_string())),
+        }
+    }
+
+    /// Gives the program what the link has to say.
+    fn tell(&mut self) {
+        loop {
+            let mut state = self.connection.lock();
+            let Some(event) = state.link.poll_event() else {
+                state.take_woken(&mut self.woken);
+                break;
+            };
+            drop(state);
+            (self.on_event)(event, &self.connection);
+        }
+        self.woken.drain(..).for_each(Waker::wake);
+    }
+
+    /// Writes batch by batch: what matters most is asked anew only when the last has left, as
+    /// what waits in a buffer cannot be overtaken.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<Step, Stop> {
+        let lost = |error: tungstenite::Error| Stop::Ended(Ending::Lost(error.to_string()));
+        loop {
+            if self.flushing {
+                match Pin::new(&mut self.socket).poll_flush(cx) {
+                    Poll::Ready(flushed) => flushed.map_err(lost)?,
+                    Poll::Pending => return Ok(Step::Waits),
+                }
+                self.flushing = false;
+            }
+            let now = self.connection.now();
+            let mut state = self.connection.lock();
+            state.begin_transmit();
+            let batch_bytes = state.link.batch_bytes();
+            let mut batched = 0;
+            while batched < batch_bytes {
+                match Pin::new(&mut self.socket).poll_ready(cx) {
+                    Poll::Ready(ready) => ready.map_err(lost)?,
+                    Poll::Pending => break,
+                }
+                let Some(message) = state.link.poll_transmit(now) else {
+                    break;
+                };
+                let encoding = self.encoding.unwrap_or(Encoding::Binary);
+                encoding.encode(message, &mut self.buffer);
+                batched += self.buffer.len();
+                let bytes = self.buffer.split().freeze();
+                let message = match encoding {
+                    Encoding::Binary => Message::Binary(bytes),
+                    Encoding::Json => match bytes.try_into() {
+                        Ok(text) => Message::Text(text),
+                        // The codec writes UTF-8 and nothing else.
+                        Err(_) => continue,
+                    },
+                };
+                Pin::new(&mut self.socket)
+                    .start_send(message)
+                    .map_err(lost)?;
+                self.flushing = true;
+            }
+            if !self.flushing {
+                return Ok(Step::Waits);
+            }
+            // Whoever waited for room may fill the next batch meanwhile.
+            state.take_woken(&mut self.woken);
+            drop(state);
+            self.woken.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    fn keep_time(&mut self, cx: &mut Context<'_>) -> Result<Step, Stop> {
+        let due = self.connection.lock().link.poll_timeout();
+        let Some(due) = due.map(|time| self.connection.instant(time)) else {
+            return Ok(Step::Waits);
+        };
+        // A timer that rings too early is set anew then: cheaper than with every message.
+        if due < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(due);
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return Ok(Step::Waits);
+        }
+        self.count_bytes();
+        let now = self.connection.now();
+        self.connection.lock().link.handle_timeout(now)?;
+        Ok(Step::More)
+    }
+
+    /// Sends what is left and the close frame, and waits for the peer's; not for long.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        loop {
+            let ending = match &self.stage {
+                Stage::Draining(_, ending) | Stage::Closing(ending) => ending.clone(),
+                Stage::Running => return Poll::Pending,
+            };
+            if self.timer.as_mut().poll(cx).is_ready() || self.write(cx).is_err() {
+                return Poll::Ready(ending);
+            }
+            if let Stage::Draining(closing, _) = &self.stage
+                && !self.flushing
+            {
+                let frame = CloseFrame {
+                    code: CloseCode::from(closing.close_code),
+                    reason: shorten(&closing.text).into(),
+                };
+                let frame = (closing.close_code != 1005).then_some(frame);
+                self.flushing = true;
+                if Pin::new(&mut self.socket)
+                    .start_send(Message::Close(frame))
+                    .is_err()
+                {
+                    return Poll::Ready(ending);
+                }
+                self.stage = Stage::Closing(ending);
+                continue;
+            }
+            match Pin::new(&mut self.socket).poll_next(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => return Poll::Ready(ending),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn end(&mut self, ending: Ending) -> Ending {
+        self.connection.lock().link.close();
+        self.tell();
+        self.connection.end(ending.clone());
+        ending
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let mut end = text.len().min(CLOSE_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

@@ -1,0 +1,269 @@
+//! Two connections over a real socket: what a program sees of the other end.
+
+use super::{
+    connection::{Connection, Ending},
+    driver, socket,
+    stream::{RecvHalf, SendHalf, StreamError, Tunnel},
+};
+use crate::{
+    ids::{StreamId, random_uuid},
+    link::{Admission, Agent, AgentEvent, Link, Platform, PlatformEvent, Time},
+    wire::{
+        Encoding,
+        fields::FieldLines,
+        messages::{ErrorCode, Hello, HttpRequest, HttpResponse},
+        values::{Method, RequestTarget, Secret, Text, Timestamp},
+    },
+};
+use bytes::Bytes;
+use std::time::{Duration, SystemTime};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+type Stream = (HttpRequest, SendHalf<Agent>, RecvHalf<Agent>);
+
+/// A platform and an agent that it has let in.
+struct Pair {
+    tunnel: Tunnel,
+    agent: Connection<Agent>,
+    streams: mpsc::UnboundedReceiver<Stream>,
+}
+
+fn hello() -> Hello {
+    Hello {
+        auth_token: Secret::new("agt_test".into()),
+        protocol_versions: vec![1],
+        capabilities: Vec::new(),
+        host_id: None,
+        instance_id: None,
+        software: String::new(),
+        limits: None,
+        resume: None,
+    }
+}
+
+fn admission(heartbeat: Duration) -> Admission {
+    Admission {
+        session_id: random_uuid([1; 16]),
+        host_id: random_uuid([2; 16]),
+        heartbeat,
+        platform_time: Timestamp::from_system_time(SystemTime::now()),
+        capabilities: Vec::new(),
+    }
+}
+
+async fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (near, far) = (near.unwrap(), far.unwrap().0);
+    socket::tune(&near).unwrap();
+    socket::tune(&far).unwrap();
+    (near, far)
+}
+
+impl Pair {
+    async fn new(encoding: Encoding) -> Self {
+        let (near, far) = sockets().await;
+        let (streams_in, streams) = mpsc::unbounded_channel();
+        let link = Link::<Agent>::connect(hello(), Time::default());
+        let on_event = move |event, connection: &Connection<Agent>| {
+            if let AgentEvent::Opened { key, request } = event {
+                let (send, recv) = connection.halves(key);
+                let _ = streams_in.send((request, send, recv));
+            }
+        };
+        let socket = socket::connected(near).await;
+        let (agent, driver) = driver::start(socket, link, Some(encoding), on_event);
+        tokio::spawn(driver);
+        let (admitted, mut wait) = mpsc::unbounded_channel();
+        let on_event = move |event, connection: &Connection<Platform>| {
+            if let PlatformEvent::Hello(_) = event {
+                connection.admit(admission(Duration::from_secs(15)));
+                let _ = admitted.send(());
+            }
+        };
+        let socket = socket::accepted(far).await;
+        let link = Link::<Platform>::accept(Time::default());
+        let (tunnel, driver) = driver::start(socket, link, None, on_event);
+        tokio::spawn(driver);
+        wait.recv().await.unwrap();
+        Self {
+            tunnel,
+            agent,
+            streams,
+        }
+    }
+}
+
+fn request(body: &'static [u8], body_follows: bool) -> HttpRequest {
+    HttpRequest {
+        id: StreamId::from_number(0),
+        method: Method::parse("POST".into()).unwrap(),
+        path: RequestTarget::parse("/".into()).unwrap(),
+        headers: FieldLines::default(),
+        body: Bytes::from_static(body),
+        body_follows,
+        origin: None,
+    }
+}
+
+fn response(status: u32, body: &'static [u8], body_follows: bool) -> HttpResponse {
+    HttpResponse {
+        id: StreamId::from_number(0),
+        status,
+        headers: FieldLines::default(),
+        body: Bytes::from_static(body),
+        body_follows,
+    }
+}
+
+async fn read_all<S: crate::link::Side>(recv: &mut RecvHalf<S>) -> Result<u64, StreamError> {
+    let mut bytes = 0;
+    while let Some(data) = recv.data().await {
+        bytes += data?.len() as u64;
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn a_small_exchange_goes_there_and_back() {
+    for encoding in [Encoding::Binary, Encoding::Json] {
+        let mut pair = Pair::new(encoding).await;
+        let (_send, mut recv) = pair.tunnel.open(request(b"ping", false)).unwrap();
+        let (got, mut answer, mut body) = pair.streams.recv().await.unwrap();
+        assert_eq!(got.method.as_str(), "POST");
+        assert_eq!(read_all(&mut body).await, Ok(4));
+        answer.send_head(response(200, b"pong", false)).unwrap();
+        let head = recv.head().await.unwrap();
+        assert_eq!((head.status, head.id), (200, got.id));
+        assert_eq!(recv.data().await, Some(Ok(Bytes::from_static(b"pong"))));
+        assert_eq!(recv.data().await, None);
+    }
+}
+
+#[tokio::test]
+async fn long_bodies_stream_both_ways_at_once() {
+    const PIECES: u64 = 2000;
+    const PIECE: &[u8] = &[7; 30_000];
+    let mut pair = Pair::new(Encoding::Binary).await;
+    let (mut send, mut recv) = pair.tunnel.open(request(b"", true)).unwrap();
+    let (_, mut answer, mut body) = pair.streams.recv().await.unwrap();
+    answer.send_head(response(200, b"", true)).unwrap();
+    let up = async {
+        for _ in 0..PIECES {
+            send.write(Bytes::from_static(PIECE)).await.unwrap();
+        }
+        send.finish(FieldLines::default());
+    };
+    let down = async {
+        for _ in 0..PIECES {
+            answer.write(Bytes::from_static(PIECE)).await.unwrap();
+        }
+        answer.finish(FieldLines::default());
+    };
+    assert_eq!(recv.head().await.unwrap().status, 200);
+    let (uploaded, downloaded, (), ()) =
+        tokio::join!(read_all(&mut body), read_all(&mut recv), up, down);
+    assert_eq!(uploaded, Ok(PIECES * PIECE.len() as u64));
+    assert_eq!(downloaded, uploaded);
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_stops_the_sender() {
+    let mut pair = Pair::new(Encoding::Binary).await;
+    let (send, recv) = pair.tunnel.open(request(b"", true)).unwrap();
+    let (_, mut answer, mut body) = pair.streams.recv().await.unwrap();
+    answer.send_head(response(200, b"", true)).unwrap();
+    drop(recv);
+    assert_eq!(
+        answer.stopped().await,
+        StreamError::Stopped {
+            code: ErrorCode::Cancelled
+        }
+    );
+    drop(send);
+    let reset = StreamError::Reset {
+        code: ErrorCode::Cancelled,
+        message: String::new(),
+    };
+    assert_eq!(body.data().await, Some(Err(reset)));
+}
+
+#[tokio::test]
+async fn a_closed_connection_ends_its_streams_on_both_sides() {
+    let mut pair = Pair::new(Encoding::Binary).await;
+    let (_send, mut recv) = pair.tunnel.open(request(b"", true)).unwrap();
+    let (_, _answer, mut body) = pair.streams.recv().await.unwrap();
+    pair.tunnel.close(ErrorCode::PlatformStopping, "a test");
+    assert_eq!(recv.head().await, Err(StreamError::ConnectionLost));
+    assert_eq!(body.data().await, Some(Err(StreamError::ConnectionLost)));
+    let text = "platform_stopping: a test".to_owned();
+    assert_eq!(
+        pair.agent.ended().await,
+        Ending::Peer {
+            close_code: 1012,
+            text: text.clone()
+        }
+    );
+    assert_eq!(pair.tunnel.ended().await, Ending::Local(text));
+}
+
+#[tokio::test]
+async fn text_after_binary_ends_the_connection_with_its_code() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    let (near, far) = sockets().await;
+    let mut raw = socket::connected(near).await;
+    let link = Link::<Platform>::accept(Time::default());
+    let on_event = |event, connection: &Connection<Platform>| {
+        if let PlatformEvent::Hello(_) = event {
+            connection.admit(admission(Duration::from_secs(15)));
+        }
+    };
+    let (tunnel, driver) = driver::start(socket::accepted(far).await, link, None, on_event);
+    tokio::spawn(driver);
+    let mut bytes = bytes::BytesMut::new();
+    let hello = crate::wire::messages::AgentToPlatform::from(hello());
+    Encoding::Binary.encode(hello, &mut bytes);
+    raw.send(Message::Binary(bytes.freeze())).await.unwrap();
+    assert!(raw.next().await.unwrap().unwrap().is_binary());
+    raw.send(Message::text("{}")).await.unwrap();
+    let Ending::Violation(violation) = tunnel.ended().await else {
+        panic!("it was survived")
+    };
+    assert_eq!(violation.code, ErrorCode::MixedEncodings);
+}
+
+#[tokio::test]
+async fn a_stranger_is_given_no_more_than_a_hello() {
+    use futures_util::SinkExt;
+    use tokio_tungstenite::tungstenite::Message;
+    let (near, far) = sockets().await;
+    let mut raw = socket::connected(near).await;
+    let link = Link::<Platform>::accept(Time::default());
+    let (tunnel, driver) = driver::start(socket::accepted(far).await, link, None, |_, _| {});
+    tokio::spawn(driver);
+    raw.send(Message::Binary(vec![0; 20_000].into()))
+        .await
+        .unwrap();
+    let Ending::Violation(violation) = tunnel.ended().await else {
+        panic!("it was survived")
+    };
+    assert_eq!(violation.code, ErrorCode::MessageTooBig);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_given_up_after_three_intervals() {
+    let (near, far) = sockets().await;
+    let link = Link::<Platform>::accept(Time::default());
+    let (tunnel, driver) = driver::start(socket::accepted(far).await, link, None, |_, _| {});
+    tokio::spawn(driver);
+    let Ending::Violation(violation) = tunnel.ended().await else {
+        panic!("it was survived")
+    };
+    assert_eq!(violation.code, ErrorCode::HelloTimeout);
+    drop(near);
+}
