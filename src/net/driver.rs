@@ -65,6 +65,7 @@ where
         woken: Vec::new(),
         received: 0,
         flushing: false,
+        greeted: false,
         stage: Stage::Running,
     };
     (connection, driver)
@@ -81,6 +82,8 @@ struct Driver<S: Side, IO, F> {
     /// Bytes received when the link was last told.
     received: u64,
     flushing: bool,
+    /// The peer's first message has come.
+    greeted: bool,
     stage: Stage,
 }
 
@@ -236,7 +239,12 @@ where
             let text = "text and binary messages on one connection";
             return Err(Violation::new(ErrorCode::MixedEncodings, text).into());
         }
-        let decoded = encoding.decode::<S::Receive>(bytes);
+        let first = !std::mem::replace(&mut self.greeted, true);
+        let decoded = if first {
+            encoding.decode_first::<S::Receive>(bytes)
+        } else {
+            encoding.decode::<S::Receive>(bytes)
+        };
         let now = self.connection.now();
         let link = &mut self.connection.lock().link;
         match decoded {

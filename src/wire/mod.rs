@@ -85,4 +85,12 @@ impl Encoding {
             Self::Json => json::Json.decode(input),
         }
     }
+
+    /// Reads the first message of a connection, which may leave out that it is a hello.
+    pub fn decode_first<E: Envelope>(self, input: Bytes) -> Result<E, DecodeError> {
+        match self {
+            Self::Binary => binary::Binary.decode(input),
+            Self::Json => json::Json.decode_first(input),
+        }
+    }
 }

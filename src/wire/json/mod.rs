@@ -14,7 +14,7 @@ mod reader;
 mod time;
 mod writer;
 
-use super::{Codec, DecodeError, Envelope, messages::AgentToPlatform};
+use super::{Codec, DecodeError, Envelope};
 use bytes::{Bytes, BytesMut};
 use fault::Fault;
 pub use object::JsonEnvelope;
@@ -42,7 +42,7 @@ impl Codec for Json {
 impl Json {
     /// Reads the first message of a connection: an object that carries `auth_token` and no type is
     /// a `hello`.
-    pub fn decode_first(&self, input: Bytes) -> Result<AgentToPlatform, DecodeError> {
+    pub fn decode_first<E: Envelope>(&self, input: Bytes) -> Result<E, DecodeError> {
         decode(&input, Some(("auth_token", "type", "hello")))
     }
 }

@@ -88,11 +88,13 @@ fn an_unknown_type_is_named_unless_it_is_no_name() {
 
 #[test]
 fn only_a_first_message_may_lack_its_type() {
-    let first = Json.decode_first(Bytes::from_static(br#"{"agent":"x","auth_token":"t"}"#));
+    let first = Json
+        .decode_first::<AgentToPlatform>(Bytes::from_static(br#"{"agent":"x","auth_token":"t"}"#));
     assert!(matches!(first, Ok(AgentToPlatform::Hello(hello)) if hello.auth_token.expose() == "t"));
-    let other = Json.decode_first(Bytes::from_static(br#"{"uptime_seconds":1}"#));
+    let other =
+        Json.decode_first::<AgentToPlatform>(Bytes::from_static(br#"{"uptime_seconds":1}"#));
     assert_eq!(other, Err(DecodeError::UnknownType { name: None }));
-    let typed = Json.decode_first(Bytes::from_static(
+    let typed = Json.decode_first::<AgentToPlatform>(Bytes::from_static(
         br#"{"auth_token":"t","type":"heartbeat"}"#,
     ));
     assert!(matches!(typed, Ok(AgentToPlatform::Heartbeat(_))));
