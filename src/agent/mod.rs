@@ -2,4 +2,5 @@
 
 pub mod enrol;
 pub mod origin;
+pub mod rewrite;
 pub mod target;

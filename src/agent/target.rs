@@ -333,13 +333,22 @@ impl Route {
         &self.target
     }
 
+    /// Whether the route's prefix covers this path, by whole segments.
+    #[must_use]
+    pub fn leads(&self, path: &str) -> bool {
+        after_prefix(path, &self.prefix).is_some()
+    }
+
     /// A request's path and query as the target sees it. A target without a path in its URL sees
     /// it byte for byte; a path in its URL stands in the place of the route's prefix.
     #[must_use]
     pub fn path_up<'a>(&self, path: &'a str) -> Cow<'a, str> {
         match &self.target.base {
             None => path.into(),
-            Some(base) => join(base, &path[self.prefix.len()..]).into(),
+            Some(base) => match after_prefix(path, &self.prefix) {
+                Some(rest) => join(base, rest).into(),
+                None => path.into(),
+            },
         }
     }
 
@@ -390,7 +399,7 @@ impl Routes {
         self.0
             .iter()
             .enumerate()
-            .find(|(_, route)| after_prefix(path, &route.prefix).is_some())
+            .find(|(_, route)| route.leads(path))
     }
 
     /// All routes, longest prefix first.
@@ -403,7 +412,7 @@ impl Routes {
 /// What follows `prefix` in `path`, if the prefix ends where a segment does.
 fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix)
-        .filter(|rest| matches!(rest.as_bytes(), [] | [b'/' | b'?', ..]))
+        .filter(|rest| matches!(rest.as_bytes(), [] | [b'/' | b'?' | b'#', ..]))
 }
 
 fn join(prefix: &str, rest: &str) -> String {
