@@ -1,0 +1,555 @@
+//! The agent's settings. Each has one key, which may stand in a TOML file (`--config`), in the
+//! environment (`FLEETWIRE_AGENT_` and the key in capitals) or be a flag; a flag wins over the
+//! environment, which wins over the file. Targets stand in the file as `[[target]]` tables or are
+//! given with `--target`, which replaces the file's target of the same path.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use serde::Deserialize;
+
+use crate::agent::target::{Credential, HostMode, Routes, Target, TargetOptions, Trust};
+use crate::files;
+use crate::logging::LogFormat;
+use crate::net::http_client::ServerUrl;
+use crate::net::tls;
+
+/// How the variables of the environment begin.
+pub const ENV_PREFIX: &str = "FLEETWIRE_AGENT_";
+
+/// Largest settings file.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Largest file of certificate authorities for a target.
+const CA_BYTES_MAX: usize = 1024 * 1024;
+/// Largest credentials file: one line.
+const CREDENTIALS_BYTES_MAX: usize = 4096;
+/// Longest name of a host.
+const NAME_BYTES_MAX: usize = 128;
+
+/// The settings cannot be used: where, which one, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file; absent for flags and the environment.
+    pub file: Option<PathBuf>,
+    /// The setting; empty where the text has no settings at all.
+    pub key: String,
+    /// What is wrong with it, and what would do.
+    pub reason: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(formatter, "{}: ", file.display())?;
+        }
+        if !self.key.is_empty() {
+            write!(formatter, "{}: ", self.key)?;
+        }
+        formatter.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The agent's command line.
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "fleetwire-agent",
+    version,
+    about = "Dials out to a Fleetwire platform and proxies to what its owner allows"
+)]
+pub struct AgentArgs {
+    /// The platform's address, as in https://platform.example.com:8443
+    #[arg(long, value_name = "URL")]
+    pub platform: Option<String>,
+    /// File with the enrolment token; needed until the agent is enrolled
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Where the agent keeps its identity; made at the first start
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// A web interface: URL or PATH=URL, then ",insecure", ",pin=SHA256" or ",host=MODE"; may be
+    /// given again
+    #[arg(long = "target", value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// How the platform's list calls this host [default: the machine's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Read the settings, say whether they can be used, and end
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The platform to dial.
+    pub platform: ServerUrl,
+    /// Where the enrolment token lies, for an agent that is not enrolled yet.
+    pub token_file: Option<PathBuf>,
+    /// Where the agent keeps its identity.
+    pub state_dir: PathBuf,
+    /// How the platform's list calls this host.
+    pub name: String,
+    /// What may be reached through this agent.
+    pub routes: Routes,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// What is logged, as in `info` or `fleetwire=debug`.
+    pub log: String,
+}
+
+/// The file's keys, which are the environment's as well.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    platform: Option<String>,
+    token_file: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    name: Option<String>,
+    #[serde(default)]
+    log_format: LogFormat,
+    #[serde(default = "default_log")]
+    log: String,
+    #[serde(default, rename = "target")]
+    targets: Vec<TargetSettings>,
+}
+
+/// A `[[target]]` table.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetSettings {
+    /// The path prefix that leads to it.
+    #[serde(default = "default_path")]
+    path: String,
+    url: String,
+    /// Trust the https certificate with this SHA-256 fingerprint.
+    pin: Option<String>,
+    /// Trust https certificates of the authorities in this PEM file.
+    ca_file: Option<PathBuf>,
+    /// Trust any https certificate.
+    #[serde(default)]
+    insecure: bool,
+    /// `device`, `public` or `name:HOST`.
+    host: Option<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    /// File with `user:password` or an Authorization value, which the agent sends itself.
+    credentials_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Lays file, environment and flags over one another and checks what comes out.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that does not do.
+    pub fn load(
+        args: &AgentArgs,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let file = args.config.as_deref();
+        let mut settings = read_settings(file)?;
+        let mut targets = Vec::new();
+        for target in std::mem::take(&mut settings.targets) {
+            let path = target.path.clone();
+            let made = target.check().map_err(|(key, reason)| ConfigError {
+                file: file.map(Path::to_owned),
+                key: format!("target {path}: {key}"),
+                reason,
+            })?;
+            targets.push((path, made));
+        }
+
+        let mut given = args.targets.clone();
+        for (variable, value) in env {
+            let Some(key) = variable
+                .to_str()
+                .and_then(|name| name.strip_prefix(ENV_PREFIX))
+            else {
+                continue;
+            };
+            let variable = format!("{ENV_PREFIX}{key}");
+            let value = value
+                .into_string()
+                .map_err(|_| fault(&variable, "is no UTF-8 text"))?;
+            match key {
+                "PLATFORM" => settings.platform = Some(value),
+                "TOKEN_FILE" => settings.token_file = Some(value.into()),
+                "STATE_DIR" => settings.state_dir = Some(value.into()),
+                "NAME" => settings.name = Some(value),
+                "LOG_FORMAT" => settings.log_format = parse_log_format(&variable, &value)?,
+                "LOG" => settings.log = value,
+                "TARGET" if args.targets.is_empty() => given.push(value),
+                "TARGET" => {}
+                _ => return Err(fault(&variable, "there is no such setting")),
+            }
+        }
+        for text in &given {
+            let (path, made) = TargetSettings::parse(text)
+                .and_then(|target| Ok((target.path.clone(), target.check()?)))
+                .map_err(|(key, reason)| fault(&format!("--target {key}"), &reason))?;
+            targets.retain(|(other, _)| other.trim_end_matches('/') != path.trim_end_matches('/'));
+            targets.push((path, made));
+        }
+        if targets.is_empty() {
+            return Err(fault(
+                "target",
+                "say what to proxy to: --target http://127.0.0.1:8000",
+            ));
+        }
+        let routes = Routes::new(targets).map_err(|error| fault("target", &error.to_string()))?;
+
+        if let Some(format) = &args.log_format {
+            settings.log_format = parse_log_format("--log-format", format)?;
+        }
+        let needed = "say where the platform is: --platform https://platform.example.com:8443";
+        let platform = args.platform.clone().or(settings.platform);
+        let platform = platform.ok_or_else(|| fault("platform", needed))?;
+        let platform: ServerUrl = platform
+            .parse()
+            .map_err(|error| fault("platform", &format!("{error}")))?;
+        if !platform.is_https() {
+            return Err(fault("platform", "an agent speaks TLS only: use https://"));
+        }
+        let state_dir = args.state_dir.clone().or(settings.state_dir);
+        let needed = "say where to keep the agent's identity: --state-dir DIR";
+        Ok(Self {
+            platform,
+            token_file: args.token_file.clone().or(settings.token_file),
+            state_dir: state_dir.ok_or_else(|| fault("state_dir", needed))?,
+            name: check_name(args.name.clone().or(settings.name))?,
+            routes,
+            log_format: settings.log_format,
+            log: settings.log,
+        })
+    }
+}
+
+fn read_settings(file: Option<&Path>) -> Result<Settings, ConfigError> {
+    let text = match file {
+        Some(path) => {
+            files::read_text(path, FILE_BYTES_MAX).map_err(|error| fault("", &error.to_string()))?
+        }
+        None => String::new(),
+    };
+    // The error's text holds the line, and with it the key.
+    toml::from_str(&text).map_err(|error| ConfigError {
+        file: file.map(Path::to_owned),
+        key: String::new(),
+        reason: error.to_string().trim_end().to_owned(),
+    })
+}
+
+/// Which key of a target is wrong, and why.
+type TargetFault = (&'static str, String);
+
+impl TargetSettings {
+    /// Parses the flag's form, `[PATH=]URL[,OPTION]...`.
+    fn parse(text: &str) -> Result<Self, TargetFault> {
+        let mut parts = text.split(',');
+        let place = parts.next().unwrap_or_default();
+        let (path, url) = match place.split_once('=') {
+            Some((path, url)) if path.starts_with('/') => (path.to_owned(), url),
+            _ => (default_path(), place),
+        };
+        let mut target = Self {
+            path,
+            url: url.to_owned(),
+            ..Self::default()
+        };
+        for option in parts {
+            match option.split_once('=') {
+                None if option == "insecure" => target.insecure = true,
+                Some(("pin", pin)) => target.pin = Some(pin.to_owned()),
+                Some(("host", host)) => target.host = Some(host.to_owned()),
+                _ => {
+                    let known = "is none of insecure, pin=SHA256, host=MODE; a file can say more";
+                    return Err(("option", format!("{option:?} {known}")));
+                }
+            }
+        }
+        Ok(target)
+    }
+
+    fn check(self) -> Result<Target, TargetFault> {
+        let mut trust = Vec::new();
+        if let Some(pin) = &self.pin {
+            trust.push(Trust::pin(pin).map_err(|error| ("pin", error.to_string()))?);
+        }
+        if let Some(path) = &self.ca_file {
+            let read = || {
+                tls::certificates_from_pem(&files::read_text(path, CA_BYTES_MAX)?)
+                    .map_err(Into::into)
+            };
+            let authorities = read().map_err(|error: Box<dyn std::error::Error>| {
+                ("ca_file", format!("{}: {error}", path.display()))
+            })?;
+            trust.push(Trust::Ca(authorities));
+        }
+        if self.insecure {
+            trust.push(Trust::Insecure);
+        }
+        if trust.len() > 1 {
+            return Err(("pin", "give one of pin, ca_file and insecure".to_owned()));
+        }
+        let host = match &self.host {
+            Some(host) => host.parse().map_err(|error| ("host", format!("{error}")))?,
+            None => HostMode::default(),
+        };
+        let credential = match &self.credentials_file {
+            Some(path) => Some(read_credential(path)?),
+            None => None,
+        };
+        let options = TargetOptions {
+            trust: trust.pop(),
+            host,
+            aliases: self.aliases,
+            credential,
+        };
+        Target::new(&self.url, options).map_err(|error| ("url", error.to_string()))
+    }
+}
+
+fn read_credential(path: &Path) -> Result<Credential, TargetFault> {
+    let text = files::read_text(path, CREDENTIALS_BYTES_MAX).map(zeroize::Zeroizing::new);
+    let text = text.map_err(|error| ("credentials_file", error.to_string()))?;
+    Credential::parse(&text)
+        .map_err(|error| ("credentials_file", format!("{}: {error}", path.display())))
+}
+
+fn parse_log_format(key: &str, text: &str) -> Result<LogFormat, ConfigError> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(fault(key, "it is text or json")),
+    }
+}
+
+fn check_name(name: Option<String>) -> Result<String, ConfigError> {
+    let name = name.unwrap_or_else(machine_name);
+    if name.trim().is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(fault("name", "it is one line of 1 to 128 bytes"));
+    }
+    Ok(name)
+}
+
+/// The machine's name, as the kernel has it.
+fn machine_name() -> String {
+    let name = files::read_text(Path::new("/proc/sys/kernel/hostname"), 256);
+    name.map(|name| name.trim().to_owned())
+        .unwrap_or_else(|_| "agent".to_owned())
+}
+
+fn default_log() -> String {
+    "info".to_owned()
+}
+
+fn default_path() -> String {
+    "/".to_owned()
+}
+
+fn fault(key: &str, reason: &str) -> ConfigError {
+    ConfigError {
+        file: None,
+        key: key.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("agent.toml");
+        std::fs::write(&path, file).expect("written");
+        let path = path.to_str().expect("UTF-8");
+        let flags = ["fleetwire-agent", "--config", path]
+            .into_iter()
+            .chain(flags.iter().copied());
+        let args = AgentArgs::try_parse_from(flags).expect("flags");
+        let env = env
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::load(&args, env)
+    }
+
+    const PLATFORM: &str = "platform = \"https://p.example:8443\"\nstate_dir = \"/var/lib/a\"\n";
+
+    fn with(more: &str) -> Result<Config, ConfigError> {
+        load(&format!("{PLATFORM}{more}"), &[], &[])
+    }
+
+    #[test]
+    fn flags_alone_suffice() {
+        let flags = [
+            "--platform",
+            "https://127.0.0.1:8443",
+            "--token-file",
+            "/t",
+            "--state-dir",
+            "/s",
+            "--target",
+            "http://127.0.0.1:8000",
+        ];
+        let config = load("", &[], &flags).expect("settings");
+        assert_eq!(config.platform.authority(), "127.0.0.1:8443");
+        assert_eq!(config.token_file.as_deref(), Some(Path::new("/t")));
+        assert_eq!(
+            config.routes.all()[0].target().authority(),
+            "127.0.0.1:8000"
+        );
+        assert!(!config.name.is_empty());
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let file = format!("{PLATFORM}name = \"file\"\n[[target]]\nurl = \"http://file\"\n");
+        let env = [
+            ("FLEETWIRE_AGENT_NAME", "env"),
+            ("FLEETWIRE_AGENT_TARGET", "http://env"),
+        ];
+        let config = load(&file, &env, &[]).expect("settings");
+        assert_eq!(
+            (config.name.as_str(), config.routes.all().len()),
+            ("env", 1)
+        );
+        assert_eq!(config.routes.all()[0].target().authority(), "env");
+        let flags = ["--name", "flag", "--target", "/api=http://flag"];
+        let config = load(&file, &env, &flags).expect("settings");
+        assert_eq!(
+            (config.name.as_str(), config.routes.all().len()),
+            ("flag", 2)
+        );
+        let (_, route) = config.routes.find("/").expect("a route");
+        assert_eq!(route.target().authority(), "file");
+    }
+
+    #[test]
+    fn a_target_may_be_described_in_full() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let credentials = directory.path().join("credentials");
+        std::fs::write(&credentials, "admin:secret\n").expect("written");
+        let config = with(&format!(
+            "[[target]]\nurl = \"https://kvm\"\npin = \"{}\"\nhost = \"name:kvm.lan\"\n\
+             aliases = [\"pikvm.local\"]\ncredentials_file = {:?}\n\
+             [[target]]\npath = \"/video\"\nurl = \"unix:/run/video.sock\"\n",
+            "ab".repeat(32),
+            credentials,
+        ))
+        .expect("settings");
+        let (_, route) = config.routes.find("/x").expect("a route");
+        let target = route.target();
+        assert_eq!(target.trust(), Some(&Trust::Pin([0xab; 32])));
+        assert_eq!(target.host_mode(), &HostMode::Fixed("kvm.lan".into()));
+        assert_eq!(
+            target.authorities().collect::<Vec<_>>(),
+            ["kvm", "kvm.lan", "pikvm.local"]
+        );
+        let credential = target.credential().expect("a credential");
+        assert_eq!(credential.expose(), b"Basic YWRtaW46c2VjcmV0");
+        assert!(
+            !format!("{config:?}").contains("YWRtaW4"),
+            "no secret in Debug"
+        );
+    }
+
+    #[test]
+    fn a_flag_may_say_how_to_trust() {
+        let pin = format!("/k=https://kvm,pin={}", "0a".repeat(32));
+        let flags = [
+            "--target",
+            "https://a,insecure,host=public",
+            "--target",
+            &pin,
+        ];
+        let config = load(PLATFORM, &[], &flags).expect("settings");
+        let (_, root) = config.routes.find("/").expect("a route");
+        assert_eq!(root.target().trust(), Some(&Trust::Insecure));
+        assert_eq!(root.target().host_mode(), &HostMode::Public);
+        let (_, pinned) = config.routes.find("/k").expect("a route");
+        assert_eq!(pinned.target().trust(), Some(&Trust::Pin([0x0a; 32])));
+    }
+
+    #[test]
+    fn errors_name_file_key_and_reason() {
+        for (more, parts) in [
+            ("nme = \"x\"\n", &["agent.toml", "nme", "unknown field"][..]),
+            ("name = 5\n", &["agent.toml", "name", "invalid type"]),
+            (
+                "name = \"\"\n[[target]]\nurl = \"http://a\"\n",
+                &["name", "1 to 128"],
+            ),
+            (
+                "[[target]]\nurl = \"http://a\"\npot = 1\n",
+                &["agent.toml", "pot", "unknown field"],
+            ),
+            (
+                "[[target]]\nurl = \"kvm\"\n",
+                &["agent.toml", "target /: url", "http://"],
+            ),
+            (
+                "[[target]]\nurl = \"https://kvm\"\n",
+                &["target /: url", "pin, ca_file or insecure"],
+            ),
+            (
+                "[[target]]\nurl = \"https://kvm\"\npin = \"ab\"\n",
+                &["target /: pin", "64 hexadecimal"],
+            ),
+            (
+                "[[target]]\nurl = \"https://kvm\"\nca_file = \"/no/ca\"\n",
+                &["ca_file", "/no/ca"],
+            ),
+            (
+                "[[target]]\nurl = \"http://a\"\nhost = \"x\"\n",
+                &["target /: host", "device"],
+            ),
+            (
+                "[[target]]\nurl = \"http://a\"\ncredentials_file = \"/no\"\n",
+                &["credentials_file", "/no"],
+            ),
+            (
+                "[[target]]\nurl = \"http://a\"\n[[target]]\nurl = \"http://b\"\n",
+                &["target", "two targets"],
+            ),
+            ("", &["target", "--target"]),
+        ] {
+            let error = with(more).expect_err(more).to_string();
+            for part in parts {
+                assert!(error.contains(part), "{part:?} in {error:?}");
+            }
+        }
+        for (env, flags, part) in [
+            (("FLEETWIRE_AGENT_NMAE", "x"), &[][..], "no such setting"),
+            (("FLEETWIRE_AGENT_LOG_FORMAT", "xml"), &[], "text or json"),
+            (
+                ("X", ""),
+                &["--target", "https://a,secure"],
+                "insecure, pin=SHA256",
+            ),
+            (
+                ("X", ""),
+                &["--target", "http://a", "--platform", "http://127.0.0.1:1"],
+                "TLS only",
+            ),
+            (
+                ("X", ""),
+                &["--target", "http://a", "--platform", "p"],
+                "platform",
+            ),
+        ] {
+            let error = load(PLATFORM, &[env], flags).expect_err(part).to_string();
+            assert!(error.contains(part), "{part:?} in {error:?}");
+        }
+        assert!(load("", &[], &["--target", "http://a"]).is_err());
+    }
+}
