@@ -7,4 +7,6 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod random;
+mod round_trips;
 mod vectors;
