@@ -21,9 +21,9 @@ use crate::{
     load::{Endpoint, Latencies},
 };
 
-/// tungstenite zero-fills its read buffer at each read and holds it while the connection lives, so a small one is
-/// both the fastest echo and the smallest connection.
-pub(crate) const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// tungstenite zero-fills its read buffer at each read and holds it while the connection lives. This is what the
+/// link's connections have, so that the raw ones beside them differ in nothing else.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
 
 /// What both ends of the raw echo use.
 pub(crate) fn config() -> WebSocketConfig {
