@@ -1,8 +1,10 @@
-//! Many agents at once: what an idle connection costs the platform, and what ten thousand with their heartbeats do.
+//! Many agents at once: what an idle connection costs the platform, and what ten thousand with
+//! their heartbeats do.
 //!
-//! The agents are simulated in one process of this program's own: real TLS 1.3 connections and real messages of the
-//! link, from many loopback addresses. Beside the platform, and in the same way, stands a bare tokio-tungstenite
-//! server over the same TLS, which gives each beat back as it came. Leaves to others: everything that flows in streams.
+//! The agents are simulated in one process of this program's own: real TLS 1.3 connections and real
+//! messages of the link, from many loopback addresses. Beside the platform, and in the same way,
+//! stands a bare tokio-tungstenite server over the same TLS, which gives each beat back as it came.
+//! Leaves to others: everything that flows in streams.
 
 use std::{
     fs,
@@ -64,7 +66,8 @@ const BARE_INTERVAL: Duration = Duration::from_secs(15);
 const LATE: Duration = Duration::from_secs(1);
 /// Agents that connect at the same time.
 const CONNECTING: usize = 64;
-/// Agents behind one address: nothing that counts by address sees a crowd, no address runs out of ports.
+/// Agents behind one address: nothing that counts by address sees a crowd, no address runs out of
+/// ports.
 const AGENTS_PER_ADDRESS: usize = 50;
 /// Descriptors that either side needs beside its agents'.
 const FILES_BESIDE: u64 = 500;
@@ -229,7 +232,8 @@ async fn observe(name: &str, count: usize, watched: Duration) -> Outcome<Seen> {
     })
 }
 
-/// The bare server, as a part of its own: prints its address and gives every message back until it is killed.
+/// The bare server, as a part of its own: prints its address and gives every message back until it
+/// is killed.
 pub(crate) async fn serve_bare(certificate: &Path, key: &Path) -> Outcome<()> {
     let key =
         tls::certified_key_from_pem(&fs::read_to_string(certificate)?, &fs::read_to_string(key)?)?;
@@ -260,8 +264,9 @@ struct Account {
     slowest_us: AtomicU64,
 }
 
-/// The agents, as a part of its own: one for each line of the tokens' file (`-` towards the bare server). Prints
-/// `connected` when all are, and their account when they have been watched for `watched` after that.
+/// The agents, as a part of its own: one for each line of the tokens' file (`-` towards the bare
+/// server). Prints `connected` when all are, and their account when they have been watched for
+/// `watched` after that.
 pub(crate) async fn run_agents(
     address: SocketAddr,
     ca_file: &Path,

@@ -1,7 +1,8 @@
 //! The load generator: HTTP/1.1 over raw keep-alive sockets, closed loop, in this process.
 //!
-//! It does as little as a correct client can, so that what is measured is the path and not the client.
-//! Answers must be a success with a Content-Length. Leaves to others: WebSockets, and what the figures mean.
+//! It does as little as a correct client can, so that what is measured is the path and not the
+//! client. Answers must be a success with a Content-Length. Leaves to others: WebSockets, and what
+//! the figures mean.
 
 use std::{
     net::SocketAddr,
@@ -176,7 +177,8 @@ impl Connection {
     }
 }
 
-/// The lengths of a complete head and of its body. A head that is not 200 or 201 with a Content-Length is a fault of the path.
+/// The lengths of a complete head and of its body. A head that is not 200 or 201 with a
+/// Content-Length is a fault of the path.
 fn parse_head(bytes: &[u8]) -> Outcome<Option<(usize, u64)>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut fields);
@@ -198,7 +200,8 @@ fn parse_head(bytes: &[u8]) -> Outcome<Option<(usize, u64)>> {
     Ok(Some((head, std::str::from_utf8(length.value)?.parse()?)))
 }
 
-/// Requests one after the other on each of `connections` connections, for `run` after a warm-up of a fifth of it.
+/// Requests one after the other on each of `connections` connections, for `run` after a warm-up of
+/// a fifth of it.
 pub(crate) async fn requests(
     endpoint: &Endpoint,
     path: &str,
@@ -250,7 +253,8 @@ pub(crate) async fn requests(
     })
 }
 
-/// Requests on one connection, one every `interval` (or as soon as the last is answered), for `run`.
+/// Requests on one connection, one every `interval` (or as soon as the last is answered), for
+/// `run`.
 pub(crate) async fn paced(
     endpoint: &Endpoint,
     path: &str,
@@ -275,7 +279,8 @@ pub(crate) async fn paced(
     }
 }
 
-/// Downloads a body of `length` bytes `times` times; returns megabytes (10^6) a second, requests and answers included.
+/// Downloads a body of `length` bytes `times` times; returns megabytes (10^6) a second, requests
+/// and answers included.
 pub(crate) async fn download(
     endpoint: &Endpoint,
     path: &str,
@@ -294,7 +299,8 @@ pub(crate) async fn download(
     Ok(length as f64 * f64::from(times) / 1e6 / start.elapsed().as_secs_f64())
 }
 
-/// Uploads a body of `length` bytes `times` times, each until its answer; returns megabytes (10^6) a second.
+/// Uploads a body of `length` bytes `times` times, each until its answer; returns megabytes (10^6)
+/// a second.
 pub(crate) async fn upload(
     endpoint: &Endpoint,
     path: &str,
@@ -324,8 +330,8 @@ pub(crate) async fn upload(
     Ok(length as f64 * f64::from(times) / 1e6 / start.elapsed().as_secs_f64())
 }
 
-/// Downloads without end, request after request, until dropped; returns only by failing. `received` is told of
-/// each piece.
+/// Downloads without end, request after request, until dropped; returns only by failing. `received`
+/// is told of each piece.
 pub(crate) async fn download_forever(
     endpoint: &Endpoint,
     path: &str,

@@ -1,4 +1,5 @@
-//! The sections on loopback: requests, bulk, echo, busy, split. Each round takes every path through each of them.
+//! The sections on loopback: requests, bulk, echo, busy, split. Each round takes every path through
+//! each of them.
 //!
 //! Leaves to others: how the paths are built (`tunnel`, `peers`, `proxy`) and the load.
 

@@ -1,7 +1,9 @@
-//! The benchmark of the whole: Fleetwire's own release programs beside what they are to be measured by.
+//! The benchmark of the whole: Fleetwire's own release programs beside what they are to be measured
+//! by.
 //!
 //! ```text
-//! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE] [--paths LIST] [--agents N]
+//! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE]
+//!     [--paths LIST] [--agents N]
 //!     [--shape MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT,CONGESTION_CONTROL]
 //! ```
 //!
@@ -9,28 +11,33 @@
 //!
 //! | section | what it measures |
 //! | --- | --- |
-//! | `requests` | requests/s and latency of a 1 KiB answer, 1, 32 and 128 at once; CPU a request; memory afterwards |
+//! | `requests` | 1 KiB answers, 1, 32 and 128 at once: rate, latency, CPU, memory afterwards |
 //! | `bulk` | 100 MiB down, 100 MiB up |
 //! | `echo` | a 64 B WebSocket message there and back |
 //! | `busy` | a small request every 5 ms, alone and while a download runs beside it |
 //! | `split` | an origin that sends its answer's head and body apart |
 //! | `codec` | bytes to a checked message and back, beside bare prost |
-//! | `idle` | memory of an idle connection, beside a bare tokio-tungstenite server over the same TLS |
-//! | `agents` | 10,000 agents with their heartbeats: memory, CPU, late beats; one run of a minute, not rounds |
-//! | `shaped` | on a path with a rate, a delay and a queue: small requests beside a download, and its goodput |
+//! | `idle` | memory of an idle connection, beside a bare tokio-tungstenite server |
+//! | `agents` | 10,000 agents and their heartbeats: memory, CPU, late beats; a minute, once |
+//! | `shaped` | a path with rate, delay and queue: small requests beside a download, goodput |
 //!
 //! How it is measured:
-//! - A round measures every path once, one after the other; at least 10 rounds. A figure is the median over the rounds
-//!   with its quartiles. A ratio is taken round by round, and its median and range are shown.
-//! - The paths (all that can be had, or those of `--paths`, by comma): `direct` to the origin (for the WebSocket that is raw tokio-tungstenite), `hyper` (a bare pooled
-//!   reverse proxy, see `proxy.rs`), `fleetwire` (platform and agent, TLS 1.3 between them, plain HTTP at the
-//!   browser's side), and each peer found on PATH (`rathole`, `penguin`, `ssh`, `chisel`, `frps` with `frpc`,
-//!   `wstunnel`). Where `hyper` does not reach 0.3 of `direct` the run is void.
-//! - The origin is nginx; uploads, WebSockets and split answers go to a server of the benchmark's own.
+//! - A round measures every path once, one after the other; at least 10 rounds. A figure is the
+//!   median over the rounds with its quartiles. A ratio is taken round by round, and its median and
+//!   range are shown.
+//! - The paths (all that can be had, or those of `--paths`, by comma): `direct` to the origin (for
+//!   the WebSocket that is raw tokio-tungstenite), `hyper` (a bare pooled reverse proxy, see
+//!   `proxy.rs`), `fleetwire` (platform and agent, TLS 1.3 between them, plain HTTP at the
+//!   browser's side), and each peer found on PATH (`rathole`, `penguin`, `ssh`, `chisel`, `frps`
+//!   with `frpc`, `wstunnel`). Where `hyper` does not reach 0.3 of `direct` the run is void.
+//! - The origin is nginx; uploads, WebSockets and split answers go to a server of the benchmark's
+//!   own.
 //! - Every process here, the yardsticks too, is built with the release profile and uses mimalloc.
-//! - Only loopback addresses and network namespaces of its own are used; every child ends with the benchmark.
+//! - Only loopback addresses and network namespaces of its own are used; every child ends with the
+//!   benchmark.
 //!
-//! `shaped` needs root, `ip` and a C compiler; `requests` and what follows it nginx. What is missing fails by name.
+//! `shaped` needs root, `ip` and a C compiler; `requests` and what follows it nginx. What is
+//! missing fails by name.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -134,7 +141,8 @@ impl Options {
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Cargo says `--bench` to a benchmark; `cargo test --benches` does not, and has nothing to run here.
+    // Cargo says `--bench` to a benchmark; `cargo test --benches` does not, and has nothing to run
+    // here.
     let asked = arguments.iter().any(|argument| argument == "--bench");
     arguments.retain(|argument| argument != "--bench");
     let part = arguments.first().is_some_and(|argument| argument == "part");

@@ -1,5 +1,6 @@
-//! The origins that stand at the far end of every path: nginx for small answers and downloads, and a server of our
-//! own for what nginx cannot do (counting an upload, echoing a WebSocket, sending a head and its body apart).
+//! The origins that stand at the far end of every path: nginx for small answers and downloads, and
+//! a server of our own for what nginx cannot do (counting an upload, echoing a WebSocket, sending a
+//! head and its body apart).
 //!
 //! Leaves to others: the load, and every path.
 
@@ -43,7 +44,8 @@ pub(crate) const SPLIT_PATH: &str = "/split";
 /// Ours: a WebSocket that gives every message back.
 pub(crate) const ECHO_PATH: &str = "/echo";
 
-/// Long enough that head and body are never one read, short beside a delayed acknowledgement's 40 ms.
+/// Long enough that head and body are never one read, short beside a delayed acknowledgement's 40
+/// ms.
 const SPLIT_GAP: Duration = Duration::from_millis(1);
 
 /// A request's head; the benchmark's own are far smaller.
@@ -76,7 +78,8 @@ http {
 }
 ";
 
-/// Starts nginx on `port` of every address in `addresses`, the first of which must be reachable from here.
+/// Starts nginx on `port` of every address in `addresses`, the first of which must be reachable
+/// from here.
 pub(crate) async fn start_nginx(
     dir: &Path,
     place: &Place,

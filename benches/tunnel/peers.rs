@@ -1,5 +1,6 @@
-//! Other tunnels as paths, each where its programs are on PATH, configured as their documents advise: one TLS
-//! connection from the device's side where the peer can, a port on the public side for each origin.
+//! Other tunnels as paths, each where its programs are on PATH, configured as their documents
+//! advise: one TLS connection from the device's side where the peer can, a port on the public side
+//! for each origin.
 //!
 //! Leaves to others: the load. A peer that does not start is noted and left out.
 

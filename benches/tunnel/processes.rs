@@ -1,8 +1,9 @@
-//! The processes a benchmark starts: each ends with it, however it ends, and each is accounted for by the kernel.
+//! The processes a benchmark starts: each ends with it, however it ends, and each is accounted for
+//! by the kernel.
 //!
-//! Every child is started under `setpriv --pdeathsig KILL` (util-linux, on every Debian), so that a benchmark
-//! that is killed leaves nothing behind; in the ordinary way a dropped [`Running`] kills and reaps its child.
-//! Leaves to others: what the children are for.
+//! Every child is started under `setpriv --pdeathsig KILL` (util-linux, on every Debian), so that a
+//! benchmark that is killed leaves nothing behind; in the ordinary way a dropped [`Running`] kills
+//! and reaps its child. Leaves to others: what the children are for.
 
 use std::{
     fs::File,
@@ -15,7 +16,8 @@ use std::{
 
 use crate::Outcome;
 
-/// The kernel's unit of process times in `/proc`, the same on every Linux architecture that Rust supports.
+/// The kernel's unit of process times in `/proc`, the same on every Linux architecture that Rust
+/// supports.
 const CLOCK_TICKS_PER_SECOND: f64 = 100.0;
 
 /// How long a child may take to become ready: a first start makes keys and a database.
@@ -107,7 +109,8 @@ impl Part {
         Ok((part, address))
     }
 
-    /// The next line that it says; waits for it, however long it takes. Empty once the part has ended.
+    /// The next line that it says; waits for it, however long it takes. Empty once the part has
+    /// ended.
     pub(crate) fn line(&mut self) -> Outcome<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
@@ -162,7 +165,8 @@ impl Usage {
     /// Reads a process's account. Fails once it has ended.
     pub(crate) fn of(id: u32) -> Outcome<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // The second field is the program's name in parentheses and may hold anything; fields count after it.
+        // The second field is the program's name in parentheses and may hold anything; fields count
+        // after it.
         let fields: Vec<&str> = stat
             .rsplit(')')
             .next()

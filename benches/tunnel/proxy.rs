@@ -1,7 +1,9 @@
-//! The yardstick: a bare reverse proxy of hyper's, one hop, no TLS, with a pool of origin connections.
+//! The yardstick: a bare reverse proxy of hyper's, one hop, no TLS, with a pool of origin
+//! connections.
 //!
-//! It is as good as hyper allows (most recently used connection first, one current-thread runtime, nothing copied)
-//! and does nothing a proxy need not do. Leaves to others: everything a real proxy must (rewriting, limits).
+//! It is as good as hyper allows (most recently used connection first, one current-thread runtime,
+//! nothing copied) and does nothing a proxy need not do. Leaves to others: everything a real proxy
+//! must (rewriting, limits).
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -145,7 +147,8 @@ impl Leased {
 }
 
 impl Drop for Leased {
-    /// A body that is empty is never polled. One that is given up has its connection closed by hyper instead.
+    /// A body that is empty is never polled. One that is given up has its connection closed by
+    /// hyper instead.
     fn drop(&mut self) {
         if self.body.is_end_stream() {
             self.release();

@@ -1,8 +1,8 @@
 //! What was measured, as a table for people and as JSON for programs.
 //!
-//! A figure is the median over the rounds with its quartiles. A ratio is taken within each round, between two
-//! runs that stood side by side, and its median and range are shown: hosts drift, ratios of neighbours do not.
-//! Leaves to others: every measurement.
+//! A figure is the median over the rounds with its quartiles. A ratio is taken within each round,
+//! between two runs that stood side by side, and its median and range are shown: hosts drift,
+//! ratios of neighbours do not. Leaves to others: every measurement.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,8 @@ pub(crate) const SUBJECT: &str = "fleetwire";
 /// One path's samples, one a round.
 type Series = (String, Vec<f64>);
 
-/// All samples of a run: by metric in the order of their first appearance, by path likewise, one a round.
+/// All samples of a run: by metric in the order of their first appearance, by path likewise, one a
+/// round.
 #[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<(Metric, Vec<Series>)>,
@@ -49,7 +50,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Adds one round's figure of one path. Rounds are matched by their order, so every path is recorded once a round.
+    /// Adds one round's figure of one path. Rounds are matched by their order, so every path is
+    /// recorded once a round.
     pub(crate) fn record(&mut self, metric: Metric, path: &str, value: f64) {
         let row = match self.rows.iter().position(|(known, _)| *known == metric) {
             Some(row) => row,
@@ -156,17 +158,25 @@ impl Report {
             .rows
             .iter()
             .flat_map(|(metric, paths)| {
-                let base = paths.iter().find(|(path, _)| path == metric.base).map(|(_, samples)| samples);
+                let base = paths.iter().find(|(path, _)| path == metric.base);
+                let base = base.map(|(_, samples)| samples.as_slice());
                 paths.iter().map(move |(path, samples)| {
                     let spread = Spread::of(samples);
                     let ratio = base.and_then(|base| Spread::of(&ratios(samples, base)));
+                    let held = ratio.filter(|_| path == SUBJECT);
                     json!({
-                        "section": metric.section, "metric": metric.name, "unit": metric.unit, "path": path,
-                        "median": spread.map(|it| it.median), "lower_quartile": spread.map(|it| it.lower),
-                        "upper_quartile": spread.map(|it| it.upper), "base": metric.base,
-                        "ratio_median": ratio.map(|it| it.median), "ratio_min": ratio.map(|it| it.min),
+                        "section": metric.section,
+                        "metric": metric.name,
+                        "unit": metric.unit,
+                        "path": path,
+                        "median": spread.map(|it| it.median),
+                        "lower_quartile": spread.map(|it| it.lower),
+                        "upper_quartile": spread.map(|it| it.upper),
+                        "base": metric.base,
+                        "ratio_median": ratio.map(|it| it.median),
+                        "ratio_min": ratio.map(|it| it.min),
                         "ratio_max": ratio.map(|it| it.max),
-                        "met": (path == SUBJECT).then(|| ratio.and_then(|it| metric.bound.met(it.median))).flatten(),
+                        "met": held.and_then(|it| metric.bound.met(it.median)),
                         "samples": samples,
                     })
                 })

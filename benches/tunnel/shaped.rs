@@ -1,8 +1,10 @@
-//! The section on a shaped path: small requests beside a download, and how much of the path the download gets.
+//! The section on a shaped path: small requests beside a download, and how much of the path the
+//! download gets.
 //!
-//! The device's side (nginx, agent) and the platform's side (platform, load generator) are network namespaces, joined
-//! by the test support's forwarder. This program runs itself again inside the platform's namespace; that part does the
-//! measuring and hands its samples back as lines of JSON. Leaves to others: the forwarder, the load.
+//! The device's side (nginx, agent) and the platform's side (platform, load generator) are network
+//! namespaces, joined by the test support's forwarder. This program runs itself again inside the
+//! platform's namespace; that part does the measuring and hands its samples back as lines of JSON.
+//! Leaves to others: the forwarder, the load.
 
 use std::{
     cell::Cell,
@@ -36,8 +38,8 @@ const BROADBAND: Profile = Profile {
     congestion_control: "cubic",
 };
 
-/// The profiles that are measured where `--shape` names none: broadband with either congestion control, a long fat
-/// path, and a poor one.
+/// The profiles that are measured where `--shape` names none: broadband with either congestion
+/// control, a long fat path, and a poor one.
 const PROFILES: [Profile; 4] = [
     BROADBAND,
     Profile {
@@ -193,8 +195,9 @@ pub(crate) async fn measure_inside(
     Ok(())
 }
 
-/// Small requests on one connection while another downloads: their latencies, and the download's Mbit/s of payload.
-/// Both are taken after the download had its start, which is a second and 20 round trips.
+/// Small requests on one connection while another downloads: their latencies, and the download's
+/// Mbit/s of payload. Both are taken after the download had its start, which is a second and 20
+/// round trips.
 async fn beside(endpoint: &Endpoint, round_trip: Duration) -> Outcome<(Latencies, f64)> {
     let warm = Instant::now() + Duration::from_secs(1) + round_trip * 20;
     let end = warm + BESIDE;

@@ -1,4 +1,5 @@
-//! Fleetwire itself as a path: a platform, an agent a target, a session each, all by the documented command forms.
+//! Fleetwire itself as a path: a platform, an agent a target, a session each, all by the documented
+//! command forms.
 //!
 //! Leaves to others: the load, and everything inside the programs.
 
@@ -100,7 +101,8 @@ impl Platform {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
-    /// Enrols and starts an agent whose target is `origin`, and waits until the platform lists it as online.
+    /// Enrols and starts an agent whose target is `origin`, and waits until the platform lists it
+    /// as online.
     pub(crate) async fn start_agent(
         &self,
         name: &str,
@@ -144,7 +146,8 @@ impl Platform {
         self.dir.join("platform/ca.pem")
     }
 
-    /// Makes `count` hosts by the API, as `fleetwire host create` does, and returns their credentials.
+    /// Makes `count` hosts by the API, as `fleetwire host create` does, and returns their
+    /// credentials.
     pub(crate) async fn create_hosts(&self, count: usize) -> Outcome<Vec<String>> {
         let token = self.administrator_token()?;
         let mut connection = Connection::open(&Endpoint::plain(self.plain)).await?;
@@ -200,8 +203,8 @@ pub(crate) async fn start(dir: &Path, origins: Origins) -> Outcome<UnderTest> {
     })
 }
 
-/// Trades the one-time ticket in the URL's fragment for the session's cookie, as the entering page does: the page
-/// gives a state cookie, which is posted back together with the ticket.
+/// Trades the one-time ticket in the URL's fragment for the session's cookie, as the entering page
+/// does: the page gives a state cookie, which is posted back together with the ticket.
 async fn enter_session(platform: SocketAddr, console_url: &str) -> Outcome<String> {
     let host = authority(console_url)?;
     let (page, ticket) = console_url

@@ -21,8 +21,9 @@ use crate::{
     load::{Endpoint, Latencies},
 };
 
-/// tungstenite zero-fills its read buffer at each read and holds it while the connection lives. This is what the
-/// link's connections have, so that the raw ones beside them differ in nothing else.
+/// tungstenite zero-fills its read buffer at each read and holds it while the connection lives.
+/// This is what the link's connections have, so that the raw ones beside them differ in nothing
+/// else.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
 
 /// What both ends of the raw echo use.
@@ -30,7 +31,8 @@ pub(crate) fn config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES)
 }
 
-/// Sends `bytes` bytes and waits for them to come back, again and again for `run`, after a warm-up of a fifth of it.
+/// Sends `bytes` bytes and waits for them to come back, again and again for `run`, after a warm-up
+/// of a fifth of it.
 pub(crate) async fn echo(
     endpoint: &Endpoint,
     path: &str,

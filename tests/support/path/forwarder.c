@@ -1,12 +1,14 @@
 /*
- * A path with a rate, a delay, a queue and loss, for kernels without netem: carries packets between two TUN devices.
+ * A path with a rate, a delay, a queue and loss, for kernels without netem: carries packets between
+ * two TUN devices.
  *
  *     forwarder TUN_A TUN_B BITS_PER_SECOND ONE_WAY_DELAY_US QUEUE_BYTES LOSS_PPM MTU SEED
  *
- * It makes both devices, prints "ready", and forwards until it is killed. The devices may then be moved to network
- * namespaces: the descriptors stay valid. Both directions have a link of their own, of the same kind:
- * a packet is lost at random before the queue, dropped where the queue's bytes are exceeded, leaves the queue at the
- * link's rate, and arrives the delay later. SEED makes the losses of each direction repeatable.
+ * It makes both devices, prints "ready", and forwards until it is killed. The devices may then be
+ * moved to network namespaces: the descriptors stay valid. Both directions have a link of their own,
+ * of the same kind: a packet is lost at random before the queue, dropped where the queue's bytes are
+ * exceeded, leaves the queue at the link's rate, and arrives the delay later. SEED makes the losses
+ * of each direction repeatable.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -157,7 +159,8 @@ static uint64_t argument(const char *text)
 int main(int argc, char **argv)
 {
 	if (argc != 9) {
-		fprintf(stderr, "usage: forwarder TUN_A TUN_B BITS_PER_SECOND DELAY_US QUEUE_BYTES LOSS_PPM MTU SEED\n");
+		fprintf(stderr, "usage: forwarder TUN_A TUN_B BITS_PER_SECOND DELAY_US QUEUE_BYTES "
+				"LOSS_PPM MTU SEED\n");
 		return 2;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -1,7 +1,9 @@
-//! Two network namespaces with a shaped path between them, and nothing else: the only way out of either is the other.
+//! Two network namespaces with a shaped path between them, and nothing else: the only way out of
+//! either is the other.
 //!
-//! The packets are carried by `forwarder.c`, compiled when first needed (it needs `ioctl`, which this crate, without
-//! `unsafe`, cannot call). Needs root, `ip` and `cc`. Leaves to others: what runs in the namespaces.
+//! The packets are carried by `forwarder.c`, compiled when first needed (it needs `ioctl`, which
+//! this crate, without `unsafe`, cannot call). Needs root, `ip` and `cc`. Leaves to others: what
+//! runs in the namespaces.
 
 use std::{
     fmt, fs,
@@ -23,7 +25,8 @@ pub(crate) const NEAR: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// The address of the far end.
 pub(crate) const FAR: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 
-/// The largest socket buffer that TCP may choose by itself: several times the largest path's product of rate and delay.
+/// The largest socket buffer that TCP may choose by itself: several times the largest path's
+/// product of rate and delay.
 const SOCKET_BUFFER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A path's properties, the same in both directions.
@@ -72,7 +75,8 @@ pub(crate) struct ShapedPath {
 }
 
 impl ShapedPath {
-    /// Builds the namespaces and the path; `dir` takes the compiled forwarder, which ends with the calling thread.
+    /// Builds the namespaces and the path; `dir` takes the compiled forwarder, which ends with the
+    /// calling thread.
     pub(crate) fn open(dir: &Path, profile: &Profile) -> io::Result<Self> {
         let program = compile(dir)?;
         // Names are the whole machine's: the process and a count keep runs apart.
