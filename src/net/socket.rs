@@ -118,15 +118,19 @@ fn config() -> WebSocketConfig {
 
 /// The platform's end of a WebSocket, after its answer to the upgrade: the peer is a stranger until
 /// the link knows it.
-pub async fn accepted<IO: AsyncRead + AsyncWrite + Unpin>(io: IO) -> Socket<IO> {
+/// `early` is what came right behind the handshake.
+pub async fn accepted<IO>(io: IO, early: Vec<u8>) -> Socket<IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
     // The frame of a hello has a header of its own, of 14 bytes at most (RFC 6455 section 5.2).
     let received_max = limits::HELLO_BYTES_MAX as u64 + 14;
     let io = Counted {
         inner: io,
-        received: 0,
-        received_max,
+        received: early.len() as u64,
+        received_max: received_max.max(early.len() as u64),
     };
-    WebSocketStream::from_raw_socket(io, Role::Server, Some(config())).await
+    WebSocketStream::from_partially_read(io, early, Role::Server, Some(config())).await
 }
 
 /// The agent's end of a WebSocket, after the platform's answer to the upgrade.

@@ -85,7 +85,7 @@ impl Pair {
                 let _ = admitted.send(());
             }
         };
-        let socket = socket::accepted(far).await;
+        let socket = socket::accepted(far, Vec::new()).await;
         let link = Link::<Platform>::accept(Time::default());
         let (tunnel, driver) = driver::start(socket, link, None, on_event);
         tokio::spawn(driver);
@@ -223,7 +223,12 @@ async fn text_after_binary_ends_the_connection_with_its_code() {
             connection.admit(admission(Duration::from_secs(15)));
         }
     };
-    let (tunnel, driver) = driver::start(socket::accepted(far).await, link, None, on_event);
+    let (tunnel, driver) = driver::start(
+        socket::accepted(far, Vec::new()).await,
+        link,
+        None,
+        on_event,
+    );
     tokio::spawn(driver);
     let mut bytes = bytes::BytesMut::new();
     let hello = crate::wire::messages::AgentToPlatform::from(hello());
@@ -244,7 +249,12 @@ async fn a_stranger_is_given_no_more_than_a_hello() {
     let (near, far) = sockets().await;
     let mut raw = socket::connected(near).await;
     let link = Link::<Platform>::accept(Time::default());
-    let (tunnel, driver) = driver::start(socket::accepted(far).await, link, None, |_, _| {});
+    let (tunnel, driver) = driver::start(
+        socket::accepted(far, Vec::new()).await,
+        link,
+        None,
+        |_, _| {},
+    );
     tokio::spawn(driver);
     raw.send(Message::Binary(vec![0; 20_000].into()))
         .await
@@ -259,7 +269,12 @@ async fn a_stranger_is_given_no_more_than_a_hello() {
 async fn a_silent_peer_is_given_up_after_three_intervals() {
     let (near, far) = sockets().await;
     let link = Link::<Platform>::accept(Time::default());
-    let (tunnel, driver) = driver::start(socket::accepted(far).await, link, None, |_, _| {});
+    let (tunnel, driver) = driver::start(
+        socket::accepted(far, Vec::new()).await,
+        link,
+        None,
+        |_, _| {},
+    );
     tokio::spawn(driver);
     let Ending::Violation(violation) = tunnel.ended().await else {
         panic!("it was survived")

@@ -2,6 +2,7 @@
 //! its state, one [`Platform`] that everything shares, and its start; `server` has the listeners,
 //! `service` the operations, `rest` their HTTP form.
 
+pub mod accept;
 pub mod ca;
 pub mod config;
 pub mod ingress;
@@ -28,7 +29,7 @@ use crate::net::tls::{self, ServerCertificates, TlsError};
 use crate::secret::{Secret, SecretHash};
 use ca::{CaError, CertificateAuthority};
 use config::Config;
-use registry::{HostLink, Registry};
+use registry::Registry;
 use service::API_TOKEN_PREFIX;
 use sessions::{ENTRY_PATH, Sessions};
 use store::{AuditEntry, SqliteStore, Store, StoreError};
@@ -91,7 +92,7 @@ pub struct Platform {
     /// What is kept.
     pub store: Arc<dyn Store>,
     /// Who is connected.
-    pub registry: Registry<dyn HostLink>,
+    pub registry: Registry<accept::AgentLink>,
     sessions: Mutex<Sessions>,
     /// Hosts heard of since the store was last told.
     seen: Mutex<Vec<(HostId, UnixMillis)>>,

@@ -25,11 +25,12 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 use tracing::{debug, error, info, warn};
 
+use super::accept;
 use super::config::{Config, PublicPort};
 use super::registry::LinkEnd;
 use super::rest::{self, problem};
 use super::{Platform, StartError};
-use crate::net::tls;
+use crate::net::{socket::AGENT_PATH, tls};
 
 /// A client that has not finished its handshake by then is not served.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -247,11 +248,13 @@ impl Door {
 
     async fn answer(
         mut self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         peer: Peer,
     ) -> Result<Response<Body>, Infallible> {
-        request.extensions_mut().insert(peer);
         let label = match addressee(&request, &self.platform.config.console_domain) {
+            Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
+                return Ok(accept::serve(self.platform, request, peer));
+            }
             Ok(Addressee::Platform) => return self.router.call(request).await,
             Ok(Addressee::Console(label)) => label,
             Err(NoHost) => {

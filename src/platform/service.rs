@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::Platform;
+use super::accept::AgentLink;
 use super::registry::{Admission, Arrival, ConnectionId, HostLink, LinkEnd};
 use super::sessions::{CloseReason, Session, TicketError};
 use super::store::{
@@ -266,7 +267,7 @@ impl Platform {
     }
 
     /// Makes an authenticated connection its host's, and tells its agent of the open sessions.
-    pub fn host_connected(&self, name: &str, arrival: Arrival<dyn HostLink>) -> Admission {
+    pub fn host_connected(&self, name: &str, arrival: Arrival<AgentLink>) -> Admission {
         let now = UnixMillis::now();
         let (host, link) = (arrival.host, arrival.link.clone());
         let admission = self.registry.admit(now, arrival);
@@ -287,9 +288,9 @@ impl Platform {
     }
 
     /// Notes that a host's connection has ended.
-    pub fn host_disconnected(&self, host: HostId, connection: ConnectionId) {
+    pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
         if self.registry.remove(host, connection) {
-            info!(%host, "disconnected");
+            info!(%host, why, "disconnected");
             self.seen().push((host, UnixMillis::now()));
         }
     }

@@ -1,6 +1,7 @@
 //! The rules of the compatibility JSON, one test a rule. Whole messages are in `tests/vectors`.
 
 use super::*;
+use crate::wire::messages::AgentToPlatform;
 use crate::wire::{
     Problem,
     messages::{

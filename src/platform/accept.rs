@@ -1,0 +1,384 @@
+//! Where agents come in: the WebSocket's upgrade, the first message, and the life of a connection
+//! from there to its end. What a connection carries is the affair of `net` and `ingress`.
+
+use super::{
+    Platform,
+    registry::{self, Arrival, HostLink, LinkEnd},
+    rest::problem,
+    server::Peer,
+    sessions::{CloseReason, Session},
+};
+use crate::{
+    api::Health,
+    clock::UnixMillis,
+    ids::{ConsoleSessionId, HostId, random_uuid},
+    link::{Admission, Link, Platform as PlatformSide, PlatformEvent, Time},
+    net::{
+        driver,
+        socket::{self, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO},
+        stream::Tunnel,
+    },
+    secret,
+    wire::{
+        Encoding,
+        messages::{
+            ErrorCode, Heartbeat, Hello, Refuse, SessionClose, SessionCloseReason, SessionOpen,
+        },
+        values::Timestamp,
+    },
+};
+use axum::{
+    body::Body,
+    http::{HeaderValue, Method, Request, Response, StatusCode, header},
+};
+use hyper::{
+    body::Incoming,
+    upgrade::{OnUpgrade, Upgraded},
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tracing::{debug, info, warn};
+
+/// How long a refused agent that may come back stays away where the store is the trouble.
+const STORE_RETRY_MS: u32 = 10_000;
+
+/// A host's connection, as the rest of the platform has it.
+#[derive(Debug)]
+pub struct AgentLink {
+    /// The way to the host's device.
+    pub tunnel: Tunnel,
+}
+
+impl HostLink for AgentLink {
+    fn session_open(&self, session: &Session) {
+        let message = SessionOpen {
+            session_id: session.id.0,
+            user: session.user.clone(),
+            expires_at: timestamp(session.expires),
+        };
+        self.tell(message);
+    }
+
+    fn session_close(&self, id: ConsoleSessionId, reason: CloseReason) {
+        let reason = match reason {
+            CloseReason::ClosedByUser => SessionCloseReason::ClosedByUser,
+            CloseReason::HostReenrolled => SessionCloseReason::ClosedByAdmin,
+            CloseReason::Idle => SessionCloseReason::Idle,
+            CloseReason::Expired | CloseReason::NeverEntered => SessionCloseReason::Expired,
+        };
+        self.tell(SessionClose {
+            session_id: id.0,
+            reason,
+        });
+    }
+
+    fn end(&self, reason: LinkEnd) {
+        let (code, text, window) = match reason {
+            LinkEnd::Replaced => (
+                ErrorCode::Replaced,
+                "a newer connection took this one's place",
+                Duration::ZERO,
+            ),
+            LinkEnd::DuplicateInstance => (
+                ErrorCode::DuplicateInstance,
+                "two agents use this host's credential in turn: enrol one of them anew",
+                Duration::ZERO,
+            ),
+            LinkEnd::CredentialVoid => (
+                ErrorCode::HostRevoked,
+                "this host was enrolled anew",
+                Duration::ZERO,
+            ),
+            LinkEnd::GoingAway { window } => {
+                (ErrorCode::PlatformStopping, "the platform stops", window)
+            }
+        };
+        self.tunnel.go_away(code, text, window);
+        // An agent that knows of no window is sent off at once; the others leave within it.
+        if window.is_zero() || self.tunnel.is_whole_only() {
+            self.tunnel.close(code, text);
+        }
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.tunnel.round_trip()
+    }
+}
+
+impl AgentLink {
+    fn tell(&self, message: impl Into<crate::wire::messages::PlatformToAgent>) {
+        if let Err(error) = self.tunnel.send(message) {
+            debug!(%error, "an agent could not be told of a session");
+        }
+    }
+}
+
+/// Answers an agent's upgrade, and serves its connection to the end in a task of its own.
+pub(super) fn serve(
+    platform: Arc<Platform>,
+    mut request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
+    let Some(key) = websocket_key(&request) else {
+        let detail = "agents connect here by WebSocket (RFC 6455)".to_owned();
+        return problem(StatusCode::BAD_REQUEST, "websocket_expected", detail);
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let subprotocol = match subprotocol(&request) {
+        Ok(subprotocol) => subprotocol,
+        Err(()) => {
+            let detail = format!("the subprotocols are {SUBPROTOCOL_PROTO} and {SUBPROTOCOL_JSON}");
+            return problem(StatusCode::BAD_REQUEST, "subprotocol_unknown", detail);
+        }
+    };
+    if platform.is_stopping() {
+        let detail = "the platform is stopping: come back soon".to_owned();
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "platform_stopping", detail);
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    let encoding = subprotocol.map(|(_, encoding)| encoding);
+    tokio::spawn(upgraded(platform, upgrade, encoding, peer));
+
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(&accept) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some((name, _)) = subprotocol {
+        headers.insert(
+            header::SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static(name),
+        );
+    }
+    response
+}
+
+/// The key of a well-formed opening handshake (RFC 6455 section 4.2.1).
+fn websocket_key(request: &Request<Incoming>) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let names = |field: header::HeaderName, wanted: &str| {
+        headers
+            .get_all(field)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| {
+                value
+                    .split(',')
+                    .any(|token| token.trim().eq_ignore_ascii_case(wanted))
+            })
+    };
+    let well_formed = request.method() == Method::GET
+        && names(header::UPGRADE, "websocket")
+        && names(header::CONNECTION, "upgrade")
+        && headers
+            .get(header::SEC_WEBSOCKET_VERSION)
+            .is_some_and(|version| version == "13");
+    headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .filter(|_| well_formed)
+        .cloned()
+}
+
+/// The first of ours among the subprotocols that are offered; `None` where none is offered.
+fn subprotocol(request: &Request<Incoming>) -> Result<Option<(&'static str, Encoding)>, ()> {
+    let mut offered = false;
+    for value in request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+        for name in value.to_str().unwrap_or_default().split(',') {
+            offered = true;
+            match name.trim() {
+                SUBPROTOCOL_PROTO => return Ok(Some((SUBPROTOCOL_PROTO, Encoding::Binary))),
+                SUBPROTOCOL_JSON => return Ok(Some((SUBPROTOCOL_JSON, Encoding::Json))),
+                _ => {}
+            }
+        }
+    }
+    if offered { Err(()) } else { Ok(None) }
+}
+
+async fn upgraded(
+    platform: Arc<Platform>,
+    upgrade: OnUpgrade,
+    encoding: Option<Encoding>,
+    peer: Peer,
+) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            debug!(%error, "an agent's upgrade came to nothing");
+            return;
+        }
+    };
+    // The type that is really there, for its socket's options and for speed.
+    match downcast::<TlsStream<TcpStream>>(upgraded) {
+        Ok((stream, early)) => {
+            tune(stream.get_ref().0);
+            let socket = socket::accepted(stream, early).await;
+            converse(platform, socket, encoding, peer).await;
+        }
+        Err(upgraded) => match downcast::<TcpStream>(upgraded) {
+            Ok((stream, early)) => {
+                tune(&stream);
+                let socket = socket::accepted(stream, early).await;
+                converse(platform, socket, encoding, peer).await;
+            }
+            Err(_) => warn!("an agent came over a socket of unknown kind"),
+        },
+    }
+}
+
+fn downcast<S: 'static>(upgraded: Upgraded) -> Result<(S, Vec<u8>), Upgraded>
+where
+    TokioIo<S>: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+{
+    let parts = upgraded.downcast::<TokioIo<S>>()?;
+    Ok((parts.io.into_inner(), parts.read_buf.into()))
+}
+
+fn tune(socket: &TcpStream) {
+    if let Err(error) = socket::tune(socket) {
+        debug!(%error, "a socket took no options");
+    }
+}
+
+/// What the connection's task knows of its host.
+#[derive(Clone, Copy)]
+struct Place {
+    host: HostId,
+    connection: registry::ConnectionId,
+}
+
+async fn converse<IO>(
+    platform: Arc<Platform>,
+    socket: socket::Socket<IO>,
+    encoding: Option<Encoding>,
+    peer: Peer,
+) where
+    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let address = peer.address;
+    let place: Arc<Mutex<Option<Place>>> = Arc::default();
+    let known =
+        move |place: &Mutex<Option<Place>>| *place.lock().unwrap_or_else(PoisonError::into_inner);
+    let on_event = {
+        let (platform, place) = (platform.clone(), place.clone());
+        move |event, tunnel: &Tunnel| match event {
+            PlatformEvent::Hello(hello) => {
+                let (platform, place) = (platform.clone(), place.clone());
+                let tunnel = tunnel.clone();
+                tokio::spawn(async move {
+                    let admitted = admit(&platform, hello, tunnel, address).await;
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
+                });
+            }
+            PlatformEvent::Heartbeat(heartbeat) => {
+                if let Some(Place { host, connection }) = known(&place) {
+                    platform
+                        .registry
+                        .set_health(host, connection, health(&heartbeat));
+                }
+            }
+            PlatformEvent::Error(error) => {
+                warn!(%address, code = %error.code, "an agent reports: {:?}", error.message);
+            }
+            PlatformEvent::StatusUpdate(_) | PlatformEvent::Response(_) => {
+                debug!(%address, "an agent reports on a command that was never sent");
+            }
+        }
+    };
+    let link = Link::<PlatformSide>::accept(Time::default());
+    let (_tunnel, driver) = driver::start(socket, link, encoding, on_event);
+    let ending = Box::pin(driver).await;
+    match known(&place) {
+        Some(Place { host, connection }) => {
+            platform.host_disconnected(host, connection, &ending.to_string());
+        }
+        None => info!(%address, %ending, "an agent was not let in"),
+    }
+}
+
+/// Decides on a hello. `Some` where the agent is its host's connection now.
+async fn admit(
+    platform: &Platform,
+    hello: Hello,
+    tunnel: Tunnel,
+    address: std::net::SocketAddr,
+) -> Option<Place> {
+    let record = match platform.authenticate_host(&hello.auth_token).await {
+        Ok(Some(record)) => record,
+        Ok(None) => {
+            let text = "this device token is not known: enrol the agent anew";
+            refuse(&tunnel, ErrorCode::TokenUnknown, text, true, 0);
+            return None;
+        }
+        Err(error) => {
+            warn!(%error, "an agent could not be authenticated");
+            let text = "the platform cannot look the token up at present";
+            refuse(&tunnel, ErrorCode::Overloaded, text, false, STORE_RETRY_MS);
+            return None;
+        }
+    };
+    if hello.host_id.is_some_and(|id| id != record.id.0) {
+        let text = "this device token belongs to another host";
+        refuse(&tunnel, ErrorCode::HostMismatch, text, true, 0);
+        return None;
+    }
+    tunnel.admit(Admission {
+        session_id: random_uuid(secret::random()),
+        host_id: record.id.0,
+        heartbeat: platform.config.heartbeat,
+        platform_time: Timestamp::from_system_time(SystemTime::now()),
+        capabilities: Vec::new(),
+    });
+    let link = Arc::new(AgentLink { tunnel });
+    let arrival = Arrival {
+        host: record.id,
+        instance: hello.instance_id,
+        software: hello.software,
+        address,
+        link: link.clone(),
+    };
+    match platform.host_connected(&record.name, arrival) {
+        registry::Admission::Admitted { connection, .. } => Some(Place {
+            host: record.id,
+            connection,
+        }),
+        registry::Admission::DuplicateInstance => {
+            link.end(LinkEnd::DuplicateInstance);
+            None
+        }
+    }
+}
+
+fn refuse(tunnel: &Tunnel, code: ErrorCode, text: &str, permanent: bool, retry_after_ms: u32) {
+    tunnel.refuse(Refuse {
+        code,
+        message: text.to_owned(),
+        permanent,
+        retry_after_ms,
+    });
+}
+
+fn timestamp(time: UnixMillis) -> Option<Timestamp> {
+    let seconds = i64::try_from(time.0 / 1000).ok()?;
+    Timestamp::new(seconds, i32::try_from(time.0 % 1000).ok()? * 1_000_000)
+}
+
+fn health(heartbeat: &Heartbeat) -> Health {
+    Health {
+        uptime_seconds: heartbeat.uptime_seconds,
+        cpu_percent: heartbeat.cpu_percent,
+        memory_percent: heartbeat.memory_percent,
+        disk_percent: heartbeat.disk_percent,
+        load_average: heartbeat.load_1m,
+        temperature_celsius: heartbeat.temperature_celsius,
+    }
+}
