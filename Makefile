@@ -29,7 +29,7 @@ test-rust:
 test-bindings:
 	.tools/python/bin/python -m pytest -q bindings/python
 	cd bindings/typescript && npm test --silent
-	cd bindings/go && go vet ./... && go test ./...
+	cd bindings/go && go vet ./... && go test -count=1 ./...
 
 .PHONY: bench
 bench: setup ## Measure beside the yardsticks; BENCH="--help" says what, BENCH="bulk echo" chooses.

@@ -2,6 +2,8 @@
 //! bindings are those that it gives, and that nobody can forget a message. The tools are those
 //! that `tests/setup.sh` installs.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod added_message;
 mod bindings;
 mod compatibility;
