@@ -217,7 +217,7 @@ impl Config {
         }
         let mut config: Self = table
             .try_into()
-            .map_err(|error| ConfigError::Setting(error.message().to_owned()))?;
+            .map_err(|error| ConfigError::Setting(error.to_string().trim().replace('\n', " ")))?;
         config.check()?;
         Ok(config)
     }
