@@ -45,7 +45,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How often sessions are looked over and what was seen is written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// From where a request comes, and by what: an extension of every request.
+/// From where a request comes, and by what.
 #[derive(Clone)]
 pub struct Peer {
     /// The other end's address.

@@ -91,11 +91,6 @@ impl Process {
             self.child.try_wait().expect("a child of ours")
         })
     }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 impl Drop for Process {
