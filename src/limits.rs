@@ -30,13 +30,17 @@ pub const FIELDS: FieldLimits = FieldLimits {
 pub const STREAMS_MAX: usize = 1024;
 /// Bytes of one stream that may be sent before the receiver gave credit.
 pub const STREAM_CREDIT_INITIAL: u64 = 256 << 10;
-/// The most bytes of one stream that lie unread at the receiver.
-pub const STREAM_WINDOW_MAX: u64 = 4 << 20;
+/// The most bytes of one stream that lie unread at the receiver: one stream alone can fill a path
+/// of 1 Gb/s and 100 ms, which has 12.5 MB on its way. Only a path that needs it is given as much.
+pub const STREAM_WINDOW_MAX: u64 = 16 << 20;
 /// Bytes of all streams that may be sent before the receiver gave credit.
 pub const SESSION_CREDIT_INITIAL: u64 = 1 << 20;
-/// The most bytes of all streams of one connection that lie unread at the receiver: 1 Gb/s at
-/// 100 ms has 12.5 MB on its way.
-pub const SESSION_WINDOW_MAX: u64 = 16 << 20;
+/// The most bytes of all streams of one connection that lie unread at the receiver: twice a stream's,
+/// so that one reader who stops does not hold up the others, and half of what an agent may use.
+pub const SESSION_WINDOW_MAX: u64 = 32 << 20;
+/// Bytes of all streams that wait to be sent before each stream may hold one piece only: 64 streams
+/// that each hold what a busy one needs.
+pub const SESSION_QUEUE_BYTES_MAX: usize = 8 << 20;
 /// The interval of heartbeats, in milliseconds.
 pub const HEARTBEAT_MS: u32 = 15_000;
 /// Heartbeat intervals without a byte received after which the peer is taken for dead.

@@ -1,7 +1,6 @@
 //! The agent: dials out to the platform and proxies to what its owner allows.
 
 pub mod config;
-pub mod dial;
 pub mod enrol;
 pub mod health;
 pub mod origin;

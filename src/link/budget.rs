@@ -4,7 +4,8 @@ use super::time::Time;
 
 /// Cheap messages in a burst. A browser tab that closes cancels some hundreds of streams at once.
 const BURST: u64 = 4096;
-/// Cheap messages a second in the long run.
+/// Cheap messages a second in the long run, beside those that come with work: each piece of some
+/// length and each stream that came to an answer pay for one more.
 const PER_SECOND: u64 = 1000;
 
 /// A token bucket, full at the start.
@@ -23,6 +24,12 @@ impl Budget {
             left: BURST * MESSAGE,
             filled_at: now,
         }
+    }
+
+    /// Something of use has passed, for which the peer may say a little: credit for what it took, a
+    /// stop of what it was sent.
+    pub(super) fn earn(&mut self) {
+        self.left = (self.left + MESSAGE).min(BURST * MESSAGE);
     }
 
     /// Takes one message; `false` where the peer has used its budget up.

@@ -1,25 +1,51 @@
 //! Credit: how many bytes may be sent, as an absolute count that never shrinks. The receiver's
 //! side decides it and lets it follow what the path takes; the sender's side obeys it.
 
+use std::collections::VecDeque;
+
+/// The most that is consumed before the peer is told of the room: in a large window the news must
+/// not come so late that the sender waits for it.
+const GRANT_BYTES_MAX: u64 = 1 << 20;
+/// Earlier grants that are remembered until the peer has passed them. The largest window has this
+/// many on their way; more come of a peer that knows no credit only.
+const TOLD_MAX: usize = 64;
+
+/// When a window grows that the peer has used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// Only where its reader keeps up: the path is what needs the room, not a slow reader.
+    WithReader,
+    /// Always: one reader who does not read must not hold up those of other streams.
+    Always,
+}
+
 /// The receiver's side: what it has granted, and what has come of it.
 #[derive(Debug)]
 pub(super) struct Window {
     /// Bytes that may lie here unread.
     size: u64,
     size_max: u64,
+    growth: Growth,
     /// The absolute count up to which the peer may send.
     granted: u64,
+    /// Earlier such counts that the peer has not passed yet, in order.
+    told: VecDeque<u64>,
+    /// The peer has stopped at the very end of a grant: it would have sent more.
+    limited: bool,
     received: u64,
     consumed: u64,
 }
 
 impl Window {
     /// A window whose first `size` bytes the peer has been told of already.
-    pub(super) const fn new(size: u64, size_max: u64) -> Self {
+    pub(super) const fn new(size: u64, size_max: u64, growth: Growth) -> Self {
         Self {
             size,
             size_max,
+            growth,
             granted: size,
+            told: VecDeque::new(),
+            limited: false,
             received: 0,
             consumed: 0,
         }
@@ -28,19 +54,24 @@ impl Window {
     /// A window that never ends, for a peer that knows no credit: its messages are whole, and their
     /// length is bounded.
     pub(super) const fn endless() -> Self {
-        Self::new(u64::MAX / 2, u64::MAX / 2)
+        Self::new(u64::MAX / 2, u64::MAX / 2, Growth::WithReader)
     }
 
     /// Takes note of arrived bytes; `false` where they are more than was granted.
     #[must_use]
     pub(super) fn receive(&mut self, bytes: u64) -> bool {
-        match self.received.checked_add(bytes) {
-            Some(received) if received <= self.granted => {
-                self.received = received;
-                true
-            }
-            _ => false,
+        let received = match self.received.checked_add(bytes) {
+            Some(received) if received <= self.granted => received,
+            _ => return false,
+        };
+        self.received = received;
+        while self.told.front().is_some_and(|&told| told < received) {
+            self.told.pop_front();
         }
+        if bytes > 0 && (received == self.granted || self.told.front() == Some(&received)) {
+            self.limited = true;
+        }
+        true
     }
 
     /// Takes note that bytes have been read, or thrown away.
@@ -54,28 +85,55 @@ impl Window {
         self.received
     }
 
+    /// Bytes that lie here.
+    pub(super) const fn unread(&self) -> u64 {
+        self.received - self.consumed
+    }
+
+    /// Whether the window may hold no more than a quarter of what it could: there is memory for
+    /// a window within it to grow.
+    pub(super) const fn is_roomy(&self) -> bool {
+        self.unread() * 4 <= self.size_max
+    }
+
     /// The absolute count up to which the peer may send, as it knows it.
     pub(super) const fn granted(&self) -> u64 {
         self.granted
     }
 
-    /// Whether it is time to tell the peer of more room: half the window was read, or it was used
-    /// up.
-    pub(super) const fn wants_grant(&self) -> bool {
+    /// Whether it is time to tell the peer of more room: half the window was read, or it is too
+    /// small for the path.
+    pub(super) fn wants_grant(&self) -> bool {
         let room = self.consumed + self.size - self.granted;
-        room * 2 >= self.size || (room > 0 && self.received == self.granted)
+        room >= (self.size / 2).min(GRANT_BYTES_MAX) || self.wants_growth()
+    }
+
+    fn wants_growth(&self) -> bool {
+        let keeps_up = self.growth == Growth::Always || self.unread() * 4 <= self.size;
+        self.limited && self.size < self.size_max && keeps_up
     }
 
     /// The new absolute count to tell the peer.
     ///
-    /// A window that the peer had used up although all of it was read here is what holds the path
-    /// back, so it doubles. That needs no estimate of the round trip, and it leaves the window of a
-    /// reader who does not read as it is.
-    pub(super) fn grant(&mut self) -> u64 {
-        if self.received == self.granted && self.consumed == self.received {
-            self.size = (self.size * 2).min(self.size_max);
+    /// A window that the peer used up although its reader keeps up is what holds the path back, so
+    /// it doubles, where `may_grow`. That needs no estimate of the round trip, and it leaves the
+    /// window of a reader who does not read as it is.
+    pub(super) fn grant(&mut self, may_grow: bool) -> u64 {
+        if may_grow && self.wants_growth() {
+            self.size = self.size.saturating_mul(2).min(self.size_max);
         }
-        self.granted = self.granted.max(self.consumed + self.size);
+        self.limited = false;
+        let target = self.consumed + self.size;
+        // A peer that sends pieces of whole KiB would end one at a grant of whole KiB by chance.
+        // Half a KiB off, it does so only where the grant is what ends it.
+        let chance = (target - self.received + 512) % 1024;
+        let granted = target.saturating_sub(chance);
+        if granted > self.granted {
+            if self.told.len() < TOLD_MAX {
+                self.told.push_back(self.granted);
+            }
+            self.granted = granted;
+        }
         self.granted
     }
 }
@@ -113,12 +171,10 @@ impl Allowance {
         self.sent += bytes;
     }
 
-    /// Takes the peer's new count; `false` where it raises nothing.
-    pub(super) const fn raise(&mut self, max: u64) -> bool {
-        let raised = max > self.max;
-        if raised {
-            self.max = max;
-        }
+    /// Takes the peer's new count. Returns by how much it raises the old.
+    pub(super) const fn raise(&mut self, max: u64) -> u64 {
+        let raised = max.saturating_sub(self.max);
+        self.max += raised;
         raised
     }
 }
@@ -127,46 +183,98 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    #[test]
-    fn more_than_was_granted_is_refused_and_changes_nothing() {
-        let mut window = Window::new(100, 400);
-        assert!(window.receive(100));
-        assert!(!window.receive(1));
-        assert!(!window.receive(u64::MAX));
-        assert_eq!(window.received(), 100);
+    const KIB: u64 = 1 << 10;
+
+    fn window() -> Window {
+        Window::new(256 * KIB, 4096 * KIB, Growth::WithReader)
     }
 
     #[test]
-    fn a_window_that_holds_the_path_back_doubles_up_to_its_cap() {
-        let mut window = Window::new(100, 400);
-        let mut sizes = Vec::new();
-        for _ in 0..4 {
+    fn more_than_was_granted_is_refused_and_changes_nothing() {
+        let mut window = window();
+        assert!(window.receive(256 * KIB));
+        assert!(!window.receive(1));
+        assert!(!window.receive(u64::MAX));
+        assert_eq!(window.received(), 256 * KIB);
+    }
+
+    /// Half of the window is granted anew before its end has come, as a fast reader does.
+    #[test]
+    fn a_window_that_holds_the_path_back_grows_up_to_its_cap() {
+        let mut window = window();
+        let mut sent = 0;
+        for _ in 0..200 {
+            // All that the sender knows of by now, in pieces; the grants come a round trip later.
+            let known = window.granted();
+            while sent < known {
+                let piece = (known - sent).min(31 * KIB);
+                assert!(window.receive(piece));
+                sent += piece;
+                window.consume(piece);
+                if window.wants_grant() {
+                    window.grant(true);
+                }
+            }
+        }
+        assert_eq!(window.size, 4096 * KIB);
+    }
+
+    #[test]
+    fn a_window_that_is_never_used_up_stays_as_it_is() {
+        for piece in [31 * KIB, 16 * KIB, 10_000] {
+            let mut window = window();
+            for _ in 0..2000 {
+                assert!(window.receive(piece));
+                window.consume(piece);
+                if window.wants_grant() {
+                    window.grant(true);
+                }
+            }
+            // Pieces of 16 KiB meet the end of the first window by chance, and of none after it.
+            assert!(window.size <= 512 * KIB, "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_keeps_a_small_window() {
+        let mut window = window();
+        for _ in 0..2000 {
             let room = window.granted() - window.received();
             assert!(window.receive(room));
-            window.consume(room);
-            assert!(window.wants_grant());
-            sizes.push(window.grant() - window.received());
+            window.consume(window.unread().min(31 * KIB));
+            if window.wants_grant() {
+                window.grant(true);
+            }
         }
-        assert_eq!(sizes, [200, 400, 400, 400]);
+        assert_eq!(window.size, 256 * KIB);
     }
 
     #[test]
     fn a_reader_who_does_not_read_gets_no_more() {
-        let mut window = Window::new(100, 400);
-        assert!(window.receive(100));
+        let mut window = window();
+        assert!(window.receive(256 * KIB));
         assert!(!window.wants_grant());
-        window.consume(40);
+        window.consume(128 * KIB);
         assert!(window.wants_grant());
-        assert_eq!(window.grant(), 140);
+        assert!(window.grant(true).abs_diff(384 * KIB) < KIB);
+        assert!(!window.wants_grant());
+    }
+
+    #[test]
+    fn the_window_of_all_streams_grows_though_one_reader_sleeps() {
+        let mut window = Window::new(256 * KIB, 4096 * KIB, Growth::Always);
+        assert!(window.receive(256 * KIB));
+        assert!(window.wants_grant());
+        assert!(window.grant(true) > 500 * KIB);
     }
 
     #[test]
     fn credit_never_shrinks() {
         let mut allowance = Allowance::new(10);
         allowance.spend(10);
-        assert!(!allowance.raise(5));
+        assert_eq!(allowance.raise(5), 0);
         assert_eq!(allowance.left(), 0);
-        assert!(allowance.raise(30));
+        assert_eq!(allowance.raise(30), 20);
         assert_eq!(allowance.left(), 20);
     }
 }

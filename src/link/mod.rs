@@ -43,15 +43,20 @@ use crate::{
 };
 use budget::Budget;
 use bytes::Bytes;
-use credit::{Allowance, Window};
+use credit::{Allowance, Growth, Window};
 use liveness::Liveness;
 use path::{Arrivals, Path};
-use schedule::{Lane, Schedule};
+use schedule::{Gates, Lane, Schedule, Turn};
 use std::{collections::VecDeque, time::Duration};
 use streams::{Head, Piece, RecvHalf, SendHalf, Stream, Streams};
 
-/// What interactive streams may have in flight beyond the path's cap, which bulk has filled.
-const INTERACTIVE_SLACK: u64 = 64 << 10;
+/// What interactive streams may have in flight beyond the path's cap, which bulk has filled; and
+/// bulk, when its share is due, which interactive streams have filled.
+const SLACK: u64 = 64 << 10;
+/// A piece of this length is worth a cheap message of the peer's: credit for it, or a stop.
+const WORTH_BYTES: u64 = 1 << 10;
+/// Credit raised by less than this is a cheap message.
+const RAISE_BYTES_MIN: u64 = 4 << 10;
 /// Control messages of the program's own that may wait: sessions opened and closed.
 const CONTROL_MAX: usize = 4096;
 
@@ -175,6 +180,8 @@ pub struct Link<S: Side> {
     /// Streams with credit, a reset or a stop to send.
     stream_control: VecDeque<StreamKey>,
     control: VecDeque<Control<S::Send>>,
+    /// Bytes of all streams that wait to be sent.
+    queued: usize,
     /// Bytes of all streams: what may be sent, and what may come.
     allowance: Allowance,
     window: Window,
@@ -185,6 +192,8 @@ pub struct Link<S: Side> {
     events: VecDeque<S::Event>,
     touched: VecDeque<StreamKey>,
     sent_messages: u64,
+    /// How many of them the peer has taken in, as it said.
+    acked_messages: u64,
 }
 
 impl<S: Side> Link<S> {
@@ -201,8 +210,13 @@ impl<S: Side> Link<S> {
             schedule: Schedule::default(),
             stream_control: VecDeque::new(),
             control: VecDeque::new(),
+            queued: 0,
             allowance: Allowance::new(0),
-            window: Window::new(own.session_credit, limits::SESSION_WINDOW_MAX),
+            window: Window::new(
+                own.session_credit,
+                limits::SESSION_WINDOW_MAX,
+                Growth::Always,
+            ),
             path: Path::new(now),
             arrivals: Arrivals::default(),
             liveness: None,
@@ -210,6 +224,7 @@ impl<S: Side> Link<S> {
             events: VecDeque::new(),
             touched: VecDeque::new(),
             sent_messages: 0,
+            acked_messages: 0,
         }
     }
 
@@ -239,6 +254,9 @@ impl<S: Side> Link<S> {
 
     /// A message has come whose type this schema does not name: it is answered, and survived.
     pub fn handle_unknown(&mut self, name: Option<&str>, now: Time) -> Result<(), Violation> {
+        if self.phase == Phase::Closed {
+            return Ok(());
+        }
         self.handle_bytes(now);
         if self.phase != Phase::Open {
             return Err(Violation::new(
@@ -247,6 +265,8 @@ impl<S: Side> Link<S> {
             ));
         }
         self.cheap(now)?;
+        // Its sender has counted it.
+        self.on_arrival(0, now)?;
         if !self.whole_only && self.control.len() < CONTROL_MAX {
             let shown = name
                 .filter(|name| name.len() <= 64)
@@ -332,12 +352,12 @@ impl<S: Side> Link<S> {
     }
 
     fn take_ack(&mut self, now: Time) -> S::Send {
-        let (messages, delay) = self.arrivals.take(now);
+        let delay = self.arrivals.take(now);
         if self.window.wants_grant() {
-            self.window.grant();
+            self.window.grant(true);
         }
         S::Send::from(Ack {
-            messages,
+            messages: self.arrivals.messages(),
             bytes: self.window.received(),
             delay_us: u32::try_from(delay.as_micros()).unwrap_or(u32::MAX),
             max_bytes: self.window.granted(),
@@ -346,8 +366,15 @@ impl<S: Side> Link<S> {
 
     fn next_stream_control(&mut self) -> Option<S::Send> {
         while let Some(&key) = self.stream_control.front() {
-            if let Some(message) = self.streams.get(key).and_then(Self::control_of) {
-                return Some(message);
+            self.end_unannounced(key);
+            let may_grow = self.window.is_roomy();
+            let message = self
+                .streams
+                .get(key)
+                .and_then(|stream| Self::control_of(stream, may_grow));
+            if message.is_some() {
+                self.settle(key);
+                return message;
             }
             self.stream_control.pop_front();
             if let Some(stream) = self.streams.get(key) {
@@ -358,22 +385,35 @@ impl<S: Side> Link<S> {
         None
     }
 
-    /// A peer that knows no streams is told of no reset. What was never sent is never answered.
+    /// A peer that knows no streams is told of no reset.
     fn drop_stream_control(&mut self) {
         while let Some(key) = self.stream_control.pop_front() {
-            let Some(stream) = self.streams.get(key) else {
-                continue;
-            };
-            stream.control = false;
-            if stream.send.take_reset().is_some() {
-                stream.recv.lose();
-                self.touch(key);
+            self.end_unannounced(key);
+            if let Some(stream) = self.streams.get(key) {
+                stream.control = false;
             }
             self.streams.settle(key);
         }
     }
 
-    fn control_of(stream: &mut Stream<S::Head>) -> Option<S::Send> {
+    /// A stream that was reset before its opening was sent ends here: the peer knows nothing of it,
+    /// and is to hear nothing of it.
+    fn end_unannounced(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get(key)
+            && !stream.send.is_announced()
+            && let Some((code, message, _)) = stream.send.take_reset()
+        {
+            stream.recv.fail(StreamError::Reset { code, message });
+            self.touch(key);
+            self.settle(key);
+        }
+    }
+
+    fn control_of(stream: &mut Stream<S::Head>, may_grow: bool) -> Option<S::Send> {
+        if !stream.send.is_announced() {
+            // A stop goes once the stream is open.
+            return None;
+        }
         let id = || stream.id.clone();
         if let Some((code, message, final_offset)) = stream.send.take_reset() {
             return Some(S::Send::from(StreamReset {
@@ -387,7 +427,7 @@ impl<S: Side> Link<S> {
             return Some(S::Send::from(StreamStop { id: id(), code }));
         }
         stream.recv.wants_grant().then(|| {
-            let max_offset = stream.recv.grant();
+            let max_offset = stream.recv.grant(may_grow);
             S::Send::from(StreamCredit {
                 id: id(),
                 max_offset,
@@ -398,64 +438,64 @@ impl<S: Side> Link<S> {
     /// The next head or piece of a body, as the lanes have it.
     fn next_piece(&mut self, now: Time) -> Option<S::Send> {
         let room = self.path.room(now);
-        let (mut interactive, mut bulk) = (true, true);
+        let mut gates = Gates {
+            interactive: true,
+            bulk: true,
+        };
         loop {
-            let Some((lane, key)) = self.schedule.pop(interactive, bulk) else {
+            let Some(turn) = self.schedule.pop(gates) else {
                 if self.schedule.is_empty() {
                     self.path.on_idle();
                 }
                 return None;
             };
+            let Turn { lane, key, due } = turn;
             let Some(stream) = self.streams.get(key) else {
                 continue;
             };
-            let is_interactive = stream.send.is_interactive(now);
-            if lane == Lane::Interactive && !is_interactive {
-                self.schedule.push(Lane::Bulk, key);
-                continue;
-            }
+            stream.scheduled = false;
             if !stream.send.is_ready() {
-                stream.scheduled = false;
                 self.streams.settle(key);
                 continue;
             }
-            let slack = if lane == Lane::Interactive {
-                INTERACTIVE_SLACK
-            } else {
-                0
-            };
+            if lane == Lane::Interactive && !stream.send.is_interactive(now) {
+                self.want_schedule(key, now);
+                continue;
+            }
+            let slack = if lane == Lane::Bulk && !due { 0 } else { SLACK };
             let held_by_path = !self.whole_only && room + slack == 0;
             let held = held_by_path || self.allowance.left() == 0;
             if held && !stream.send.is_free() {
                 if held_by_path {
                     self.path.on_limited();
                 }
-                self.schedule.put_back(lane, key);
+                stream.scheduled = true;
+                self.schedule.put_back(turn);
                 match lane {
-                    Lane::Interactive => interactive = false,
-                    Lane::Bulk => bulk = false,
+                    Lane::Free => return None,
+                    Lane::Interactive => gates.interactive = false,
+                    Lane::Bulk => gates.bulk = false,
                 }
                 continue;
             }
+            let id = stream.id.clone();
             let left = if held { 0 } else { self.allowance.left() };
+            let queued = stream.send.queued();
             let Some(piece) = stream.send.next(left) else {
-                stream.scheduled = false;
                 continue;
             };
-            let id = stream.id.clone();
-            if stream.send.is_ready() {
-                let lane = if is_interactive {
-                    Lane::Interactive
-                } else {
-                    Lane::Bulk
-                };
-                self.schedule.push(lane, key);
-            } else {
-                stream.scheduled = false;
+            // A body that a head had to leave behind has joined the queue.
+            self.queued = self.queued + stream.send.queued() - queued;
+            if self.whole_only && stream.recv.is_stopped() {
+                let code = ErrorCode::Cancelled;
+                stream.recv.fail(StreamError::Stopped { code });
+            } else if stream.recv.wants_stop() {
+                self.want_control(key);
             }
+            self.want_schedule(key, now);
             // The program may have waited for room.
             self.touch(key);
-            self.streams.settle(key);
+            self.settle(key);
             return Some(self.outgoing(id, piece, now));
         }
     }
@@ -483,6 +523,9 @@ impl<S: Side> Link<S> {
         if !self.whole_only {
             self.allowance.spend(bytes);
             self.path.on_send(bytes, now);
+            if bytes >= WORTH_BYTES {
+                self.budget.earn();
+            }
         }
         message
     }
@@ -503,10 +546,10 @@ impl<S: Side> Link<S> {
         Some(key)
     }
 
-    /// Queues a message of the program's own that belongs to no stream. Refused where the peer
-    /// takes none of them for too long.
+    /// Queues a message of the program's own that belongs to no stream. Refused where the link is
+    /// not open, or the peer takes none of them for too long.
     pub fn send(&mut self, message: impl Into<S::Send>) -> Result<(), StreamError> {
-        if self.phase == Phase::Closed {
+        if self.phase != Phase::Open {
             return Err(StreamError::ConnectionLost);
         }
         if self.control.len() >= CONTROL_MAX {
@@ -524,13 +567,17 @@ impl<S: Side> Link<S> {
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
         self.stream_control.clear();
+        self.schedule.clear();
+        self.queued = 0;
         for key in self.streams.keys() {
             if let Some(stream) = self.streams.get(key) {
                 stream.send.lose();
                 stream.recv.lose();
                 stream.control = false;
+                stream.scheduled = false;
             }
             self.touch(key);
+            self.streams.settle(key);
         }
     }
 
@@ -616,13 +663,41 @@ impl<S: Side> Link<S> {
             && stream.send.is_ready()
         {
             stream.scheduled = true;
-            let lane = if stream.send.is_interactive(now) {
+            let lane = if stream.send.is_free() {
+                Lane::Free
+            } else if stream.send.is_interactive(now) {
                 Lane::Interactive
             } else {
                 Lane::Bulk
             };
             self.schedule.push(lane, key);
         }
+    }
+
+    /// Forgets the stream where it has ended. One that was reset leaves its lane at once: a lane
+    /// that may not send for long would keep it.
+    fn settle(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get(key)
+            && stream.scheduled
+            && stream.send.is_over()
+        {
+            stream.scheduled = false;
+            self.schedule.remove(key);
+        }
+        self.streams.settle(key);
+    }
+
+    /// Does something to what a stream sends, and keeps the count of what waits.
+    fn with_send<R>(
+        &mut self,
+        key: StreamKey,
+        change: impl FnOnce(&mut SendHalf<S::Head>) -> R,
+    ) -> Option<R> {
+        let stream = self.streams.get(key)?;
+        let before = stream.send.queued();
+        let result = change(&mut stream.send);
+        self.queued = self.queued + stream.send.queued() - before;
+        Some(result)
     }
 
     /// A message that carries nothing: the peer has a budget of them.
@@ -653,7 +728,11 @@ impl<S: Side> Link<S> {
         RecvHalf::new(if self.whole_only {
             Window::endless()
         } else {
-            Window::new(self.own.stream_credit, limits::STREAM_WINDOW_MAX)
+            Window::new(
+                self.own.stream_credit,
+                limits::STREAM_WINDOW_MAX,
+                Growth::WithReader,
+            )
         })
     }
 
@@ -663,7 +742,13 @@ impl<S: Side> Link<S> {
             return Ok(());
         }
         self.arrivals.on_message(bytes, now);
+        if bytes >= WORTH_BYTES {
+            self.budget.earn();
+        }
         if self.window.receive(bytes) {
+            if self.window.wants_grant() {
+                self.arrivals.expedite(now);
+            }
             Ok(())
         } else {
             Err(Violation::new(
@@ -680,7 +765,7 @@ impl<S: Side> Link<S> {
         }
         self.window.consume(bytes);
         if self.whole_only {
-            self.window.grant();
+            self.window.grant(false);
         } else if self.window.wants_grant() {
             self.arrivals.expedite(now);
         }
@@ -720,13 +805,14 @@ impl<S: Side> Link<S> {
         let key = self.streams.find(&message.id);
         let raised = key
             .and_then(|key| self.streams.get(key))
-            .map(|s| s.send.raise(message.max_offset));
-        if let (Some(key), Some(true)) = (key, raised) {
+            .map_or(0, |stream| stream.send.raise(message.max_offset));
+        if let Some(key) = key {
             self.want_schedule(key, now);
-            Ok(())
-        } else {
-            self.cheap(now)
         }
+        if raised < RAISE_BYTES_MIN {
+            self.cheap(now)?;
+        }
+        Ok(())
     }
 
     fn on_stream_reset(&mut self, message: StreamReset, now: Time) -> Result<(), Violation> {
@@ -742,7 +828,7 @@ impl<S: Side> Link<S> {
         let thrown_away = stream.recv.discard();
         self.on_consumed(thrown_away, now);
         self.touch(key);
-        self.streams.settle(key);
+        self.settle(key);
         Ok(())
     }
 
@@ -752,11 +838,7 @@ impl<S: Side> Link<S> {
         let Some(key) = self.streams.find(&message.id) else {
             return Ok(());
         };
-        if self
-            .streams
-            .get(key)
-            .is_some_and(|stream| stream.send.stop(message.code))
-        {
+        if self.with_send(key, |send| send.stop(message.code)) == Some(true) {
             self.want_control(key);
             self.touch(key);
         }
@@ -765,13 +847,18 @@ impl<S: Side> Link<S> {
 
     fn on_ack(&mut self, message: &Ack, now: Time) -> Result<(), Violation> {
         let delay = Duration::from_micros(u64::from(message.delay_us));
+        let in_flight = self.path.in_flight();
         if message.messages > self.sent_messages || !self.path.on_ack(message.bytes, delay, now) {
             return Err(Violation::new(
                 ErrorCode::UnexpectedMessage,
                 "an acknowledgement of what was never sent",
             ));
         }
-        self.allowance.raise(message.max_bytes);
+        let news = message.messages > self.acked_messages || self.path.in_flight() < in_flight;
+        self.acked_messages = self.acked_messages.max(message.messages);
+        if self.allowance.raise(message.max_bytes) < RAISE_BYTES_MIN && !news {
+            self.cheap(now)?;
+        }
         Ok(())
     }
 }
@@ -785,26 +872,37 @@ impl<S: Side> Link<S> {
         mut head: S::Head,
         now: Time,
     ) -> Result<(), StreamError> {
-        let stream = self.streams.get(key).ok_or(StreamError::ConnectionLost)?;
-        head.set_id(stream.id.clone());
-        stream.send.head(head)?;
+        let id = self.streams.peek(key).map(|stream| stream.id.clone());
+        head.set_id(id.ok_or(StreamError::ConnectionLost)?);
+        let queued = self.with_send(key, |send| send.head(head));
+        queued.ok_or(StreamError::ConnectionLost)??;
         self.want_schedule(key, now);
         Ok(())
     }
 
     /// Whether the stream takes another piece now.
     pub fn has_room(&self, key: StreamKey) -> Result<bool, StreamError> {
-        self.streams
-            .peek(key)
-            .ok_or(StreamError::ConnectionLost)?
-            .send
-            .has_room()
+        let stream = self.streams.peek(key).ok_or(StreamError::ConnectionLost)?;
+        let send = &stream.send;
+        // Where all streams together hold much, each may hold one piece: it is told of room when
+        // that has left.
+        let fits = self.queued < limits::SESSION_QUEUE_BYTES_MAX
+            || send.queued() == 0
+            || send.is_whole_only();
+        Ok(send.has_room()? && fits)
     }
 
-    /// Queues bytes. Ask [`Self::has_room`] first: what is given here is kept, however much it is.
+    /// Queues bytes. Ask [`Self::has_room`] first: what is given here is kept, however much it is,
+    /// unless the peer takes whole bodies only and this one is too long, or all of them are.
     pub fn send_data(&mut self, key: StreamKey, data: Bytes, now: Time) -> Result<(), StreamError> {
-        let stream = self.streams.get(key).ok_or(StreamError::ConnectionLost)?;
-        stream.send.data(data)?;
+        let full = self.queued + data.len() > limits::SESSION_QUEUE_BYTES_MAX;
+        let queued = self.with_send(key, |send| {
+            if full && send.is_whole_only() {
+                return Err(StreamError::TooBig);
+            }
+            send.data(data)
+        });
+        queued.ok_or(StreamError::ConnectionLost)??;
         self.want_schedule(key, now);
         Ok(())
     }
@@ -819,11 +917,7 @@ impl<S: Side> Link<S> {
 
     /// Ends the direction that this side sends, now.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode, message: &str) {
-        if self
-            .streams
-            .get(key)
-            .is_some_and(|s| s.send.reset(code, message.to_owned()))
-        {
+        if self.with_send(key, |send| send.reset(code, message.to_owned())) == Some(true) {
             self.want_control(key);
         }
     }
@@ -875,22 +969,23 @@ impl<S: Side> Link<S> {
         };
         let first = stream.recv.stop(code);
         let thrown_away = stream.recv.discard();
+        if first && self.whole_only && stream.send.is_over() {
+            // The peer cannot be told. What it still answers is let go.
+            stream.recv.fail(StreamError::Stopped { code });
+        }
         self.on_consumed(thrown_away, now);
         if first && !self.whole_only {
             self.want_control(key);
         }
+        self.settle(key);
     }
 
     /// The program lets go of the direction that it sends. What it has not finished is reset.
     pub fn release_send(&mut self, key: StreamKey) {
-        if self
-            .streams
-            .get(key)
-            .is_some_and(|stream| stream.send.release())
-        {
+        if self.with_send(key, SendHalf::release) == Some(true) {
             self.want_control(key);
         }
-        self.streams.settle(key);
+        self.settle(key);
     }
 
     /// The program lets go of the direction that it reads. What has not ended is stopped.

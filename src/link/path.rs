@@ -343,11 +343,15 @@ impl Arrivals {
         self.due_at
     }
 
-    /// The counted messages so far, and how long the newest bytes have been here; the
-    /// acknowledgement of them is on its way.
-    pub(super) fn take(&mut self, now: Time) -> (u64, Duration) {
+    /// Counted messages that were taken in.
+    pub(super) const fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// How long the newest bytes have been here; the acknowledgement of them is on its way.
+    pub(super) fn take(&mut self, now: Time) -> Duration {
         self.due_at = None;
         self.pending_bytes = 0;
-        (self.messages, now.since(self.newest_at))
+        now.since(self.newest_at)
     }
 }

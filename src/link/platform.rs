@@ -1,6 +1,9 @@
 //! The platform's end: it lets an agent in or not, and opens streams to it.
 
-use super::{Control, Link, Phase, Side, StreamError, StreamKey, Terms, Time, Violation, Window};
+use super::{
+    Control, Growth, Head, Link, Phase, Side, StreamError, StreamKey, Terms, Time, Violation,
+    Window,
+};
 use crate::{
     ids::{StreamId, Uuid},
     limits,
@@ -81,6 +84,9 @@ impl Link<Platform> {
 
     /// Lets the agent in.
     pub fn admit(&mut self, admission: Admission, now: Time) {
+        if self.phase != Phase::Deciding {
+            return;
+        }
         let Some(greeting) = self.state.greeting.take() else {
             return;
         };
@@ -89,7 +95,8 @@ impl Link<Platform> {
         self.whole_only = greeting.whole_only;
         if self.whole_only {
             self.allowance = super::Allowance::endless();
-            self.window = Window::new(limits::SESSION_WINDOW_MAX, limits::SESSION_WINDOW_MAX);
+            let bytes = limits::SESSION_WINDOW_MAX;
+            self.window = Window::new(bytes, bytes, Growth::Always);
             return;
         }
         let welcome = Welcome {
@@ -255,13 +262,24 @@ impl AgentToPlatformHandler for Inbox<'_> {
 
     fn http_response(&mut self, message: HttpResponse) -> Self::Output {
         let link = &mut *self.link;
-        let key = link.find(&message.id)?;
-        if link.whole_only && message.body_follows {
-            return Err(Violation::new(
-                ErrorCode::UnexpectedMessage,
-                "a body that was not announced",
-            ));
+        if link.whole_only {
+            if message.body_follows {
+                return Err(Violation::new(
+                    ErrorCode::UnexpectedMessage,
+                    "a body that was not announced",
+                ));
+            }
+            if !link.streams.contains(&message.id) {
+                // The program has let go of the stream, and the peer could not be told.
+                return link.cheap(self.now);
+            }
         }
+        if message.is_interim() {
+            link.cheap(self.now)?;
+        } else {
+            link.budget.earn();
+        }
+        let key = link.find(&message.id)?;
         let Some(stream) = link.streams.get(key) else {
             return Ok(());
         };
@@ -277,7 +295,7 @@ impl AgentToPlatformHandler for Inbox<'_> {
             stream.recv.fail(StreamError::TooBig);
         }
         link.touch(key);
-        link.streams.settle(key);
+        link.settle(key);
         Ok(())
     }
 

@@ -21,7 +21,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::tls;
 use crate::api::Problem;
 use crate::secret::Secret;
 
@@ -146,7 +145,7 @@ pub enum HttpError {
         source: io::Error,
     },
     /// A connection, but no TLS: most often another CA or another name in the certificate.
-    #[error("{server} cannot be trusted: {}", tls::reason(source))]
+    #[error("{server} cannot be trusted: {source}")]
     Tls {
         /// The address.
         server: ServerUrl,

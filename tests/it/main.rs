@@ -7,9 +7,6 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod api;
-mod enrol;
 mod random;
 mod round_trips;
-mod support;
 mod vectors;

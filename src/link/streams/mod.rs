@@ -99,14 +99,15 @@ impl<H: Head> Streams<H> {
         let Some(stream) = self.slab.get(key.0) else {
             return;
         };
-        if !(stream.send.is_over() && stream.recv.is_over()) || stream.control {
+        if !(stream.send.is_over() && stream.recv.is_over()) {
             return;
         }
+        // The peer counts it as closed too by the time it hears anything sent after this.
         if self.by_id.get(&stream.id) == Some(&key) {
             self.by_id.remove(&stream.id);
         }
         let held = stream.send.is_held() || stream.recv.is_held();
-        if !held && !stream.touched && !stream.scheduled {
+        if !held && !stream.touched && !stream.scheduled && !stream.control {
             self.slab.remove(key.0);
         }
     }

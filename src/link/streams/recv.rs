@@ -165,9 +165,14 @@ impl RecvHalf {
         Ok(())
     }
 
-    /// This side gives the direction up for want of memory.
+    /// This side gives the direction up: it has no room for it, or the peer never heard of it.
     pub(in super::super) fn fail(&mut self, error: StreamError) {
         self.state = State::Failed(error);
+    }
+
+    /// Whether a stop is to be sent.
+    pub(in super::super) fn wants_stop(&self) -> bool {
+        self.stop_code.is_some() && self.state == State::Open
     }
 
     /// The connection is gone.
@@ -175,7 +180,6 @@ impl RecvHalf {
         if self.state == State::Open {
             self.state = State::Failed(StreamError::ConnectionLost);
         }
-        self.stop_code = None;
     }
 
     fn push(&mut self, data: Bytes) -> Result<u64, Violation> {
@@ -274,8 +278,10 @@ impl RecvHalf {
         self.stopped
     }
 
-    pub(in super::super) const fn take_stop(&mut self) -> Option<ErrorCode> {
-        self.stop_code.take()
+    /// The stop that is to be sent, unless the peer has come to its end meanwhile.
+    pub(in super::super) fn take_stop(&mut self) -> Option<ErrorCode> {
+        let code = self.stop_code.take();
+        code.filter(|_| self.state == State::Open)
     }
 
     /// Whether the peer is to be given more credit.
@@ -283,7 +289,7 @@ impl RecvHalf {
         self.state == State::Open && !self.stopped && self.window.wants_grant()
     }
 
-    pub(in super::super) fn grant(&mut self) -> u64 {
-        self.window.grant()
+    pub(in super::super) fn grant(&mut self, may_grow: bool) -> u64 {
+        self.window.grant(may_grow)
     }
 }

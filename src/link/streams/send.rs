@@ -34,6 +34,8 @@ const INTERACTIVE_BYTES_PER_SECOND: u64 = 256 << 10;
 
 /// A message that begins a direction.
 pub(crate) trait Head {
+    /// It opens the stream: before it the peer knows nothing of it.
+    const OPENS: bool;
     fn set_id(&mut self, id: StreamId);
     fn body(&mut self) -> &mut Bytes;
     fn body_follows(&mut self) -> &mut bool;
@@ -42,6 +44,7 @@ pub(crate) trait Head {
 }
 
 impl Head for HttpRequest {
+    const OPENS: bool = true;
     fn set_id(&mut self, id: StreamId) {
         self.id = id;
     }
@@ -57,6 +60,7 @@ impl Head for HttpRequest {
 }
 
 impl Head for HttpResponse {
+    const OPENS: bool = false;
     fn set_id(&mut self, id: StreamId) {
         self.id = id;
     }
@@ -99,6 +103,8 @@ pub(in super::super) struct SendHalf<H> {
     state: State,
     /// The program holds a handle to it.
     held: bool,
+    /// The peer knows of the stream, or will before anything that is sent from now on.
+    announced: bool,
     heads: VecDeque<H>,
     queue: VecDeque<Bytes>,
     queued: usize,
@@ -120,6 +126,7 @@ impl<H: Head> SendHalf<H> {
         Self {
             state: State::Idle,
             held: true,
+            announced: !H::OPENS,
             heads: VecDeque::new(),
             queue: VecDeque::new(),
             queued: 0,
@@ -135,10 +142,12 @@ impl<H: Head> SendHalf<H> {
     /// Queues a head. One that says that no body follows ends the direction.
     pub(in super::super) fn head(&mut self, mut head: H) -> Result<(), StreamError> {
         self.check()?;
-        if self.heads.len() >= HEADS_MAX {
+        if self.state != State::Idle || self.heads.len() >= HEADS_MAX {
             return Err(StreamError::NotSupported);
         }
-        if !head.is_interim() {
+        if head.is_interim() {
+            head.body().clear();
+        } else {
             self.state = State::Open;
             if !*head.body_follows() {
                 self.fin = Some(FieldLines::default());
@@ -151,7 +160,18 @@ impl<H: Head> SendHalf<H> {
     /// Whether the program may queue another piece.
     pub(in super::super) fn has_room(&self) -> Result<bool, StreamError> {
         self.check()?;
-        Ok(self.queued < self.whole_max.unwrap_or(QUEUE_BYTES_MAX))
+        // A body that must be whole is taken until it is too long, or its end would never come.
+        Ok(self.whole_max.is_some() || self.queued < QUEUE_BYTES_MAX)
+    }
+
+    /// Bytes that wait here.
+    pub(in super::super) const fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether the peer takes whole bodies only.
+    pub(in super::super) const fn is_whole_only(&self) -> bool {
+        self.whole_max.is_some()
     }
 
     /// Queues bytes.
@@ -183,17 +203,14 @@ impl<H: Head> SendHalf<H> {
             return false;
         }
         self.state = State::Resetting { code, message };
+        self.stopped = Some(StreamError::Stopped { code });
         self.clear();
         true
     }
 
     /// The peer asks for the end.
     pub(in super::super) fn stop(&mut self, code: ErrorCode) -> bool {
-        let stopping = self.reset(code, String::new());
-        if stopping {
-            self.stopped = Some(StreamError::Stopped { code });
-        }
-        stopping
+        self.reset(code, String::new())
     }
 
     /// The connection is gone.
@@ -217,17 +234,17 @@ impl<H: Head> SendHalf<H> {
     }
 
     fn check(&self) -> Result<(), StreamError> {
-        match (&self.stopped, &self.state) {
-            (Some(error), _) => Err(error.clone()),
-            (None, State::Resetting { code, .. }) => Err(StreamError::Stopped { code: *code }),
-            (None, _) => Ok(()),
+        match &self.stopped {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
         }
     }
 
     /// The program lets go of its handle: what it has not finished is reset.
     pub(in super::super) fn release(&mut self) -> bool {
         self.held = false;
-        self.fin.is_none() && self.reset(ErrorCode::Cancelled, String::new())
+        let finished = self.fin.is_some() && self.state != State::Idle;
+        !finished && self.reset(ErrorCode::Cancelled, String::new())
     }
 
     pub(in super::super) const fn is_held(&self) -> bool {
@@ -238,8 +255,13 @@ impl<H: Head> SendHalf<H> {
         self.state == State::Over
     }
 
-    /// Takes more credit; `false` where it raises nothing.
-    pub(in super::super) const fn raise(&mut self, max_offset: u64) -> bool {
+    /// Whether the peer knows of the stream.
+    pub(in super::super) const fn is_announced(&self) -> bool {
+        self.announced
+    }
+
+    /// Takes more credit. Returns by how much.
+    pub(in super::super) const fn raise(&mut self, max_offset: u64) -> u64 {
         self.allowance.raise(max_offset)
     }
 
@@ -257,15 +279,15 @@ impl<H: Head> SendHalf<H> {
 
     /// Whether something could be sent, the session's credit aside.
     pub(in super::super) fn is_ready(&self) -> bool {
-        if matches!(self.state, State::Resetting { .. } | State::Over) {
-            return false;
+        match self.state {
+            // Only interim heads go before the head itself.
+            State::Idle => !self.heads.is_empty() && self.whole_max.is_none(),
+            State::Open if self.whole_max.is_some() => self.fin.is_some(),
+            State::Open if !self.heads.is_empty() => true,
+            State::Open if self.queue.is_empty() => self.fin.is_some(),
+            State::Open => self.allowance.left() > 0,
+            State::Resetting { .. } | State::Over => false,
         }
-        if self.whole_max.is_some() && self.fin.is_none() {
-            return false;
-        }
-        !self.heads.is_empty()
-            || (!self.queue.is_empty() && self.allowance.left() > 0)
-            || (self.queue.is_empty() && self.fin.is_some() && self.state == State::Open)
     }
 
     /// Whether what is ready needs none of the session's credit.
@@ -290,6 +312,7 @@ impl<H: Head> SendHalf<H> {
             return None;
         }
         if let Some(head) = self.heads.pop_front() {
+            self.announced = true;
             return Some(self.next_head(head, session_left));
         }
         let room = usize::try_from(self.allowance.left().min(session_left)).unwrap_or(usize::MAX);

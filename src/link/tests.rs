@@ -1,1 +1,0 @@
-//! Two links over a virtual network.
