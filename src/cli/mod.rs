@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod demo;
 pub mod demo_device;
 mod host;
 mod output;
@@ -45,6 +46,8 @@ enum Command {
     /// Console sessions: the way to a host's own web interface
     #[command(subcommand)]
     Session(session::Command),
+    /// Start a platform, an agent and a demo device on this machine, and print one address to open
+    Demo(demo::Args),
     /// Serve a small KVM-like web interface, for demonstration and tests
     DemoDevice(demo_device::Args),
 }
@@ -65,6 +68,7 @@ impl Cli {
             Command::Host(command) => host::run_host(command, &server.client()?, json).await,
             Command::Hosts(command) => host::run_hosts(command, &server.client()?, json).await,
             Command::Session(command) => session::run(command, &server.client()?, json).await,
+            Command::Demo(args) => Ok(demo::run(args).await?),
             Command::DemoDevice(args) => Ok(demo_device::run(args).await?),
         }
     }
@@ -85,6 +89,9 @@ pub enum Error {
     /// The result could not be written.
     #[error("cannot write the result: {0}")]
     Output(std::io::Error),
+    /// `demo` failed.
+    #[error("demo: {0}")]
+    Demo(#[from] demo::DemoError),
     /// `demo-device` failed.
     #[error("demo device: {0}")]
     DemoDevice(#[from] demo_device::Error),
@@ -98,7 +105,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Call(HttpError::Problem(_)) => 1,
             Self::Call(_) => 3,
-            Self::Start(_) | Self::Output(_) | Self::DemoDevice(_) => 1,
+            Self::Start(_) | Self::Output(_) | Self::Demo(_) | Self::DemoDevice(_) => 1,
         })
     }
 }
