@@ -17,9 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::output;
-use crate::api::{
-    CreateToken, CreatedToken, HostStatus, Hosts, OpenSession, OpenedSession,
-};
+use crate::api::{CreateToken, CreatedToken, HostStatus, Hosts, OpenSession, OpenedSession};
 use crate::files::{self, FileError, MODE_SECRET};
 use crate::net::http_client::{HttpClient, HttpError, ServerUrl, ServerUrlError};
 use crate::net::tls::{self, TlsError};
@@ -119,7 +117,10 @@ pub(super) async fn run(args: Args) -> Result<(), DemoError> {
     };
     files::private_dir(&dir)?;
 
-    let mut parts = Parts { dir, running: Vec::new() };
+    let mut parts = Parts {
+        dir,
+        running: Vec::new(),
+    };
     let done = tokio::select! {
         done = demonstrate(&args, &mut parts) => done,
         _ = terminate.recv() => Ok(()),
@@ -136,16 +137,25 @@ async fn demonstrate(args: &Args, parts: &mut Parts) -> Result<(), DemoError> {
     parts.start_agent(&client, platform, &device).await?;
     parts.until_online(&client).await?;
 
-    let people = entered_lines();
-    tokio::pin!(people);
-    say(&format!("platform   https://{platform} and http://{page}, kept in {}", parts.dir.display()))?;
-    say(&format!("device     {device}, reached only through the agent's one connection"))?;
+    let mut people = entered_lines();
+    say(&format!(
+        "platform   https://{platform} and http://{page}, kept in {}",
+        parts.dir.display()
+    ))?;
+    say(&format!(
+        "device     {device}, reached only through the agent's one connection"
+    ))?;
     loop {
-        let request = OpenSession { host: HOST.to_owned() };
-        let opened: OpenedSession =
-            client.call(Method::POST, "/api/sessions", Some(&request)).await?;
+        let request = OpenSession {
+            host: HOST.to_owned(),
+        };
+        let opened: OpenedSession = client
+            .call(Method::POST, "/api/sessions", Some(&request))
+            .await?;
         output::line(opened.console_url.expose()).map_err(|_| DemoError::Output)?;
-        say("Open it in a browser on this machine, within a minute; it works once. Enter prints another, Ctrl-C ends.")?;
+        say(
+            "Open it in a browser on this machine, within a minute; it works once. Enter prints another, Ctrl-C ends.",
+        )?;
         tokio::select! {
             Some(()) = people.recv() => {}
             ended = parts.ended() => return Err(ended),
@@ -182,13 +192,25 @@ impl Parts {
     async fn start_platform(&mut self, args: &Args) -> Result<(SocketAddr, SocketAddr), DemoError> {
         let mut command = program("fleetwire-platform")?;
         command.arg("--data-dir").arg(self.dir.join("platform"));
-        command.args(["--listen", &args.listen.to_string(), "--http", &args.http.to_string()]);
+        command.args([
+            "--listen",
+            &args.listen.to_string(),
+            "--http",
+            &args.http.to_string(),
+        ]);
         // A demonstration ends at once, and is read by its log's JSON lines.
-        command.args(["--log-format", "json"]).env("FLEETWIRE_PLATFORM_DRAIN", "0s");
+        command
+            .args(["--log-format", "json"])
+            .env("FLEETWIRE_PLATFORM_DRAIN", "0s");
         let mut lines = self.start("fleetwire-platform", command, Output::Error)?;
-        let tls = self.wait(&mut lines, |line| listening(line, "listening with TLS")).await?;
-        let http =
-            self.wait(&mut lines, |line| listening(line, "listening in plain HTTP")).await?;
+        let tls = self
+            .wait(&mut lines, |line| listening(line, "listening with TLS"))
+            .await?;
+        let http = self
+            .wait(&mut lines, |line| {
+                listening(line, "listening in plain HTTP")
+            })
+            .await?;
         // The rest of the log goes to its file alone.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next().await {} });
         Ok((tls, http))
@@ -200,9 +222,13 @@ impl Parts {
         platform: SocketAddr,
         device: &str,
     ) -> Result<(), DemoError> {
-        let request = CreateToken { name: Some(HOST.to_owned()), ttl_seconds: None };
-        let created: CreatedToken =
-            client.call(Method::POST, "/api/tokens", Some(&request)).await?;
+        let request = CreateToken {
+            name: Some(HOST.to_owned()),
+            ttl_seconds: None,
+        };
+        let created: CreatedToken = client
+            .call(Method::POST, "/api/tokens", Some(&request))
+            .await?;
         let token_file = self.dir.join("enrolment-token");
         files::write_atomic(&token_file, created.token.expose().as_bytes(), MODE_SECRET)?;
         let mut command = program("fleetwire-agent")?;
@@ -229,7 +255,9 @@ impl Parts {
     async fn until_online(&mut self, client: &HttpClient) -> Result<(), DemoError> {
         let online = async {
             loop {
-                let Hosts { hosts } = client.call::<(), _>(Method::GET, "/api/hosts", None).await?;
+                let Hosts { hosts } = client
+                    .call::<(), _>(Method::GET, "/api/hosts", None)
+                    .await?;
                 let online = |host: &crate::api::Host| {
                     host.name == HOST && host.status == HostStatus::Online
                 };
@@ -257,7 +285,10 @@ impl Parts {
     ) -> Result<Logged, DemoError> {
         let log = self.dir.join(format!("{name}.log"));
         let file = std::fs::File::create(&log).map_err(FileError::on("write", &log))?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         match output {
             Output::Standard => command.stdout(Stdio::piped()),
             Output::Error => command.stderr(Stdio::piped()),
@@ -267,14 +298,17 @@ impl Parts {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| DemoError::Start { path, source })?;
-        let output: Box<dyn AsyncRead + Send + Unpin> = match (child.stdout.take(), child.stderr.take())
-        {
-            (Some(output), _) => Box::new(output),
-            (None, Some(output)) => Box::new(output),
-            (None, None) => Box::new(tokio::io::empty()),
-        };
+        let output: Box<dyn AsyncRead + Send + Unpin> =
+            match (child.stdout.take(), child.stderr.take()) {
+                (Some(output), _) => Box::new(output),
+                (None, Some(output)) => Box::new(output),
+                (None, None) => Box::new(tokio::io::empty()),
+            };
         self.running.push(Part { name, log, child });
-        Ok(Logged { lines: BufReader::new(output).lines(), file })
+        Ok(Logged {
+            lines: BufReader::new(output).lines(),
+            file,
+        })
     }
 
     /// Reads the last started part's output until a line has what is looked for.
@@ -313,13 +347,20 @@ impl Parts {
     fn late(&self, name: &'static str) -> DemoError {
         let log = self.running.iter().find(|part| part.name == name);
         let log = log.map(|part| last_words(&part.log)).unwrap_or_default();
-        DemoError::Part { name, what: "did not come up".to_owned(), log }
+        DemoError::Part {
+            name,
+            what: "did not come up".to_owned(),
+            log,
+        }
     }
 
     /// Ends all parts, the newest first.
     async fn end(&mut self) {
         for part in self.running.iter_mut().rev() {
-            let pid = part.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+            let pid = part
+                .child
+                .id()
+                .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
             if let Some(pid) = pid {
                 // It may have ended in this moment; then there is nothing to do.
                 let _ = kill_process(pid, Signal::TERM);
@@ -334,7 +375,11 @@ impl Parts {
 impl Part {
     fn gone(&self, status: ExitStatus) -> DemoError {
         let what = format!("has ended ({status})");
-        DemoError::Part { name: self.name, what, log: last_words(&self.log) }
+        DemoError::Part {
+            name: self.name,
+            what,
+            log: last_words(&self.log),
+        }
     }
 }
 
@@ -362,8 +407,10 @@ impl Logged {
 
 /// Another program of this project: it lies beside this one.
 fn program(name: &str) -> Result<Command, DemoError> {
-    let own = std::env::current_exe()
-        .map_err(|source| DemoError::System { what: "this program's path", source })?;
+    let own = std::env::current_exe().map_err(|source| DemoError::System {
+        what: "this program's path",
+        source,
+    })?;
     Ok(Command::new(own.with_file_name(name)))
 }
 
