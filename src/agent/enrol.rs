@@ -202,10 +202,7 @@ impl StateDir {
             .call(Method::POST, ENROL_PATH, Some(&request))
             .await?;
         let ca = tls::certificates_from_pem(&enrolled.ca_pem)?;
-        if !ca
-            .first()
-            .is_some_and(|ca| tls::fingerprint(ca) == *token.ca_fingerprint())
-        {
+        if ca.first().map(tls::fingerprint) != Some(*token.ca_fingerprint()) {
             return Err(EnrolError::OtherCa);
         }
         let state = AgentState {

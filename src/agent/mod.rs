@@ -1,6 +1,7 @@
 //! The agent: dials out to the platform and proxies to what its owner allows.
 
 pub mod config;
+pub mod dial;
 pub mod enrol;
 pub mod health;
 pub mod origin;

@@ -3,8 +3,8 @@
 //! and writes the socket. The lock is never held across an `await`.
 
 use crate::{
-    link::{Link, Platform, Side, StreamError, StreamKey, Time, close_code},
-    wire::messages::{ErrorCode, GoAway, Refuse},
+    link::{Agent, Link, Platform, Side, StreamError, StreamKey, Time, close_code},
+    wire::messages::{ErrorCode, GoAway, Heartbeat, Refuse},
 };
 use std::{
     fmt,
@@ -262,6 +262,13 @@ impl<S: Side> Connection<S> {
     /// Whether both name the same connection.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Connection<Agent> {
+    /// The figures that heartbeats carry from now on.
+    pub fn set_health(&self, health: Heartbeat) {
+        self.lock().link.set_health(health);
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::tls;
 use crate::api::Problem;
 use crate::secret::Secret;
 
@@ -145,7 +146,7 @@ pub enum HttpError {
         source: io::Error,
     },
     /// A connection, but no TLS: most often another CA or another name in the certificate.
-    #[error("{server} cannot be trusted: {source}")]
+    #[error("{server} cannot be trusted: {}", tls::reason(source))]
     Tls {
         /// The address.
         server: ServerUrl,

@@ -9,8 +9,13 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::protocol::{Role, WebSocketConfig},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Error,
+        client::IntoClientRequest,
+        http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL},
+        protocol::{Role, WebSocketConfig},
+    },
 };
 
 /// The binary encoding's name among the WebSocket's subprotocols.
@@ -46,6 +51,15 @@ pub struct Counted<IO> {
 }
 
 impl<IO> Counted<IO> {
+    /// A stream whose other end is known.
+    const fn trusted(inner: IO) -> Self {
+        Self {
+            inner,
+            received: 0,
+            received_max: u64::MAX,
+        }
+    }
+
     /// All bytes that were read.
     pub const fn received(&self) -> u64 {
         self.received
@@ -133,12 +147,27 @@ where
     WebSocketStream::from_partially_read(io, early, Role::Server, Some(config())).await
 }
 
-/// The agent's end of a WebSocket, after the platform's answer to the upgrade.
-pub async fn connected<IO: AsyncRead + AsyncWrite + Unpin>(io: IO) -> Socket<IO> {
-    let io = Counted {
-        inner: io,
-        received: 0,
-        received_max: u64::MAX,
-    };
-    WebSocketStream::from_raw_socket(io, Role::Client, Some(config())).await
+/// The agent's end of a WebSocket: the opening handshake, with one subprotocol offered.
+///
+/// # Errors
+/// When the platform does not switch protocols.
+pub async fn connect<IO>(url: &str, subprotocol: &'static str, io: IO) -> Result<Socket<IO>, Error>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut request = url.into_client_request()?;
+    let headers = request.headers_mut();
+    headers.insert(
+        SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(subprotocol),
+    );
+    let (socket, _) =
+        client_async_with_config(request, Counted::trusted(io), Some(config())).await?;
+    Ok(socket)
+}
+
+/// The agent's end of a WebSocket whose handshake is done already.
+#[cfg(test)]
+pub(super) async fn connected<IO: AsyncRead + AsyncWrite + Unpin>(io: IO) -> Socket<IO> {
+    WebSocketStream::from_raw_socket(Counted::trusted(io), Role::Client, Some(config())).await
 }

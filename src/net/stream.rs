@@ -30,7 +30,7 @@ impl Connection<Platform> {
 
 impl<S: Side> Connection<S> {
     /// The two halves of a stream that has just begun.
-    pub(super) fn halves(&self, key: StreamKey) -> (SendHalf<S>, RecvHalf<S>) {
+    pub fn halves(&self, key: StreamKey) -> (SendHalf<S>, RecvHalf<S>) {
         let send = SendHalf {
             connection: self.clone(),
             key,

@@ -181,6 +181,17 @@ impl ResolvesServerCert for ServerCertificates {
     }
 }
 
+/// Why a handshake failed, for people.
+pub fn reason(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => other.0.to_string(),
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate does not come from the CA that was given".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
 fn provider() -> Arc<CryptoProvider> {
     // One provider a process: its tables are large enough to be worth sharing.
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
@@ -29,10 +29,12 @@ pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file is no TOML.
-    #[error("{}: {reason}", path.display())]
+    #[error("{} line {line}: {reason}", path.display())]
     Syntax {
         /// Which file.
         path: PathBuf,
+        /// In which line.
+        line: usize,
         /// What is wrong with it.
         reason: String,
     },
@@ -178,12 +180,7 @@ impl Config {
         env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut table = match &args.config {
-            Some(path) => files::read_text(path, FILE_BYTES_MAX)?.parse().map_err(
-                |error: toml::de::Error| ConfigError::Syntax {
-                    path: path.clone(),
-                    reason: error.to_string(),
-                },
-            )?,
+            Some(path) => read_table(path)?,
             None => toml::Table::new(),
         };
         for (name, value) in env {
@@ -217,7 +214,7 @@ impl Config {
         }
         let mut config: Self = table
             .try_into()
-            .map_err(|error| ConfigError::Setting(error.message().to_owned()))?;
+            .map_err(|error| ConfigError::Setting(error.to_string().trim().replace('\n', " ")))?;
         config.check()?;
         Ok(config)
     }
@@ -306,6 +303,22 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
+    let text = files::read_text(path, FILE_BYTES_MAX)?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let before = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        ConfigError::Syntax {
+            path: path.to_owned(),
+            line,
+            reason: error.message().to_owned(),
+        }
+    })
 }
 
 fn default_listen() -> SocketAddr {
@@ -401,7 +414,7 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Er
 
 /// The machine's name, as the kernel has it.
 fn machine_name() -> Option<String> {
-    let name = files::read_text(std::path::Path::new("/proc/sys/kernel/hostname"), 256).ok()?;
+    let name = files::read_text(Path::new("/proc/sys/kernel/hostname"), 256).ok()?;
     Some(name.trim().to_ascii_lowercase())
 }
 

@@ -45,7 +45,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How often sessions are looked over and what was seen is written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// From where a request comes, and by what: an extension of every request.
+/// From where a request comes, and by what.
 #[derive(Clone)]
 pub struct Peer {
     /// The other end's address.
@@ -251,6 +251,11 @@ impl Door {
         request: Request<Incoming>,
         peer: Peer,
     ) -> Result<Response<Body>, Infallible> {
+        if head_bytes(&request) > HEAD_BYTES_MAX {
+            let detail = format!("a request's head has at most {HEAD_BYTES_MAX} bytes");
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Ok(problem(status, "head_too_large", detail));
+        }
         let label = match addressee(&request, &self.platform.config.console_domain) {
             Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
                 return Ok(accept::serve(self.platform, request, peer));
@@ -269,6 +274,20 @@ impl Door {
         };
         Ok(StatusCode::NOT_IMPLEMENTED.into_response())
     }
+}
+
+/// The size of a request's head as it came, near enough. hyper refuses only what its buffer cannot
+/// hold, and that may have grown for a body.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter();
+    target
+        + fields
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>()
 }
 
 async fn keep_house(platform: Arc<Platform>) {

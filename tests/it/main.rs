@@ -9,6 +9,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod api;
+mod enrol;
 mod random;
 mod round_trips;
+mod support;
 mod vectors;

@@ -32,3 +32,21 @@ fn the_bindings_are_fresh() {
         }
     }
 }
+
+#[test]
+fn the_packages_have_the_version_of_the_crate() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        (
+            "bindings/python/pyproject.toml",
+            format!("version = \"{version}\"\n"),
+        ),
+        (
+            "bindings/typescript/package.json",
+            format!("  \"version\": \"{version}\",\n"),
+        ),
+    ] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&line), "{file}: the version is not {version}");
+    }
+}

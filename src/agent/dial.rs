@@ -1,0 +1,402 @@
+//! Keeps one connection to the platform: dials, says hello, stays until it ends, waits, dials again.
+//! What comes over the connection is handed on; only a refusal for good ends this.
+
+use super::{
+    enrol::{AgentState, EnrolError, StateDir},
+    health::Sampler,
+};
+use crate::{
+    ids::{Uuid, random_uuid},
+    link::{Agent, AgentEvent, Link, Time},
+    net::{
+        backoff::{self, Backoff},
+        connection::{Connection, Ending},
+        driver,
+        http_client::ServerUrl,
+        socket::{self, AGENT_PATH, SUBPROTOCOL_PROTO, Socket},
+        stream::{RecvHalf, SendHalf},
+        tls::{self, TlsError},
+    },
+    secret,
+    wire::{
+        Encoding,
+        messages::{
+            Command, Error, ErrorCode, GoAway, Heartbeat, Hello, HttpRequest, Refuse, Welcome,
+        },
+        values::Timestamp,
+    },
+};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::tungstenite;
+use tracing::{error, info, warn};
+
+/// How long the way to the platform may take: name, TCP, TLS and the upgrade.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// What this program calls itself towards the platform.
+const SOFTWARE: &str = concat!("fleetwire-agent/", env!("CARGO_PKG_VERSION"));
+
+/// The agent cannot go on until somebody has changed something.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The platform refuses this agent for good.
+    #[error("the platform refuses this agent for good: {message} ({code})")]
+    Refused {
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for people.
+        message: String,
+    },
+    /// Enrolment failed for good, or the state cannot be used.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// The platform's CA, as enrolment left it, cannot be used.
+    #[error("the platform's CA in the state directory cannot be used: {0}")]
+    Tls(#[from] TlsError),
+    /// The platform's name, as enrolment left it, cannot be used.
+    #[error("the platform's name in the state directory is no server name: {0}")]
+    ServerName(String),
+}
+
+/// Finds out who this agent is; enrols where it does not know, for as long as that takes.
+pub async fn identify(
+    dir: &StateDir,
+    token_file: Option<&Path>,
+    platform: &ServerUrl,
+    name: &str,
+) -> Result<AgentState, Fatal> {
+    let mut backoff = Backoff::default();
+    loop {
+        match dir.state_or_enrol(token_file, platform, name).await {
+            Ok(state) => return Ok(state),
+            Err(error) if error.is_transient() => {
+                let (wait, _) = backoff.next_wait(entropy());
+                warn!(%error, retry_in_ms = wait.as_millis(), "not enrolled yet");
+                sleep(wait).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The agent's side of the connection to its platform, from one connection to the next.
+pub struct Dialer {
+    platform: ServerUrl,
+    state: AgentState,
+    host_id: Option<Uuid>,
+    /// Names this run of the process.
+    instance_id: Uuid,
+    server_name: ServerName<'static>,
+    tls: Arc<ClientConfig>,
+    sampler: Option<Sampler>,
+    health: Heartbeat,
+}
+
+/// What the platform says of the connection itself.
+enum Notice {
+    Welcome(Welcome),
+    Refuse(Refuse),
+    GoAway(GoAway),
+}
+
+/// What to do after a connection.
+enum Next {
+    /// Dial again after the backoff's wait.
+    Backoff,
+    /// Dial again after this.
+    Wait(Duration),
+}
+
+impl Dialer {
+    /// A dialer for an agent that is enrolled.
+    pub fn new(platform: ServerUrl, state: AgentState) -> Result<Self, Fatal> {
+        let roots = tls::certificates_from_pem(&state.ca_pem)?;
+        let server_name = ServerName::try_from(state.server_name.clone())
+            .map_err(|_| Fatal::ServerName(state.server_name.clone()))?;
+        Ok(Self {
+            tls: tls::client_trusting(roots, true)?,
+            host_id: state.host_id.parse().ok(),
+            instance_id: random_uuid(secret::random()),
+            platform,
+            state,
+            server_name,
+            sampler: Some(Sampler::new()),
+            health: Heartbeat {
+                uptime_seconds: None,
+                cpu_percent: None,
+                memory_percent: None,
+                disk_percent: None,
+                load_1m: None,
+                temperature_celsius: None,
+                sent_us: None,
+            },
+        })
+    }
+
+    /// Stays connected for as long as the platform lets it. `on_stream` is called for each request,
+    /// in the connection's own task: it spawns what takes time.
+    pub async fn run<F>(mut self, on_stream: F) -> Fatal
+    where
+        F: Fn(HttpRequest, SendHalf<Agent>, RecvHalf<Agent>) + Clone + Send + Unpin + 'static,
+    {
+        let mut backoff = Backoff::default();
+        loop {
+            self.sample().await;
+            let next = match timeout(DIAL_TIMEOUT, self.dial()).await {
+                Ok(Ok(socket)) => match self.stay(socket, on_stream.clone(), &mut backoff).await {
+                    Ok(next) => next,
+                    Err(fatal) => return fatal,
+                },
+                Ok(Err(error)) => {
+                    warn!(platform = %self.platform, %error, "cannot reach the platform");
+                    Next::Backoff
+                }
+                Err(_) => {
+                    warn!(platform = %self.platform, "the platform does not answer");
+                    Next::Backoff
+                }
+            };
+            let wait = match next {
+                Next::Backoff => {
+                    let (wait, ceiling) = backoff.next_wait(entropy());
+                    let (wait_ms, ceiling_s) = (wait.as_millis(), ceiling.as_secs());
+                    info!(wait_ms, ceiling_s, "dialling again after a wait");
+                    wait
+                }
+                Next::Wait(wait) => {
+                    info!(
+                        wait_ms = wait.as_millis(),
+                        "dialling again when the platform said"
+                    );
+                    wait
+                }
+            };
+            sleep(wait).await;
+        }
+    }
+
+    async fn dial(&self) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
+        let address = (self.platform.host(), self.platform.port());
+        let tcp = TcpStream::connect(address).await?;
+        socket::tune(&tcp)?;
+        let connector = TlsConnector::from(self.tls.clone());
+        let tls = connector.connect(self.server_name.clone(), tcp).await?;
+        let url = format!("wss://{}{AGENT_PATH}", self.platform.authority());
+        Ok(socket::connect(&url, SUBPROTOCOL_PROTO, tls).await?)
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            auth_token: self.state.auth_token.clone(),
+            protocol_versions: vec![1],
+            capabilities: Vec::new(),
+            host_id: self.host_id,
+            instance_id: Some(self.instance_id),
+            software: SOFTWARE.to_owned(),
+            limits: None,
+            resume: None,
+        }
+    }
+
+    async fn stay<F>(
+        &mut self,
+        socket: Socket<TlsStream<TcpStream>>,
+        on_stream: F,
+        backoff: &mut Backoff,
+    ) -> Result<Next, Fatal>
+    where
+        F: Fn(HttpRequest, SendHalf<Agent>, RecvHalf<Agent>) + Send + Unpin + 'static,
+    {
+        let (notices_in, mut notices) = mpsc::channel(8);
+        let on_event = move |event, connection: &Connection<Agent>| match event {
+            AgentEvent::Opened { key, request } => {
+                let (send, recv) = connection.halves(key);
+                on_stream(request, send, recv);
+            }
+            // A platform that says one thing so often that this is full is not listened to.
+            AgentEvent::Welcome(welcome) => drop(notices_in.try_send(Notice::Welcome(welcome))),
+            AgentEvent::Refuse(refuse) => drop(notices_in.try_send(Notice::Refuse(refuse))),
+            AgentEvent::GoAway(go_away) => drop(notices_in.try_send(Notice::GoAway(go_away))),
+            AgentEvent::SessionOpen(session) => {
+                info!(session = %session.session_id, user = %session.user, "console session opened");
+            }
+            AgentEvent::SessionClose(session) => {
+                info!(session = %session.session_id, reason = %session.reason, "console session closed");
+            }
+            AgentEvent::Command(command) => refuse_command(connection, &command),
+            AgentEvent::Error(error) => {
+                warn!(code = %error.code, "the platform reports: {:?}", error.message);
+            }
+        };
+        let mut link = Link::<Agent>::connect(self.hello(), Time::default());
+        link.set_health(self.health.clone());
+        let (connection, driver) = driver::start(socket, link, Some(Encoding::Binary), on_event);
+        tokio::spawn(driver);
+
+        let mut welcomed: Option<(Instant, Duration)> = None;
+        let mut next = Next::Backoff;
+        let mut leave_at: Option<Instant> = None;
+        let mut sample_at = Instant::now();
+        let ending = loop {
+            let leave = async {
+                match leave_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(notice) = notices.recv() => match notice {
+                    Notice::Welcome(welcome) => {
+                        let interval =
+                            Duration::from_millis(u64::from(welcome.heartbeat_interval_ms));
+                        // Just before the next heartbeat, so that its figures are fresh.
+                        sample_at = Instant::now() + interval.mul_f64(0.9);
+                        welcomed = Some((Instant::now(), interval));
+                        let skew_ms = skew_ms(&welcome);
+                        info!(platform = %self.platform, name = %self.state.name, skew_ms, "connected");
+                    }
+                    Notice::Refuse(refuse) => {
+                        if refuse.permanent {
+                            return Err(fatal(refuse.code, refuse.message));
+                        }
+                        let wait = Duration::from_millis(u64::from(refuse.retry_after_ms));
+                        warn!(code = %refuse.code, wait_ms = wait.as_millis(), "the platform says to come back later: {}", refuse.message);
+                        if !wait.is_zero() {
+                            next = Next::Wait(wait + backoff::share(wait / 4, entropy()));
+                        }
+                    }
+                    Notice::GoAway(go_away) => {
+                        if is_for_good(go_away.code) {
+                            return Err(fatal(go_away.code, go_away.message));
+                        }
+                        let window = Duration::from_millis(u64::from(go_away.reconnect_window_ms));
+                        let wait = backoff::share(window, entropy());
+                        info!(code = %go_away.code, wait_ms = wait.as_millis(), "the platform sends its agents away: {}", go_away.message);
+                        if !window.is_zero() {
+                            leave_at = Some(Instant::now() + wait);
+                        }
+                    }
+                },
+                () = leave => {
+                    connection.close(ErrorCode::Unspecified, "as the platform asked");
+                    leave_at = None;
+                    next = Next::Wait(Duration::ZERO);
+                }
+                ending = connection.ended() => break ending,
+                () = sleep_until(sample_at), if welcomed.is_some() => {
+                    self.sample().await;
+                    connection.set_health(self.health.clone());
+                    let interval = welcomed.map_or(Duration::from_secs(15), |(_, interval)| interval);
+                    sample_at += interval;
+                }
+            }
+        };
+        if let Some((since, _)) = welcomed {
+            backoff.connected_for(since.elapsed());
+        }
+        match &ending {
+            Ending::Violation(violation) => error!(%violation, "connection ended"),
+            ending => warn!(%ending, "connection ended"),
+        }
+        Ok(next)
+    }
+
+    /// Reads the host's health, off this thread: it opens files.
+    async fn sample(&mut self) {
+        let Some(mut sampler) = self.sampler.take() else {
+            return;
+        };
+        let sampled = tokio::task::spawn_blocking(move || {
+            let health = sampler.sample();
+            (sampler, health)
+        });
+        let Ok((sampler, health)) = sampled.await else {
+            return;
+        };
+        self.sampler = Some(sampler);
+        self.health = Heartbeat {
+            uptime_seconds: health.uptime_s,
+            cpu_percent: health.cpu_percent,
+            memory_percent: health.memory_percent,
+            disk_percent: health.disk_percent,
+            load_1m: health.load_1m,
+            temperature_celsius: health.temperature_celsius,
+            sent_us: None,
+        };
+    }
+}
+
+/// Why the platform could not be reached.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("{}", upgrade_failed(.0))]
+    Upgrade(Box<tungstenite::Error>),
+}
+
+impl From<tungstenite::Error> for DialError {
+    fn from(error: tungstenite::Error) -> Self {
+        Self::Upgrade(Box::new(error))
+    }
+}
+
+fn upgrade_failed(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Http(answer) => {
+            format!("it answered {} to the upgrade", answer.status())
+        }
+        error => error.to_string(),
+    }
+}
+
+/// Whether nothing but somebody's hand helps after the platform has said this.
+const fn is_for_good(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::DuplicateInstance | ErrorCode::HostRevoked | ErrorCode::TokenUnknown
+    )
+}
+
+fn fatal(code: ErrorCode, message: String) -> Fatal {
+    Fatal::Refused { code, message }
+}
+
+/// How far this host's clock is ahead of the platform's, in milliseconds.
+fn skew_ms(welcome: &Welcome) -> Option<i128> {
+    let theirs = welcome.platform_time?.to_system_time()?;
+    Some(match SystemTime::now().duration_since(theirs) {
+        Ok(ahead) => i128::try_from(ahead.as_millis()).ok()?,
+        Err(behind) => -i128::try_from(behind.duration().as_millis()).ok()?,
+    })
+}
+
+/// No command is this agent's to run: it announces none.
+fn refuse_command(connection: &Connection<Agent>, command: &Command) {
+    warn!(command = %command.message_id, "a command that this agent does not know");
+    let answer = Error {
+        message_id: random_uuid(secret::random()).to_string(),
+        original_message_id: command.message_id.clone(),
+        timestamp: Some(Timestamp::from_system_time(SystemTime::now())),
+        code: ErrorCode::CommandTypeUnknown,
+        message: "this agent runs no commands".to_owned(),
+    };
+    // Where the connection is gone, so is whoever would read it.
+    let _ = connection.send(answer);
+}
+
+fn entropy() -> u64 {
+    u64::from_ne_bytes(secret::random())
+}

@@ -1,0 +1,270 @@
+//! Enrolment: an agent's token for a credential, over real sockets.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fleetwire::agent::enrol::{AgentState, EnrolError, StateDir};
+use fleetwire::api::{Enrol, Enrolled};
+use fleetwire::net::enrolment::{ENROL_PATH, EnrolmentToken};
+use fleetwire::net::http_client::HttpError;
+use fleetwire::secret::Secret;
+use hyper::Method;
+use tempfile::TempDir;
+
+use crate::support::{Platform, mode, until};
+
+/// A machine that would like to be a host.
+struct Machine {
+    dir: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+        }
+    }
+
+    fn state_path(&self) -> std::path::PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Enrols with a token, or finds that it is enrolled.
+    async fn enrol(
+        &self,
+        platform: &Platform,
+        token: &str,
+        name: &str,
+    ) -> Result<AgentState, EnrolError> {
+        let file = self.dir.path().join("token");
+        fs::write(&file, format!("{token}\n")).expect("written");
+        let state = StateDir::open(&self.state_path())?;
+        state
+            .state_or_enrol(Some(&file), &platform.url(), name)
+            .await
+    }
+}
+
+fn code(result: Result<AgentState, EnrolError>) -> String {
+    match result {
+        Err(error @ EnrolError::Call { .. }) => {
+            assert!(!error.is_transient(), "{error}");
+            let EnrolError::Call { source } = error else {
+                unreachable!()
+            };
+            source
+                .code()
+                .map_or_else(|| source.to_string(), str::to_owned)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The same token with other bytes in one place: 1 is where the fingerprint begins, 33 the secret.
+fn altered(token: &str, at: usize) -> String {
+    let encoded = token.strip_prefix("fwe_").expect("a token");
+    let mut bytes = URL_SAFE_NO_PAD.decode(encoded).expect("base64url");
+    bytes[at] ^= 1;
+    format!("fwe_{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[tokio::test]
+async fn an_agent_enrols_once_and_keeps_what_it_got() {
+    let platform = Platform::start(&[]);
+    let machine = Machine::new();
+    let token = platform.enrolment_token(&[]);
+    let state = machine
+        .enrol(&platform, &token, "kvm")
+        .await
+        .expect("enrolled");
+    assert_eq!(state.name, "kvm");
+    assert_eq!(state.server_name, "platform.fleetwire.internal");
+    assert_eq!(
+        state.ca_pem,
+        fs::read_to_string(platform.ca_file()).expect("there")
+    );
+    assert_eq!(mode(&machine.state_path()), 0o700);
+    assert_eq!(mode(&machine.state_path().join("state.json")), 0o600);
+    let hosts = platform.operate_json(&["hosts", "list"]);
+    assert_eq!(hosts[0]["id"], state.host_id);
+    // From now on neither the token nor the platform is needed.
+    let again = machine
+        .enrol(&platform, "no token", "other")
+        .await
+        .expect("enrolled");
+    assert_eq!(again, state);
+    assert_eq!(
+        code(Machine::new().enrol(&platform, &token, "other").await),
+        "token_used"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_for_one_platform_only() {
+    let platform = Platform::start(&[]);
+    let other = Platform::start(&[]);
+    let machine = Machine::new();
+    let token = other.enrolment_token(&[]);
+    let error = machine
+        .enrol(&platform, &token, "kvm")
+        .await
+        .expect_err("another CA");
+    assert!(
+        matches!(
+            &error,
+            EnrolError::Call {
+                source: HttpError::Tls { .. }
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("enrolment token names"),
+        "{error}"
+    );
+    let forged = altered(&other.enrolment_token(&[]), 1);
+    let error = machine
+        .enrol(&other, &forged, "kvm")
+        .await
+        .expect_err("a wrong fingerprint");
+    assert!(
+        matches!(
+            error,
+            EnrolError::Call {
+                source: HttpError::Tls { .. }
+            }
+        ),
+        "{error}"
+    );
+    // A token for another name of the same CA: the certificate does not have it.
+    let real = EnrolmentToken::parse(&token).expect("a token");
+    let named = EnrolmentToken::generate(*real.ca_fingerprint(), "other.internal").expect("a name");
+    let error = machine
+        .enrol(&other, named.to_text().expose(), "kvm")
+        .await
+        .expect_err("a name");
+    assert!(
+        matches!(
+            error,
+            EnrolError::Call {
+                source: HttpError::Tls { .. }
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        machine.enrol(&other, &token, "kvm").await.is_ok(),
+        "none of it cost the token"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_or_late_token_is_refused() {
+    let platform = Platform::start(&[]);
+    let unknown = altered(&platform.enrolment_token(&[]), 33);
+    assert_eq!(
+        code(Machine::new().enrol(&platform, &unknown, "kvm").await),
+        "token_unknown"
+    );
+    let short = platform.enrolment_token(&["--ttl", "1s"]);
+    let made = SystemTime::now();
+    until("the token's end", || {
+        (made.elapsed().ok()?.as_millis() > 1100).then_some(())
+    });
+    assert_eq!(
+        code(Machine::new().enrol(&platform, &short, "kvm").await),
+        "token_expired"
+    );
+    assert_eq!(
+        platform.operate_json(&["hosts", "list"]),
+        serde_json::json!([])
+    );
+}
+
+#[tokio::test]
+async fn names_are_unique_and_a_named_token_enrols_anew() {
+    let platform = Platform::start(&[]);
+    let first = Machine::new();
+    let token = platform.enrolment_token(&[]);
+    let old = first
+        .enrol(&platform, &token, "kvm")
+        .await
+        .expect("enrolled");
+
+    let second = Machine::new();
+    let token = platform.enrolment_token(&[]);
+    assert_eq!(
+        code(second.enrol(&platform, &token, "kvm").await),
+        "name_taken"
+    );
+    assert_eq!(
+        code(second.enrol(&platform, &token, "not a name").await),
+        "name_invalid"
+    );
+    second
+        .enrol(&platform, &token, "kvm-2")
+        .await
+        .expect("the token is still good");
+
+    let third = Machine::new();
+    let token = platform.enrolment_token(&["--name", "kvm"]);
+    let new = third
+        .enrol(&platform, &token, "whatever")
+        .await
+        .expect("enrolled");
+    assert_eq!((&new.host_id, new.name.as_str()), (&old.host_id, "kvm"));
+    assert_ne!(new.auth_token, old.auth_token);
+}
+
+#[tokio::test]
+async fn a_lost_answer_costs_no_token() {
+    let platform = Platform::start(&[]);
+    let token = Secret::new(platform.enrolment_token(&[]));
+    let request = Enrol {
+        token: token.clone(),
+        name: "kvm".to_owned(),
+        idempotency_key: Secret::generate(""),
+    };
+    let client = platform.anonymous();
+    let lost: Enrolled = client
+        .call(Method::POST, ENROL_PATH, Some(&request))
+        .await
+        .expect("enrolled");
+    let kept: Enrolled = client
+        .call(Method::POST, ENROL_PATH, Some(&request))
+        .await
+        .expect("enrolled");
+    assert_eq!(lost.host_id, kept.host_id);
+    assert_ne!(lost.auth_token, kept.auth_token);
+    let thief = Enrol {
+        idempotency_key: Secret::generate(""),
+        ..request
+    };
+    let refused = client
+        .call::<_, Enrolled>(Method::POST, ENROL_PATH, Some(&thief))
+        .await;
+    assert_eq!(refused.expect_err("used").code(), Some("token_used"));
+    // Nothing of the token is in the platform's log or database.
+    assert!(!platform.process.said().contains(token.expose()));
+    for file in fs::read_dir(platform.data_dir()).expect("there") {
+        let path = file.expect("there").path();
+        assert!(
+            !holds(&path, token.expose().as_bytes()),
+            "{}",
+            path.display()
+        );
+        assert!(
+            !holds(&path, kept.auth_token.expose().as_bytes()),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+fn holds(path: &Path, part: &[u8]) -> bool {
+    let content = fs::read(path).unwrap_or_default();
+    content.windows(part.len()).any(|window| window == part)
+}

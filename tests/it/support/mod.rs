@@ -1,0 +1,31 @@
+//! What the end-to-end tests stand on: real programs as processes that end with the test, and waiting
+//! for conditions rather than for time. What a test asserts is its own.
+
+mod platform;
+mod process;
+
+use std::time::{Duration, Instant};
+
+pub use platform::Platform;
+pub use process::{Process, command, mode};
+
+/// How long anything may take on a loaded two-core machine. Nothing asserts how fast it was.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at a condition.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Waits until `condition` gives something.
+///
+/// # Panics
+/// When it has not after [`PATIENCE`].
+pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come");
+        std::thread::sleep(POLL);
+    }
+}

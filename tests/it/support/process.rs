@@ -1,0 +1,126 @@
+//! Programs as child processes: what they say is kept, and they end when they are dropped.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::until;
+
+/// A command for one of this project's programs, with none of the caller's settings. The kernel
+/// ends it when the test is killed.
+pub fn command(program: &str) -> Command {
+    let path = match program {
+        "fleetwire" => env!("CARGO_BIN_EXE_fleetwire"),
+        "fleetwire-agent" => env!("CARGO_BIN_EXE_fleetwire-agent"),
+        "fleetwire-platform" => env!("CARGO_BIN_EXE_fleetwire-platform"),
+        other => panic!("no program of this project: {other}"),
+    };
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", path])
+        .stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FLEETWIRE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running program.
+pub struct Process {
+    name: String,
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts a command; what it says on either output is kept.
+    pub fn start(name: &str, command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("setpriv of util-linux starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        keep(child.stdout.take().expect("piped"), said.clone());
+        keep(child.stderr.take().expect("piped"), said.clone());
+        Self {
+            name: name.to_owned(),
+            child,
+            said,
+        }
+    }
+
+    /// Everything it has said until now.
+    pub fn said(&self) -> String {
+        self.said.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits for a line that has this in it, and returns the line.
+    pub fn line(&mut self, part: &str) -> String {
+        until(&format!("a line with {part:?} of {}", self.name), || {
+            let said = self.said();
+            let line = said.lines().find(|line| line.contains(part));
+            if line.is_none()
+                && let Some(status) = self.child.try_wait().expect("a child of ours")
+            {
+                panic!(
+                    "{} ended ({status}) without a line with {part:?}",
+                    self.name
+                );
+            }
+            line.map(str::to_owned)
+        })
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, signal: &str) {
+        // The shell's own kill: a machine may lack the program. The process may be gone already.
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -s {signal} {}", self.child.id())])
+            .stderr(Stdio::null())
+            .status();
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> ExitStatus {
+        until(&format!("the end of {}", self.name), || {
+            self.child.try_wait().expect("a child of ours")
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- {} said:\n{}", self.name, self.said());
+        }
+    }
+}
+
+fn keep(output: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while output
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            said.lock()
+                .expect("not poisoned")
+                .push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+}
+
+/// The mode bits of a file or directory.
+pub fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
