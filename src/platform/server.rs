@@ -2,17 +2,19 @@
 //! proxy in front. A request goes where its `Host` and path say: to a console session's origin, to
 //! the agents' WebSocket, or to the API.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use axum::response::IntoResponse as _;
-use hyper::body::Incoming;
-use hyper::header::HOST;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{HOST, HeaderMap};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,6 +29,7 @@ use tracing::{debug, error, info, warn};
 
 use super::accept;
 use super::config::{Config, PublicPort};
+use super::ingress;
 use super::registry::LinkEnd;
 use super::rest::{self, problem};
 use super::{Platform, StartError};
@@ -36,10 +39,11 @@ use crate::net::{socket::AGENT_PATH, tls};
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes longer for a request's head, or for its next request, is not kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// Largest request head; a larger one is answered 431.
+/// Largest request head; a larger one is answered 431. So is one of more than 100 fields: that is
+/// hyper's own limit, and to set any other would cost it an allocation a request.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// Most fields in a request's head.
-const HEAD_FIELDS_MAX: usize = 200;
+/// Most bytes that a connection holds of a body on its way, in each direction.
+const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// After a failed accept (no file descriptor is free, most often) the listener rests.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How often sessions are looked over and what was seen is written down.
@@ -225,12 +229,13 @@ impl Door {
     {
         let mut stopping = self.platform.stopping.subscribe();
         let address = peer.address;
-        let service = service_fn(move |request| self.clone().answer(request, peer.clone()));
+        // Shared by the connection's requests, so that one costs no more than a count.
+        let visit = Arc::new((self, peer));
+        let service = service_fn(move |request| answer(visit.clone(), request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .max_headers(HEAD_FIELDS_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::pin!(connection);
@@ -245,34 +250,78 @@ impl Door {
             debug!(%address, %error, "connection ended");
         }
     }
+}
 
-    async fn answer(
-        mut self,
-        request: Request<Incoming>,
-        peer: Peer,
-    ) -> Result<Response<Body>, Infallible> {
-        if head_bytes(&request) > HEAD_BYTES_MAX {
+/// Hands a request to whom it is for.
+async fn answer(
+    visit: Arc<(Door, Peer)>,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let (door, peer) = &*visit;
+    let label = match addressee(request.headers(), &door.platform.config.console_domain) {
+        Ok(Addressee::Console(label)) => label.into_owned(),
+        Ok(Addressee::Platform) if head_bytes(&request) > HEAD_BYTES_MAX => {
             let detail = format!("a request's head has at most {HEAD_BYTES_MAX} bytes");
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Ok(problem(status, "head_too_large", detail));
+            let answer = problem(status, "head_too_large", detail);
+            return Ok(answer.map(Answer::Api));
         }
-        let label = match addressee(&request, &self.platform.config.console_domain) {
-            Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
-                return Ok(accept::serve(self.platform, request, peer));
+        Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
+            let answer = accept::serve(door.platform.clone(), request, peer.clone());
+            return Ok(answer.map(Answer::Api));
+        }
+        Ok(Addressee::Platform) => {
+            let answer = door.router.clone().call(request).await?;
+            return Ok(answer.map(Answer::Api));
+        }
+        Err(NoHost) => {
+            let detail = "a request names exactly one host".to_owned();
+            let answer = problem(StatusCode::BAD_REQUEST, "host_invalid", detail);
+            return Ok(answer.map(Answer::Api));
+        }
+    };
+    let answer = ingress::serve(&door.platform, &label, peer, request).await;
+    Ok(answer.map(Answer::Console))
+}
+
+/// The body of an answer: the API's, or one out of a console session.
+enum Answer {
+    Api(axum::body::Body),
+    Console(ingress::Body),
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Api(body) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                frame.map_err(Into::into)
             }
-            Ok(Addressee::Platform) => return self.router.call(request).await,
-            Ok(Addressee::Console(label)) => label,
-            Err(NoHost) => {
-                let detail = "a request names exactly one host".to_owned();
-                return Ok(problem(StatusCode::BAD_REQUEST, "host_invalid", detail));
+            Self::Console(body) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                frame.map_err(Into::into)
             }
-        };
-        let session = self.platform.sessions().by_label(&label);
-        let Some(_session) = session else {
-            let detail = "this console session has ended: open another".to_owned();
-            return Ok(problem(StatusCode::NOT_FOUND, "session_unknown", detail));
-        };
-        Ok(StatusCode::NOT_IMPLEMENTED.into_response())
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Api(body) => body.is_end_stream(),
+            Self::Console(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Api(body) => body.size_hint(),
+            Self::Console(body) => body.size_hint(),
+        }
     }
 }
 
@@ -331,18 +380,18 @@ fn console_port(config: &Config, tls: SocketAddr, plain: Option<SocketAddr>) -> 
 
 /// Whom a request is for.
 #[derive(Debug, PartialEq, Eq)]
-enum Addressee {
+enum Addressee<'a> {
     Platform,
-    /// The console session with this label.
-    Console(String),
+    /// The console session with this label, in lower case.
+    Console(Cow<'a, str>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct NoHost;
 
 /// Reads it off the `Host` field, of which there must be exactly one (RFC 9112 section 3.2).
-fn addressee<B>(request: &Request<B>, console_domain: &str) -> Result<Addressee, NoHost> {
-    let mut fields = request.headers().get_all(HOST).iter();
+fn addressee<'a>(headers: &'a HeaderMap, console_domain: &str) -> Result<Addressee<'a>, NoHost> {
+    let mut fields = headers.get_all(HOST).iter();
     let (Some(host), None) = (fields.next(), fields.next()) else {
         return Err(NoHost);
     };
@@ -351,14 +400,23 @@ fn addressee<B>(request: &Request<B>, console_domain: &str) -> Result<Addressee,
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let name = name.to_ascii_lowercase();
-    let label = name
-        .strip_suffix(console_domain)
-        .and_then(|rest| rest.strip_suffix('.'))
-        .filter(|label| !label.is_empty());
-    Ok(match label {
-        Some(label) => Addressee::Console(label.to_owned()),
-        None => Addressee::Platform,
+    // Browsers write a host in lower case, so that nearly always nothing is copied here.
+    let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    };
+    let label = |name: &str| {
+        let label = name.strip_suffix(console_domain)?.strip_suffix('.')?;
+        (!label.is_empty()).then_some(label.len())
+    };
+    Ok(match (label(&name), name) {
+        (Some(length), Cow::Borrowed(name)) => Addressee::Console(name[..length].into()),
+        (Some(length), Cow::Owned(mut name)) => {
+            name.truncate(length);
+            Addressee::Console(name.into())
+        }
+        (None, _) => Addressee::Platform,
     })
 }
 
@@ -366,19 +424,20 @@ fn addressee<B>(request: &Request<B>, console_domain: &str) -> Result<Addressee,
 mod tests {
     use super::*;
 
-    fn of(hosts: &[&str]) -> Result<Addressee, NoHost> {
-        let mut request = Request::new(());
+    fn of(hosts: &[&str]) -> Result<Addressee<'static>, NoHost> {
+        let mut headers = HeaderMap::new();
         for host in hosts {
-            request
-                .headers_mut()
-                .append(HOST, host.parse().expect("a value"));
+            headers.append(HOST, host.parse().expect("a value"));
         }
-        addressee(&request, "console.example")
+        addressee(&headers, "console.example").map(|addressee| match addressee {
+            Addressee::Platform => Addressee::Platform,
+            Addressee::Console(label) => Addressee::Console(label.into_owned().into()),
+        })
     }
 
     #[test]
     fn the_host_decides_whom_a_request_is_for() {
-        let console = |label: &str| Ok(Addressee::Console(label.to_owned()));
+        let console = |label: &'static str| Ok(Addressee::Console(label.into()));
         for host in [
             "console.example",
             "console.example:443",

@@ -62,11 +62,6 @@ impl PublicOrigin {
     }
 
     /// The origin itself.
-    pub const fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// The origin itself, given away.
     pub fn into_origin(self) -> Origin {
         self.origin
     }

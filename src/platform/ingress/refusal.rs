@@ -14,7 +14,7 @@ use hyper::{
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::wire::messages::ErrorCode;
+use crate::{net::stream::StreamError, wire::messages::ErrorCode};
 
 /// Carries the refusal's code, so that a program tells the platform's answers from the device's.
 pub const CODE_HEADER: HeaderName = HeaderName::from_static("fleetwire-error");
@@ -98,6 +98,9 @@ pub enum Refusal {
     /// The agent does not do this: a simple one takes small requests only.
     #[error("This host's agent cannot carry such a request.")]
     NotSupported,
+    /// The agent takes whole bodies only, and this one is longer than a message may be.
+    #[error("The request's body is too long for this host's agent.")]
+    BodyTooLong,
     /// The device's answer is no HTTP, or contradicts itself.
     #[error("The device's answer is malformed.")]
     AnswerMalformed,
@@ -132,6 +135,7 @@ impl Refusal {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AgentOffline | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotSupported => StatusCode::NOT_IMPLEMENTED,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::PlatformFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ConnectionLost | Self::AnswerMalformed => StatusCode::BAD_GATEWAY,
             Self::Device { code, .. } => match code {
@@ -169,6 +173,7 @@ impl Refusal {
             Self::ConnectionLost => "connection_lost",
             Self::TooManyStreams => "too_many_streams",
             Self::NotSupported => "agent_not_capable",
+            Self::BodyTooLong => "request_body_too_long",
             Self::AnswerMalformed => "target_malformed",
             Self::Device { code, .. } => code.name().unwrap_or("unspecified"),
         }
@@ -224,6 +229,22 @@ impl Refusal {
             text = escape(&self.to_string()),
             code = self.code(),
         )
+    }
+}
+
+impl From<StreamError> for Refusal {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Reset { code, message } => Self::Device { code, message },
+            StreamError::Stopped { code } => Self::Device {
+                code,
+                message: String::new(),
+            },
+            StreamError::ConnectionLost => Self::ConnectionLost,
+            StreamError::TooManyStreams => Self::TooManyStreams,
+            StreamError::NotSupported => Self::NotSupported,
+            StreamError::TooBig => Self::BodyTooLong,
+        }
     }
 }
 
