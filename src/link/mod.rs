@@ -7,26 +7,32 @@
 //! [`Link::poll_touched`] until they are empty, then transmit; call [`Link::handle_timeout`] when
 //! [`Link::poll_timeout`] says.
 //!
-//! `agent` and `platform` hold what each side does with its own messages; everything about streams
-//! is the same on both and lives here and in `streams`.
+//! `agent` and `platform` hold what each side does with its own messages. The rest is the same on
+//! both: `incoming` has what the peer says of streams, `calls` what the program does with them,
+//! `transmit` what goes out next; this file has what these share.
 
 mod agent;
 mod budget;
+mod calls;
 mod credit;
 mod error;
+mod incoming;
 mod liveness;
 mod path;
 mod platform;
 mod schedule;
 mod streams;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod time;
+mod transmit;
 
 pub use agent::{Agent, Event as AgentEvent};
 pub use error::{StreamError, Violation, close_code};
 pub use platform::{Admission, Event as PlatformEvent, Platform};
 pub use streams::{Received, StreamKey};
+pub use terms::Terms;
 pub use time::Time;
 
 use crate::{
@@ -34,29 +40,19 @@ use crate::{
     limits,
     wire::{
         Envelope,
-        fields::FieldLines,
-        messages::{
-            Ack, Error, ErrorCode, HttpResponse, Limits, StreamCredit, StreamData, StreamReset,
-            StreamStop,
-        },
+        messages::{Ack, Error, ErrorCode, StreamCredit, StreamData, StreamReset, StreamStop},
     },
 };
 use budget::Budget;
-use bytes::Bytes;
 use credit::{Allowance, Growth, Window};
 use liveness::Liveness;
 use path::{Arrivals, Path};
-use schedule::{Gates, Lane, Schedule, Turn};
+use schedule::{Lane, Schedule};
 use std::{collections::VecDeque, time::Duration};
-use streams::{Head, Piece, RecvHalf, SendHalf, Stream, Streams};
+use streams::{Head, RecvHalf, SendHalf, Streams};
 
-/// What interactive streams may have in flight beyond the path's cap, which bulk has filled; and
-/// bulk, when its share is due, which interactive streams have filled.
-const SLACK: u64 = 64 << 10;
 /// A piece of this length is worth a cheap message of the peer's: credit for it, or a stop.
 const WORTH_BYTES: u64 = 1 << 10;
-/// Credit raised by less than this is a cheap message.
-const RAISE_BYTES_MIN: u64 = 4 << 10;
 /// Control messages of the program's own that may wait: sessions opened and closed.
 const CONTROL_MAX: usize = 4096;
 
@@ -97,65 +93,6 @@ enum Phase {
     Open,
     /// Nothing more is taken in; what is queued may leave.
     Closed,
-}
-
-/// What a peer takes in, as it said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// The longest WebSocket message.
-    pub message_bytes_max: usize,
-    /// Streams at once.
-    pub streams_max: usize,
-    /// Bytes of a stream before any credit.
-    pub stream_credit: u64,
-    /// Bytes of all streams before any credit.
-    pub session_credit: u64,
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self {
-            message_bytes_max: limits::MESSAGE_BYTES_MAX,
-            streams_max: limits::STREAMS_MAX,
-            stream_credit: limits::STREAM_CREDIT_INITIAL,
-            session_credit: limits::SESSION_CREDIT_INITIAL,
-        }
-    }
-}
-
-impl Terms {
-    /// What the peer said, 0 and absence standing for the defaults.
-    fn from_message(message: Option<&Limits>) -> Self {
-        let defaults = Self::default();
-        let Some(message) = message else {
-            return defaults;
-        };
-        let or = |value: u32, default: usize| if value == 0 { default } else { value as usize };
-        Self {
-            message_bytes_max: or(message.max_message_bytes, defaults.message_bytes_max)
-                .max(limits::MESSAGE_BYTES_MIN),
-            streams_max: or(message.max_streams, defaults.streams_max),
-            stream_credit: or(
-                message.initial_stream_credit,
-                defaults.stream_credit as usize,
-            ) as u64,
-            session_credit: or(
-                message.initial_session_credit,
-                defaults.session_credit as usize,
-            ) as u64,
-        }
-    }
-
-    /// The same as a message.
-    pub fn to_message(self) -> Limits {
-        let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        Limits {
-            max_message_bytes: number(self.message_bytes_max as u64),
-            max_streams: number(self.streams_max as u64),
-            initial_stream_credit: number(self.stream_credit),
-            initial_session_credit: number(self.session_credit),
-        }
-    }
 }
 
 /// A message of no stream.
@@ -320,214 +257,6 @@ impl<S: Side> Link<S> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The next message to send. Ask when the socket can take more, and send it before asking
-    /// again: what waits here can still be overtaken by what matters more.
-    pub fn poll_transmit(&mut self, now: Time) -> Option<S::Send> {
-        if self.phase == Phase::Open
-            && let Some(message) = S::urgent(self, now)
-        {
-            return Some(message);
-        }
-        if let Some(Control { message, counted }) = self.control.pop_front() {
-            self.sent_messages += u64::from(counted);
-            return Some(message);
-        }
-        if self.phase != Phase::Open {
-            return None;
-        }
-        if self.whole_only {
-            self.drop_stream_control();
-            return self.next_piece(now);
-        }
-        if self.arrivals.due_at().is_some_and(|due| now >= due) {
-            return Some(self.take_ack(now));
-        }
-        let message = self.next_stream_control().or_else(|| self.next_piece(now));
-        if message.is_some() {
-            self.sent_messages += 1;
-        }
-        message
-    }
-
-    fn take_ack(&mut self, now: Time) -> S::Send {
-        let delay = self.arrivals.take(now);
-        if self.window.wants_grant() {
-            self.window.grant(true);
-        }
-        S::Send::from(Ack {
-            messages: self.arrivals.messages(),
-            bytes: self.window.received(),
-            delay_us: u32::try_from(delay.as_micros()).unwrap_or(u32::MAX),
-            max_bytes: self.window.granted(),
-        })
-    }
-
-    fn next_stream_control(&mut self) -> Option<S::Send> {
-        while let Some(&key) = self.stream_control.front() {
-            self.end_unannounced(key);
-            let may_grow = self.window.is_roomy();
-            let message = self
-                .streams
-                .get(key)
-                .and_then(|stream| Self::control_of(stream, may_grow));
-            if message.is_some() {
-                self.settle(key);
-                return message;
-            }
-            self.stream_control.pop_front();
-            if let Some(stream) = self.streams.get(key) {
-                stream.control = false;
-            }
-            self.streams.settle(key);
-        }
-        None
-    }
-
-    /// A peer that knows no streams is told of no reset.
-    fn drop_stream_control(&mut self) {
-        while let Some(key) = self.stream_control.pop_front() {
-            self.end_unannounced(key);
-            if let Some(stream) = self.streams.get(key) {
-                stream.control = false;
-            }
-            self.streams.settle(key);
-        }
-    }
-
-    /// A stream that was reset before its opening was sent ends here: the peer knows nothing of it,
-    /// and is to hear nothing of it.
-    fn end_unannounced(&mut self, key: StreamKey) {
-        if let Some(stream) = self.streams.get(key)
-            && !stream.send.is_announced()
-            && let Some((code, message, _)) = stream.send.take_reset()
-        {
-            stream.recv.fail(StreamError::Reset { code, message });
-            self.touch(key);
-            self.settle(key);
-        }
-    }
-
-    fn control_of(stream: &mut Stream<S::Head>, may_grow: bool) -> Option<S::Send> {
-        if !stream.send.is_announced() {
-            // A stop goes once the stream is open.
-            return None;
-        }
-        let id = || stream.id.clone();
-        if let Some((code, message, final_offset)) = stream.send.take_reset() {
-            return Some(S::Send::from(StreamReset {
-                id: id(),
-                code,
-                final_offset,
-                message,
-            }));
-        }
-        if let Some(code) = stream.recv.take_stop() {
-            return Some(S::Send::from(StreamStop { id: id(), code }));
-        }
-        stream.recv.wants_grant().then(|| {
-            let max_offset = stream.recv.grant(may_grow);
-            S::Send::from(StreamCredit {
-                id: id(),
-                max_offset,
-            })
-        })
-    }
-
-    /// The next head or piece of a body, as the lanes have it.
-    fn next_piece(&mut self, now: Time) -> Option<S::Send> {
-        let room = self.path.room(now);
-        let mut gates = Gates {
-            interactive: true,
-            bulk: true,
-        };
-        loop {
-            let Some(turn) = self.schedule.pop(gates) else {
-                if self.schedule.is_empty() {
-                    self.path.on_idle();
-                }
-                return None;
-            };
-            let Turn { lane, key, due } = turn;
-            let Some(stream) = self.streams.get(key) else {
-                continue;
-            };
-            stream.scheduled = false;
-            if !stream.send.is_ready() {
-                self.streams.settle(key);
-                continue;
-            }
-            if lane == Lane::Interactive && !stream.send.is_interactive(now) {
-                self.want_schedule(key, now);
-                continue;
-            }
-            let slack = if lane == Lane::Bulk && !due { 0 } else { SLACK };
-            let held_by_path = !self.whole_only && room + slack == 0;
-            let held = held_by_path || self.allowance.left() == 0;
-            if held && !stream.send.is_free() {
-                if held_by_path {
-                    self.path.on_limited();
-                }
-                stream.scheduled = true;
-                self.schedule.put_back(turn);
-                match lane {
-                    Lane::Free => return None,
-                    Lane::Interactive => gates.interactive = false,
-                    Lane::Bulk => gates.bulk = false,
-                }
-                continue;
-            }
-            let id = stream.id.clone();
-            let left = if held { 0 } else { self.allowance.left() };
-            let queued = stream.send.queued();
-            let Some(piece) = stream.send.next(left) else {
-                continue;
-            };
-            // A body that a head had to leave behind has joined the queue.
-            self.queued = self.queued + stream.send.queued() - queued;
-            if self.whole_only && stream.recv.is_stopped() {
-                let code = ErrorCode::Cancelled;
-                stream.recv.fail(StreamError::Stopped { code });
-            } else if stream.recv.wants_stop() {
-                self.want_control(key);
-            }
-            self.want_schedule(key, now);
-            // The program may have waited for room.
-            self.touch(key);
-            self.settle(key);
-            return Some(self.outgoing(id, piece, now));
-        }
-    }
-
-    fn outgoing(&mut self, id: StreamId, piece: Piece<S::Head>, now: Time) -> S::Send {
-        let (bytes, message) = match piece {
-            Piece::Head { head, bytes } => (bytes, head.into()),
-            Piece::Data {
-                offset,
-                data,
-                fin,
-                trailers,
-            } => (
-                data.len() as u64,
-                StreamData {
-                    id,
-                    offset,
-                    data,
-                    fin,
-                    trailers,
-                }
-                .into(),
-            ),
-        };
-        if !self.whole_only {
-            self.allowance.spend(bytes);
-            self.path.on_send(bytes, now);
-            if bytes >= WORTH_BYTES {
-                self.budget.earn();
-            }
-        }
-        message
     }
 
     /// What has happened that the program should know.
@@ -775,225 +504,5 @@ impl<S: Side> Link<S> {
         self.streams.find(id).ok_or_else(|| {
             Violation::new(ErrorCode::StreamUnknown, format!("no stream {id} is open"))
         })
-    }
-}
-
-/// What the peer says of streams: the same on both sides.
-impl<S: Side> Link<S> {
-    fn on_stream_data(&mut self, message: StreamData, now: Time) -> Result<(), Violation> {
-        if message.data.is_empty() && !message.fin {
-            self.cheap(now)?;
-        }
-        let key = self.find(&message.id)?;
-        let Some(stream) = self.streams.get(key) else {
-            return Ok(());
-        };
-        let bytes = stream.recv.data(message)?;
-        let thrown_away = stream.recv.is_stopped();
-        self.on_arrival(bytes, now)?;
-        if thrown_away {
-            self.on_consumed(bytes, now);
-        }
-        self.touch(key);
-        self.streams.settle(key);
-        Ok(())
-    }
-
-    fn on_stream_credit(&mut self, message: &StreamCredit, now: Time) -> Result<(), Violation> {
-        self.on_arrival(0, now)?;
-        // Credit for a direction that has ended meanwhile crosses its end on the way.
-        let key = self.streams.find(&message.id);
-        let raised = key
-            .and_then(|key| self.streams.get(key))
-            .map_or(0, |stream| stream.send.raise(message.max_offset));
-        if let Some(key) = key {
-            self.want_schedule(key, now);
-        }
-        if raised < RAISE_BYTES_MIN {
-            self.cheap(now)?;
-        }
-        Ok(())
-    }
-
-    fn on_stream_reset(&mut self, message: StreamReset, now: Time) -> Result<(), Violation> {
-        self.cheap(now)?;
-        self.on_arrival(0, now)?;
-        let key = self.find(&message.id)?;
-        let Some(stream) = self.streams.get(key) else {
-            return Ok(());
-        };
-        stream
-            .recv
-            .reset(message.code, message.message, message.final_offset)?;
-        let thrown_away = stream.recv.discard();
-        self.on_consumed(thrown_away, now);
-        self.touch(key);
-        self.settle(key);
-        Ok(())
-    }
-
-    fn on_stream_stop(&mut self, message: &StreamStop, now: Time) -> Result<(), Violation> {
-        self.cheap(now)?;
-        self.on_arrival(0, now)?;
-        let Some(key) = self.streams.find(&message.id) else {
-            return Ok(());
-        };
-        if self.with_send(key, |send| send.stop(message.code)) == Some(true) {
-            self.want_control(key);
-            self.touch(key);
-        }
-        Ok(())
-    }
-
-    fn on_ack(&mut self, message: &Ack, now: Time) -> Result<(), Violation> {
-        let delay = Duration::from_micros(u64::from(message.delay_us));
-        let in_flight = self.path.in_flight();
-        if message.messages > self.sent_messages || !self.path.on_ack(message.bytes, delay, now) {
-            return Err(Violation::new(
-                ErrorCode::UnexpectedMessage,
-                "an acknowledgement of what was never sent",
-            ));
-        }
-        let news = message.messages > self.acked_messages || self.path.in_flight() < in_flight;
-        self.acked_messages = self.acked_messages.max(message.messages);
-        if self.allowance.raise(message.max_bytes) < RAISE_BYTES_MIN && !news {
-            self.cheap(now)?;
-        }
-        Ok(())
-    }
-}
-
-/// What the program does with streams. A key that is no longer good is answered as a lost stream.
-impl<S: Side> Link<S> {
-    /// Queues the head of the direction that this side sends. Its id is set here.
-    pub fn send_head(
-        &mut self,
-        key: StreamKey,
-        mut head: S::Head,
-        now: Time,
-    ) -> Result<(), StreamError> {
-        let id = self.streams.peek(key).map(|stream| stream.id.clone());
-        head.set_id(id.ok_or(StreamError::ConnectionLost)?);
-        let queued = self.with_send(key, |send| send.head(head));
-        queued.ok_or(StreamError::ConnectionLost)??;
-        self.want_schedule(key, now);
-        Ok(())
-    }
-
-    /// Whether the stream takes another piece now.
-    pub fn has_room(&self, key: StreamKey) -> Result<bool, StreamError> {
-        let stream = self.streams.peek(key).ok_or(StreamError::ConnectionLost)?;
-        let send = &stream.send;
-        // Where all streams together hold much, each may hold one piece: it is told of room when
-        // that has left.
-        let fits = self.queued < limits::SESSION_QUEUE_BYTES_MAX
-            || send.queued() == 0
-            || send.is_whole_only();
-        Ok(send.has_room()? && fits)
-    }
-
-    /// Queues bytes. Ask [`Self::has_room`] first: what is given here is kept, however much it is,
-    /// unless the peer takes whole bodies only and this one is too long, or all of them are.
-    pub fn send_data(&mut self, key: StreamKey, data: Bytes, now: Time) -> Result<(), StreamError> {
-        let full = self.queued + data.len() > limits::SESSION_QUEUE_BYTES_MAX;
-        let queued = self.with_send(key, |send| {
-            if full && send.is_whole_only() {
-                return Err(StreamError::TooBig);
-            }
-            send.data(data)
-        });
-        queued.ok_or(StreamError::ConnectionLost)??;
-        self.want_schedule(key, now);
-        Ok(())
-    }
-
-    /// Ends the direction that this side sends, after what is queued.
-    pub fn finish(&mut self, key: StreamKey, trailers: FieldLines, now: Time) {
-        if let Some(stream) = self.streams.get(key) {
-            stream.send.finish(trailers);
-            self.want_schedule(key, now);
-        }
-    }
-
-    /// Ends the direction that this side sends, now.
-    pub fn reset(&mut self, key: StreamKey, code: ErrorCode, message: &str) {
-        if self.with_send(key, |send| send.reset(code, message.to_owned())) == Some(true) {
-            self.want_control(key);
-        }
-    }
-
-    /// Why the peer takes no more of what this side sends, if it does not.
-    pub fn stopped(&self, key: StreamKey) -> Option<StreamError> {
-        match self.streams.peek(key) {
-            Some(stream) => stream.send.stopped().cloned(),
-            None => Some(StreamError::ConnectionLost),
-        }
-    }
-
-    /// The next head of the answer, interim ones first; `None` where none has come yet.
-    pub fn read_head(&mut self, key: StreamKey) -> Option<Result<HttpResponse, StreamError>> {
-        match self.streams.get(key) {
-            Some(stream) => stream.recv.take_head(),
-            None => Some(Err(StreamError::ConnectionLost)),
-        }
-    }
-
-    /// The next bytes. Taking them gives their credit back.
-    pub fn read(&mut self, key: StreamKey, now: Time) -> Received {
-        let Some(stream) = self.streams.get(key) else {
-            return Received::Failed(StreamError::ConnectionLost);
-        };
-        let received = stream.recv.read();
-        if let Received::Data(data) = &received {
-            let wants_grant = stream.recv.wants_grant();
-            self.on_consumed(data.len() as u64, now);
-            if wants_grant {
-                self.want_control(key);
-            }
-        }
-        received
-    }
-
-    /// The trailers, once, after [`Received::End`].
-    pub fn take_trailers(&mut self, key: StreamKey) -> FieldLines {
-        self.streams
-            .get(key)
-            .map(|stream| stream.recv.take_trailers())
-            .unwrap_or_default()
-    }
-
-    /// Asks the peer to send no more; what lies here is thrown away.
-    pub fn stop(&mut self, key: StreamKey, code: ErrorCode, now: Time) {
-        let Some(stream) = self.streams.get(key) else {
-            return;
-        };
-        let first = stream.recv.stop(code);
-        let thrown_away = stream.recv.discard();
-        if first && self.whole_only && stream.send.is_over() {
-            // The peer cannot be told. What it still answers is let go.
-            stream.recv.fail(StreamError::Stopped { code });
-        }
-        self.on_consumed(thrown_away, now);
-        if first && !self.whole_only {
-            self.want_control(key);
-        }
-        self.settle(key);
-    }
-
-    /// The program lets go of the direction that it sends. What it has not finished is reset.
-    pub fn release_send(&mut self, key: StreamKey) {
-        if self.with_send(key, SendHalf::release) == Some(true) {
-            self.want_control(key);
-        }
-        self.settle(key);
-    }
-
-    /// The program lets go of the direction that it reads. What has not ended is stopped.
-    pub fn release_recv(&mut self, key: StreamKey, now: Time) {
-        self.stop(key, ErrorCode::Cancelled, now);
-        if let Some(stream) = self.streams.get(key) {
-            stream.recv.release();
-        }
-        self.streams.settle(key);
     }
 }

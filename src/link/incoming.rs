@@ -1,0 +1,108 @@
+//! What the peer says of streams: the same on both sides.
+
+use super::{Link, Side, Time, Violation};
+use crate::wire::messages::{Ack, ErrorCode, StreamCredit, StreamData, StreamReset, StreamStop};
+use std::time::Duration;
+
+/// Credit raised by less than this is a cheap message.
+const RAISE_BYTES_MIN: u64 = 4 << 10;
+
+impl<S: Side> Link<S> {
+    pub(super) fn on_stream_data(
+        &mut self,
+        message: StreamData,
+        now: Time,
+    ) -> Result<(), Violation> {
+        if message.data.is_empty() && !message.fin {
+            self.cheap(now)?;
+        }
+        let key = self.find(&message.id)?;
+        let Some(stream) = self.streams.get(key) else {
+            return Ok(());
+        };
+        let bytes = stream.recv.data(message)?;
+        let thrown_away = stream.recv.is_stopped();
+        self.on_arrival(bytes, now)?;
+        if thrown_away {
+            self.on_consumed(bytes, now);
+        }
+        self.touch(key);
+        self.streams.settle(key);
+        Ok(())
+    }
+
+    pub(super) fn on_stream_credit(
+        &mut self,
+        message: &StreamCredit,
+        now: Time,
+    ) -> Result<(), Violation> {
+        self.on_arrival(0, now)?;
+        // Credit for a direction that has ended meanwhile crosses its end on the way.
+        let key = self.streams.find(&message.id);
+        let raised = key
+            .and_then(|key| self.streams.get(key))
+            .map_or(0, |stream| stream.send.raise(message.max_offset));
+        if let Some(key) = key {
+            self.want_schedule(key, now);
+        }
+        if raised < RAISE_BYTES_MIN {
+            self.cheap(now)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_stream_reset(
+        &mut self,
+        message: StreamReset,
+        now: Time,
+    ) -> Result<(), Violation> {
+        self.cheap(now)?;
+        self.on_arrival(0, now)?;
+        let key = self.find(&message.id)?;
+        let Some(stream) = self.streams.get(key) else {
+            return Ok(());
+        };
+        stream
+            .recv
+            .reset(message.code, message.message, message.final_offset)?;
+        let thrown_away = stream.recv.discard();
+        self.on_consumed(thrown_away, now);
+        self.touch(key);
+        self.settle(key);
+        Ok(())
+    }
+
+    pub(super) fn on_stream_stop(
+        &mut self,
+        message: &StreamStop,
+        now: Time,
+    ) -> Result<(), Violation> {
+        self.cheap(now)?;
+        self.on_arrival(0, now)?;
+        let Some(key) = self.streams.find(&message.id) else {
+            return Ok(());
+        };
+        if self.with_send(key, |send| send.stop(message.code)) == Some(true) {
+            self.want_control(key);
+            self.touch(key);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_ack(&mut self, message: &Ack, now: Time) -> Result<(), Violation> {
+        let delay = Duration::from_micros(u64::from(message.delay_us));
+        let in_flight = self.path.in_flight();
+        if message.messages > self.sent_messages || !self.path.on_ack(message.bytes, delay, now) {
+            return Err(Violation::new(
+                ErrorCode::UnexpectedMessage,
+                "an acknowledgement of what was never sent",
+            ));
+        }
+        let news = message.messages > self.acked_messages || self.path.in_flight() < in_flight;
+        self.acked_messages = self.acked_messages.max(message.messages);
+        if self.allowance.raise(message.max_bytes) < RAISE_BYTES_MIN && !news {
+            self.cheap(now)?;
+        }
+        Ok(())
+    }
+}
