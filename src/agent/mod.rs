@@ -1,9 +1,81 @@
-//! The agent: dials out to the platform and proxies to what its owner allows.
+//! The agent: dials out to the platform and proxies to what its owner allows. This file has its
+//! life from start to stop; `dial` keeps the connection, `proxy` carries what comes over it.
 
 pub mod config;
 pub mod dial;
 pub mod enrol;
 pub mod health;
 pub mod origin;
+pub mod proxy;
 pub mod rewrite;
 pub mod target;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::info;
+
+use config::Config;
+use dial::{Dialer, Fatal, identify};
+use enrol::StateDir;
+use proxy::Proxy;
+
+/// How often idle connections to devices are looked over. Devices close theirs after 5 s and more.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why an agent does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Somebody has to change something first.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+    /// A target's certificate authorities cannot be used.
+    #[error("target: {0}")]
+    Target(#[from] rustls::Error),
+}
+
+/// Runs an agent until `stop`, enrolling it first if need be.
+///
+/// # Errors
+/// [`AgentError`] when trying again is of no use.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
+    let directory = StateDir::open(&config.state_dir).map_err(Fatal::from)?;
+    for route in config.routes.all() {
+        info!(prefix = route.prefix(), target = %route.target(), "proxying");
+    }
+    let proxy = Arc::new(Proxy::new(config.routes)?);
+    let on_stream = {
+        let proxy = proxy.clone();
+        move |request, send, recv| {
+            let proxy = proxy.clone();
+            tokio::spawn(async move { proxy.serve(request, send, recv).await });
+        }
+    };
+    let connected = async {
+        let token_file = config.token_file.as_deref();
+        let state = identify(&directory, token_file, &config.platform, &config.name).await?;
+        Err(Dialer::new(config.platform, state)?
+            .run(on_stream)
+            .await
+            .into())
+    };
+    tokio::select! {
+        result = connected => result,
+        () = sweep(&proxy) => Ok(()),
+        () = stop => {
+            info!("stopping");
+            Ok(())
+        }
+    }
+}
+
+async fn sweep(proxy: &Proxy) {
+    let mut ticks = interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        proxy.sweep();
+    }
+}

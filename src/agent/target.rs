@@ -327,6 +327,16 @@ pub struct Route {
 }
 
 impl Route {
+    /// The path prefix, as it is written.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        if self.prefix.is_empty() {
+            "/"
+        } else {
+            &self.prefix
+        }
+    }
+
     /// The target behind this prefix.
     #[must_use]
     pub fn target(&self) -> &Arc<Target> {

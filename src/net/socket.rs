@@ -168,6 +168,6 @@ where
 
 /// The agent's end of a WebSocket whose handshake is done already.
 #[cfg(test)]
-pub(super) async fn connected<IO: AsyncRead + AsyncWrite + Unpin>(io: IO) -> Socket<IO> {
+pub async fn connected<IO: AsyncRead + AsyncWrite + Unpin>(io: IO) -> Socket<IO> {
     WebSocketStream::from_raw_socket(Counted::trusted(io), Role::Client, Some(config())).await
 }

@@ -1,11 +1,11 @@
 //! One connection to an origin and the exchange it carries: the request's body goes up while the
 //! answer comes down, and after a 101 raw bytes go both ways.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,15 +18,13 @@ use super::decode::{Decoder, Event};
 use super::error::OriginError;
 use super::head::Head;
 use super::request::{Encoded, RequestError, Sending};
+use crate::limits::INLINE_BODY_BYTES_MAX;
 use crate::wire::fields::FieldLines;
 
 /// A read asks for this much at first. Idle connections hold nothing.
 const READ_MIN: usize = 8 * 1024;
 /// A read that filled its room doubles it for the next, up to this.
 const READ_MAX: usize = 64 * 1024;
-/// An answer's body up to this size that came with its head is handed on together with it.
-const WHOLE_MAX: usize = 16 * 1024;
-
 /// How long each step of an exchange may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
@@ -75,7 +73,8 @@ pub trait Source: Send {
 pub enum Answer {
     /// A 1xx head other than 100 and 101.
     Interim(Head),
-    /// A small answer that came as one: head, body, trailers. Nothing follows.
+    /// An answer that came as one and fits one message of the link: head, body, trailers. Nothing
+    /// follows.
     Whole(Head, Bytes, FieldLines),
     /// The final head; `Data` and `End` follow.
     Head(Head),
@@ -91,6 +90,9 @@ pub enum Answer {
 pub trait Sink: Send {
     /// Takes the next part of the answer.
     fn take(&mut self, answer: Answer) -> impl Future<Output = Result<(), Cancelled>> + Send;
+
+    /// Ready once nobody wants the answer any more; asked while the origin is silent.
+    fn poll_cancelled(&mut self, context: &mut Context<'_>) -> Poll<()>;
 }
 
 /// Why an exchange failed, and whether it may be tried again elsewhere.
@@ -241,6 +243,12 @@ struct Progress {
     upgraded: AtomicBool,
 }
 
+/// Why a read brought nothing.
+enum Fill {
+    Cancelled,
+    Io(io::Error),
+}
+
 struct Download<'a, S> {
     reader: &'a mut ReadHalf<Socket>,
     buffer: BytesMut,
@@ -294,7 +302,7 @@ impl<S: Sink> Download<'_, S> {
     async fn head(&mut self, head: Head) -> Result<bool, OriginError> {
         let first = self.decoder.next(&mut self.buffer)?;
         let (data, end) = match first {
-            Some(Event::Data(data)) if data.len() <= WHOLE_MAX => {
+            Some(Event::Data(data)) if data.len() <= INLINE_BODY_BYTES_MAX => {
                 (data, self.decoder.next(&mut self.buffer)?)
             }
             Some(Event::End(trailers)) => (Bytes::new(), Some(Event::End(trailers))),
@@ -336,20 +344,31 @@ impl<S: Sink> Download<'_, S> {
                 None => self.fill().await,
             };
             match read {
+                Err(Fill::Cancelled) => return Err(OriginError::Cancelled),
                 Ok(0) if !self.progress.answered.load(Relaxed) => return Err(OriginError::Closed),
                 Ok(0) => return Ok(self.decoder.eof()?),
                 Ok(_) => self.progress.answered.store(true, Relaxed),
-                Err(error) => return Err(OriginError::Io(error)),
+                Err(Fill::Io(error)) => return Err(OriginError::Io(error)),
             }
         }
     }
 
-    async fn fill(&mut self) -> io::Result<usize> {
+    async fn fill(&mut self) -> Result<usize, Fill> {
         if self.buffer.capacity() - self.buffer.len() < self.room / 2 {
             self.buffer.reserve(self.room);
         }
         let room = self.buffer.capacity() - self.buffer.len();
-        let read = self.reader.read_buf(&mut self.buffer).await?;
+        let read = {
+            let mut reading = pin!(self.reader.read_buf(&mut self.buffer));
+            poll_fn(|context| match reading.as_mut().poll(context) {
+                Poll::Ready(read) => Poll::Ready(read.map_err(Fill::Io)),
+                Poll::Pending => self
+                    .sink
+                    .poll_cancelled(context)
+                    .map(|()| Err(Fill::Cancelled)),
+            })
+            .await?
+        };
         if read == room {
             self.room = (self.room * 2).min(READ_MAX);
         }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::head::ParseError;
 use super::request::RequestError;
+use crate::wire::messages::ErrorCode;
 
 /// A failed exchange. Each says whose fault it is.
 #[derive(Debug, Error)]
@@ -43,21 +44,22 @@ pub enum OriginError {
 }
 
 impl OriginError {
-    /// A stable name for logs, and for whoever reads the answer by program.
+    /// The schema's code for it: stable, for logs and for whoever acts on it by program.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Request(_) => "request_malformed",
-            Self::Connect(_) => "origin_unreachable",
-            Self::ConnectTimeout => "origin_connect_timeout",
-            Self::Busy => "origin_busy",
-            Self::HeadTimeout => "origin_timeout",
-            Self::BodyTimeout => "origin_stalled",
-            Self::Closed => "origin_closed",
-            Self::Malformed(ParseError::Truncated) => "origin_truncated",
-            Self::Malformed(_) => "origin_malformed",
-            Self::Io(_) => "origin_failed",
-            Self::Cancelled => "cancelled",
+            Self::Request(_) => ErrorCode::FieldInvalid,
+            Self::Connect(error) if is_untrusted(error) => ErrorCode::TargetUntrusted,
+            Self::Connect(_) => ErrorCode::TargetUnreachable,
+            Self::Busy => ErrorCode::Overloaded,
+            Self::ConnectTimeout | Self::HeadTimeout | Self::BodyTimeout => {
+                ErrorCode::TargetTimeout
+            }
+            Self::Closed | Self::Io(_) | Self::Malformed(ParseError::Truncated) => {
+                ErrorCode::TargetClosed
+            }
+            Self::Malformed(_) => ErrorCode::TargetMalformed,
+            Self::Cancelled => ErrorCode::Cancelled,
         }
     }
 
@@ -85,4 +87,12 @@ impl OriginError {
             _ => false,
         }
     }
+}
+
+/// Whether a handshake failed because the device's certificate is not the trusted one.
+fn is_untrusted(error: &io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }

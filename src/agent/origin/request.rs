@@ -13,7 +13,8 @@ pub enum RequestError {
     /// The method is no token (RFC 9110 9.1), or CONNECT, which asks for a tunnel.
     #[error("the method is not a token, or is CONNECT")]
     Method,
-    /// The path does not begin with a slash, or holds a space or a control character.
+    /// The path does not begin with a slash (nor is it the `*` of OPTIONS), or holds a space or a
+    /// control character.
     #[error("the path does not begin with / or holds a space or a control character")]
     Path,
     /// Content-Length and Transfer-Encoding at once (RFC 9112 6.3).
@@ -84,7 +85,9 @@ impl Request {
             return Err(RequestError::Method);
         }
         let plain = |byte: u8| byte > b' ' && byte != 0x7f;
-        if !self.path.starts_with('/') || !self.path.bytes().all(plain) {
+        let origin_form = self.path.starts_with('/') && self.path.bytes().all(plain);
+        let asterisk_form = self.path == "*" && self.method == "OPTIONS";
+        if !origin_form && !asterisk_form {
             return Err(RequestError::Path);
         }
         let connection = Connection::of(&self.fields)?;
@@ -365,6 +368,7 @@ mod tests {
             ("CONNECT", "/", RequestError::Method),
             ("GET", "", RequestError::Path),
             ("GET", "http://other/", RequestError::Path),
+            ("GET", "*", RequestError::Path),
             ("GET", "/a b", RequestError::Path),
             ("GET", "/a\r\nX: y", RequestError::Path),
             ("GET", "/\0", RequestError::Path),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,7 @@ use super::super::request::RequestBody;
 use super::*;
 use crate::agent::target::{TargetOptions, Trust};
 use crate::wire::fields::{FieldLimits, FieldLines};
+use crate::wire::messages::ErrorCode;
 
 mod directions;
 
@@ -78,6 +80,10 @@ impl Sink for Kept {
             }
         }
         Ok(())
+    }
+
+    fn poll_cancelled(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }
 
@@ -232,7 +238,7 @@ async fn an_unsafe_request_on_a_stale_connection_is_not_sent_again() {
     let (pool, accepted) = stale_origin().await;
     let post = request("POST", "", RequestBody::Whole(Bytes::new()));
     let (_, result) = exchange(&pool, &post, Feed::none()).await;
-    assert_eq!(result.expect_err("refused").code(), "origin_closed");
+    assert_eq!(result.expect_err("refused").code(), ErrorCode::TargetClosed);
     assert_eq!(accepted.load(SeqCst), 1);
 }
 
@@ -258,7 +264,10 @@ async fn a_port_that_nobody_listens_on_is_unreachable() {
         .await
         .1
         .expect_err("refused");
-    assert_eq!((error.code(), error.status()), ("origin_unreachable", 502));
+    assert_eq!(
+        (error.code(), error.status()),
+        (ErrorCode::TargetUnreachable, 502)
+    );
 }
 
 #[tokio::test]
@@ -301,8 +310,8 @@ async fn silence_has_its_limits() {
         ..Timeouts::default()
     };
     for (timeouts, says, code) in [
-        (no_head, &b""[..], "origin_timeout"),
-        (no_body, HALF, "origin_stalled"),
+        (no_head, &b""[..], ErrorCode::TargetTimeout),
+        (no_body, HALF, ErrorCode::TargetTimeout),
     ] {
         let (pool, _) = origin(timeouts, move |_, mut stream| async move {
             read_head(&mut stream).await?;
@@ -420,7 +429,10 @@ async fn tls_is_trusted_by_pin_authority_or_explicitly() {
         let result = exchange(&pool, &get(), Feed::none()).await.1;
         match result {
             Ok(()) => assert!(works, "{host} {trust:?}"),
-            Err(error) => assert!(!works && error.code() == "origin_unreachable", "{error}"),
+            Err(error) => assert!(
+                !works && error.code() == ErrorCode::TargetUntrusted,
+                "{error}"
+            ),
         }
     }
 }

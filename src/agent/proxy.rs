@@ -1,0 +1,291 @@
+//! A stream of the link as an exchange with the device it is meant for: routed, its headers mapped,
+//! its bodies passed on piece by piece, and whatever goes wrong said to the browser.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use tracing::{debug, warn};
+
+use crate::agent::origin::conn::{Answer, Cancelled, Piece, Sink, Source, Timeouts};
+use crate::agent::origin::error::OriginError;
+use crate::agent::origin::head::Head;
+use crate::agent::origin::pool::Pool;
+use crate::agent::origin::request::{Request, RequestBody};
+use crate::agent::rewrite::{Mapped, Mapping};
+use crate::agent::target::{Route, Routes};
+use crate::ids::StreamId;
+use crate::limits;
+use crate::link::Agent;
+use crate::net::stream::{RecvHalf, SendHalf};
+use crate::wire::fields::FieldLines;
+use crate::wire::messages::{ErrorCode, HttpRequest, HttpResponse};
+
+/// All targets of an agent, each with its connections.
+pub struct Proxy {
+    routes: Routes,
+    /// In the order of the routes.
+    upstreams: Vec<Upstream>,
+}
+
+struct Upstream {
+    pool: Pool,
+    /// That the target redirects to https has been said.
+    told_https: AtomicBool,
+}
+
+impl Proxy {
+    /// A proxy to these targets, with no connection yet.
+    ///
+    /// # Errors
+    /// When a target's certificate authorities cannot be used.
+    pub fn new(routes: Routes) -> Result<Self, rustls::Error> {
+        let upstream = |route: &Route| {
+            Ok(Upstream {
+                pool: Pool::new(route.target(), Timeouts::default())?,
+                told_https: AtomicBool::new(false),
+            })
+        };
+        let upstreams = routes
+            .all()
+            .iter()
+            .map(upstream)
+            .collect::<Result<_, rustls::Error>>()?;
+        Ok(Self { routes, upstreams })
+    }
+
+    /// Drops connections to devices that are too old or closed. To be called every few seconds.
+    pub fn sweep(&self) {
+        self.upstreams
+            .iter()
+            .for_each(|upstream| upstream.pool.sweep());
+    }
+
+    /// Carries one stream to its end. Where the platform gives the stream up, the connection to the
+    /// device is closed at once.
+    pub async fn serve(
+        &self,
+        request: HttpRequest,
+        send: SendHalf<Agent>,
+        mut recv: RecvHalf<Agent>,
+    ) {
+        let path = request.path.as_str();
+        // The asterisk of OPTIONS asks about the server as a whole (RFC 9110 9.3.7).
+        let routed = if path == "*" { "/" } else { path };
+        let mut reply = Reply {
+            send,
+            mapping: None,
+            bodiless: request.method.as_str() == "HEAD",
+            headed: false,
+            refused: None,
+        };
+        let Some((index, route)) = self.routes.find(routed) else {
+            let text = "no target of this agent has this path";
+            return reply.fail(404, ErrorCode::NotAllowed, text);
+        };
+        let mapping = Mapping::new(request.origin.as_ref().map(|origin| origin.as_str()), route);
+        reply.mapping = Some(mapping);
+        let body = if request.body_follows {
+            RequestBody::Stream
+        } else {
+            match read_whole(&mut recv).await {
+                Ok(body) => RequestBody::Whole(body),
+                Err(Cancelled) => return,
+            }
+        };
+        let outgoing = Request {
+            fields: mapping.request(&request.headers),
+            path: route.path_up(path).into_owned(),
+            method: request.method.as_str().to_owned(),
+            body,
+        };
+        let upstream = &self.upstreams[index];
+        let result = upstream
+            .pool
+            .exchange(&outgoing, &mut Body(&mut recv), &mut reply)
+            .await;
+        if let Some(refused) = reply.refused {
+            let target = route.target();
+            let told = match refused {
+                Refused::ToHttps => upstream.told_https.swap(true, Relaxed),
+                Refused::TooLarge => false,
+            };
+            if !told {
+                warn!(%target, "{}", refused.text());
+            }
+            return reply.fail(502, refused.code(), refused.text());
+        }
+        match result {
+            Ok(()) | Err(OriginError::Cancelled) => {}
+            Err(error) => {
+                debug!(target = %route.target(), path = ?request.path, %error, "an exchange failed");
+                reply.fail(error.status(), error.code(), &error.to_string());
+            }
+        }
+    }
+}
+
+/// A body that came with its request.
+async fn read_whole(recv: &mut RecvHalf<Agent>) -> Result<Bytes, Cancelled> {
+    let mut whole = Bytes::new();
+    while let Some(piece) = recv.data().await {
+        let piece = piece.map_err(|_| Cancelled)?;
+        whole = if whole.is_empty() {
+            piece
+        } else {
+            // One message holds it all, so this is bounded by the longest message.
+            let mut joined = BytesMut::from(&whole[..]);
+            joined.extend_from_slice(&piece);
+            joined.freeze()
+        };
+    }
+    Ok(whole)
+}
+
+/// The stream's bytes as a request's body.
+struct Body<'a>(&'a mut RecvHalf<Agent>);
+
+impl Source for Body<'_> {
+    async fn next(&mut self) -> Result<Piece, Cancelled> {
+        match self.0.data().await {
+            Some(Ok(data)) => Ok(Piece::Data(data)),
+            Some(Err(_)) => Err(Cancelled),
+            None => Ok(Piece::End(self.0.trailers())),
+        }
+    }
+}
+
+/// Where an answer goes: into the stream.
+struct Reply<'a> {
+    send: SendHalf<Agent>,
+    mapping: Option<Mapping<'a>>,
+    /// The request's method allows no body in the answer.
+    bodiless: bool,
+    /// The final head has been sent.
+    headed: bool,
+    /// The device's answer is well formed, but cannot be handed on.
+    refused: Option<Refused>,
+}
+
+/// Why an answer cannot be handed on.
+#[derive(Clone, Copy)]
+enum Refused {
+    ToHttps,
+    TooLarge,
+}
+
+impl Refused {
+    fn code(self) -> ErrorCode {
+        match self {
+            Self::ToHttps => ErrorCode::TargetUnreachable,
+            Self::TooLarge => ErrorCode::TargetMalformed,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::ToHttps => {
+                "the device redirects to https: make its https port the agent's target"
+            }
+            Self::TooLarge => "the device's head is too large",
+        }
+    }
+}
+
+impl Reply<'_> {
+    fn head(&mut self, head: Head, body: Bytes, body_follows: bool) -> Result<(), Cancelled> {
+        let mapped = match &self.mapping {
+            Some(mapping) => mapping.answer(head.status, &head.fields),
+            None => Mapped::Fields(head.fields),
+        };
+        let headers = match mapped {
+            // Mapping, and a device's short line ends, may have brought it over the link's limit.
+            Mapped::Fields(fields) if fields.len() <= limits::FIELDS.bytes => fields,
+            Mapped::Fields(_) => return self.refuse(Refused::TooLarge),
+            Mapped::ToHttps => return self.refuse(Refused::ToHttps),
+        };
+        self.headed = true;
+        self.send
+            .send_head(response(head.status, headers, body, body_follows))
+            .map_err(|_| Cancelled)
+    }
+
+    fn refuse(&mut self, refused: Refused) -> Result<(), Cancelled> {
+        self.refused = Some(refused);
+        Err(Cancelled)
+    }
+
+    /// Says what went wrong: as an answer if none has begun, else by ending it visibly.
+    fn fail(mut self, status: u16, code: ErrorCode, text: &str) {
+        if self.headed {
+            return self.send.reset(code, text);
+        }
+        let body = format!("{status} {code}: {text}\n");
+        let mut fields = FieldLines::builder();
+        for (name, value) in [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", &body.len().to_string()),
+            ("Cache-Control", "no-store"),
+        ] {
+            fields
+                .push(name, value.as_bytes())
+                .expect("made of plain text");
+        }
+        let body = if self.bodiless {
+            Bytes::new()
+        } else {
+            body.into()
+        };
+        // A stream that is gone by now needs no answer.
+        let _ = self
+            .send
+            .send_head(response(status, fields.finish(), body, false));
+    }
+}
+
+impl Sink for Reply<'_> {
+    async fn take(&mut self, answer: Answer) -> Result<(), Cancelled> {
+        match answer {
+            // Interim heads only hint: one that finds no room is left out.
+            Answer::Interim(head) => {
+                if head.fields.len() <= limits::FIELDS.bytes {
+                    let interim = response(head.status, head.fields, Bytes::new(), true);
+                    let _ = self.send.send_head(interim);
+                }
+                Ok(())
+            }
+            Answer::Whole(head, body, trailers) if trailers.is_empty() => {
+                self.head(head, body, false)
+            }
+            Answer::Whole(head, body, trailers) => {
+                self.head(head, body, true)?;
+                self.send.finish(trailers);
+                Ok(())
+            }
+            Answer::Head(head) | Answer::Upgraded(head) => self.head(head, Bytes::new(), true),
+            Answer::Data(data) => self.send.write(data).await.map_err(|_| Cancelled),
+            Answer::End(trailers) => {
+                self.send.finish(trailers);
+                Ok(())
+            }
+        }
+    }
+
+    fn poll_cancelled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.send.poll_stopped(context).map(|_| ())
+    }
+}
+
+fn response(status: u16, headers: FieldLines, body: Bytes, body_follows: bool) -> HttpResponse {
+    HttpResponse {
+        // The link sets the stream's.
+        id: StreamId::from_number(0),
+        status: u32::from(status),
+        headers,
+        body,
+        body_follows,
+    }
+}
+
+#[cfg(test)]
+mod tests;
