@@ -22,6 +22,9 @@ pub const ENV_PREFIX: &str = "FLEETWIRE_PLATFORM_";
 /// Largest settings file.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
 
+/// More connections than a kernel has file descriptors for.
+const CONNECTIONS_MAX_MOST: usize = 4_000_000;
+
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -298,8 +301,8 @@ impl Config {
                 });
             }
         }
-        if self.connections_max == 0 {
-            return refuse("connections_max", "at least one connection must be allowed");
+        if !(1..=CONNECTIONS_MAX_MOST).contains(&self.connections_max) {
+            return refuse("connections_max", "it must be between 1 and 4000000");
         }
         Ok(())
     }

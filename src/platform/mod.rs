@@ -13,6 +13,7 @@ pub mod service;
 pub mod sessions;
 pub mod store;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -94,8 +95,7 @@ pub struct Platform {
     /// Who is connected.
     pub registry: Registry<accept::AgentLink>,
     sessions: Mutex<Sessions>,
-    /// Hosts heard of since the store was last told.
-    seen: Mutex<Vec<(HostId, UnixMillis)>>,
+    seen: Mutex<Seen>,
     api_tokens: Vec<(String, SecretHash)>,
     ca_fingerprint: [u8; 32],
     ca_pem: String,
@@ -105,6 +105,14 @@ pub struct Platform {
     stopping: watch::Sender<bool>,
     /// Held, not read: the lock on the data directory.
     _lock: File,
+}
+
+/// When hosts were last heard of, as far as the store has not been told.
+#[derive(Default)]
+struct Seen {
+    hosts: HashMap<HostId, UnixMillis>,
+    /// When all that were connected were last put in.
+    all_at: UnixMillis,
 }
 
 impl Platform {
@@ -144,7 +152,7 @@ impl Platform {
             store,
             registry: Registry::new(),
             sessions: Mutex::new(sessions),
-            seen: Mutex::new(Vec::new()),
+            seen: Mutex::default(),
             api_tokens,
             ca_fingerprint: ca.fingerprint(),
             ca_pem: ca.certificate_pem().to_owned(),
@@ -201,7 +209,7 @@ impl Platform {
         Secret::new(format!("{origin}{ENTRY_PATH}#{}", ticket.expose()))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Vec<(HostId, UnixMillis)>> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -254,7 +262,7 @@ async fn keep_administrator_token(
 /// Takes up the sessions again that were entered before the last stop.
 async fn open_sessions(config: &Config, store: &dyn Store) -> Result<Sessions, StoreError> {
     let mut sessions = Sessions::new(config.session_idle, config.session_max);
-    let names: std::collections::HashMap<_, _> = store
+    let names: HashMap<_, _> = store
         .hosts()
         .await?
         .into_iter()

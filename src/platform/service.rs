@@ -29,6 +29,9 @@ const HOST_NAME_BYTES_MAX: usize = 63;
 /// The longest an enrolment token may be good for.
 const TOKEN_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How often the store is told that connected hosts are still there.
+const SEEN_NOTED_EVERY: Duration = Duration::from_secs(60);
+
 /// Who acts, as the audit log names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor(pub String);
@@ -274,7 +277,7 @@ impl Platform {
         match admission {
             Admission::Admitted { replaced, .. } => {
                 info!(%host, name, replaced, "connected");
-                self.seen().push((host, now));
+                self.seen().hosts.insert(host, now);
                 let sessions = self.sessions().of_host(host);
                 for session in sessions {
                     link.session_open(&session);
@@ -291,7 +294,7 @@ impl Platform {
     pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
         if self.registry.remove(host, connection) {
             info!(%host, why, "disconnected");
-            self.seen().push((host, UnixMillis::now()));
+            self.seen().hosts.insert(host, UnixMillis::now());
         }
     }
 
@@ -439,12 +442,28 @@ impl Platform {
                 warn!(session = %session.id, %error, "an ended session could not be noted");
             }
         }
-        let seen = std::mem::take(&mut *self.seen());
+        let seen = self.take_seen(now);
         if !seen.is_empty()
             && let Err(error) = self.store.hosts_seen(seen).await
         {
             warn!(%error, "could not note when hosts were last seen");
         }
+    }
+
+    /// What the store is to be told of hosts that were heard of; once a minute that is everyone who
+    /// is connected, so that a crash loses no more than that.
+    fn take_seen(&self, now: UnixMillis) -> Vec<(HostId, UnixMillis)> {
+        let mut seen = self.seen();
+        if now.since(seen.all_at) >= SEEN_NOTED_EVERY {
+            seen.all_at = now;
+            seen.hosts.extend(
+                self.registry
+                    .connected_hosts()
+                    .into_iter()
+                    .map(|host| (host, now)),
+            );
+        }
+        seen.hosts.drain().collect()
     }
 
     async fn end_session(
