@@ -46,6 +46,10 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// After a failed accept (no file descriptor is free, most often) the listener rests.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// Listeners that run at once: TLS and plain.
+const LISTENERS_MAX: usize = 2;
+/// However short the drain's window: so long may the last words take to their sockets.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often sessions are looked over and what was seen is written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -126,7 +130,8 @@ impl Server {
             plain,
             mut signals,
         } = self;
-        let connections_max = platform.config.connections_max.min(Semaphore::MAX_PERMITS);
+        // A listener holds a place while it waits for whom to give it to.
+        let connections_max = platform.config.connections_max + LISTENERS_MAX;
         let connections = Arc::new(Semaphore::new(connections_max));
         let door = Door {
             router: rest::router(platform.clone()),
@@ -152,7 +157,7 @@ impl Server {
         let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         tokio::select! {
             _ = connections.acquire_many(all) => {}
-            () = sleep(window) => {}
+            () = sleep(window.max(LAST_WORDS)) => {}
             () = signals.stop(&platform) => {}
         }
         platform.keep_house().await;

@@ -168,7 +168,7 @@ fn a_malformed_request_costs_only_itself() {
         "TLS on the plain listener"
     );
     let (status_of_none, answer) = raw(&platform, request("Host: snone.localhost\r\n").as_bytes());
-    assert_eq!(status_of_none, 404, "{answer}");
+    assert_eq!(status_of_none, 410, "{answer}");
     assert_eq!(status("Host: localhost\r\n"), 200);
 }
 

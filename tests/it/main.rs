@@ -14,4 +14,5 @@ mod enrol;
 mod random;
 mod round_trips;
 mod support;
+mod tls;
 mod vectors;

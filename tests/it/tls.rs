@@ -1,0 +1,110 @@
+//! Certificates and TLS versions at the platform's listener.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use fleetwire::net::tls;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::support::Platform;
+
+/// Writes a certificate for `name`, signed by itself, and returns it.
+fn write_certificate(dir: &Path, name: &str) -> CertificateDer<'static> {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    fs::write(dir.join("chain.pem"), certificate.pem()).expect("written");
+    fs::write(dir.join("key.pem"), key.serialize_pem()).expect("written");
+    certificate.der().clone()
+}
+
+/// The certificate that is presented to whoever asks for `name`, and the version that was agreed.
+async fn presented(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+    name: &str,
+) -> Result<(CertificateDer<'static>, ProtocolVersion), std::io::Error> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    let (_, session) = stream.get_ref();
+    let certificates = session.peer_certificates().expect("a handshake is over");
+    let version = session.protocol_version().expect("a handshake is over");
+    Ok((certificates[0].clone(), version))
+}
+
+fn trusting(root: &CertificateDer<'static>) -> Arc<ClientConfig> {
+    tls::client_trusting([root.clone()], false).expect("a root")
+}
+
+#[tokio::test]
+async fn an_operators_certificate_is_shown_to_browsers_and_replaced_while_running() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let first = write_certificate(dir.path(), "kvm.example");
+    let path = |file: &str| dir.path().join(file).display().to_string();
+    let settings = format!(
+        "certificate = '{}'\ncertificate_key = '{}'\n",
+        path("chain.pem"),
+        path("key.pem")
+    );
+    fs::write(dir.path().join("platform.toml"), settings).expect("written");
+    let mut platform = Platform::start(&["--config", &path("platform.toml")]);
+
+    let shown = presented(platform.tls, trusting(&first), "kvm.example").await;
+    assert_eq!(shown.expect("trusted").0, first);
+    let own = fs::read_to_string(platform.ca_file()).expect("there");
+    let own = tls::certificates_from_pem(&own)
+        .expect("certificates")
+        .remove(0);
+    let agents = "platform.fleetwire.internal";
+    presented(platform.tls, trusting(&own), agents)
+        .await
+        .expect("agents see the platform's own");
+    // The command dials an address: there is no name to choose by.
+    platform.operate_json(&["hosts", "list"]);
+
+    let second = write_certificate(dir.path(), "kvm.example");
+    platform.process.signal("HUP");
+    platform.process.line("certificates read anew");
+    let shown = presented(platform.tls, trusting(&second), "kvm.example").await;
+    assert_eq!(shown.expect("trusted").0, second);
+
+    fs::write(dir.path().join("key.pem"), "damaged").expect("written");
+    platform.process.signal("HUP");
+    platform.process.line("certificates stay as they are");
+    let shown = presented(platform.tls, trusting(&second), "kvm.example").await;
+    assert_eq!(shown.expect("trusted").0, second);
+}
+
+#[tokio::test]
+async fn the_link_speaks_tls_1_3_and_browsers_may_speak_1_2() {
+    let platform = Platform::start(&[]);
+    let own = fs::read_to_string(platform.ca_file()).expect("there");
+    let own = tls::certificates_from_pem(&own)
+        .expect("certificates")
+        .remove(0);
+    let link = tls::client_trusting([own.clone()], true).expect("a root");
+    let (_, version) = presented(platform.tls, link, "localhost")
+        .await
+        .expect("trusted");
+    assert_eq!(version, ProtocolVersion::TLSv1_3);
+
+    let mut roots = RootCertStore::empty();
+    roots.add(own).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let browser = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (_, version) = presented(platform.tls, Arc::new(browser), "localhost")
+        .await
+        .expect("trusted");
+    assert_eq!(version, ProtocolVersion::TLSv1_2);
+}
