@@ -63,6 +63,10 @@ bindings: setup ## Generate the Python, TypeScript and Go bindings from the sche
 	rm -rf bindings/go/link bindings/python/fleetwire bindings/typescript/fleetwire
 	$(BUF) generate
 
+.PHONY: docs
+docs: ## Write the reference of the protocol and its JSON Schemas from the schema's comments.
+	FLEETWIRE_UPDATE=1 $(CARGO) test --locked --test it documents
+
 .PHONY: release-schema
 release-schema: setup ## Keep the schema as that of the version in Cargo.toml: later ones stay compatible with it.
 	sh tests/schema/release.sh
