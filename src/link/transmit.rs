@@ -174,7 +174,7 @@ impl<S: Side> Link<S> {
             let id = stream.id.clone();
             let left = if held { 0 } else { self.allowance.left() };
             let queued = stream.send.queued();
-            let Some(piece) = stream.send.next(left) else {
+            let Some(piece) = stream.send.next(left, self.path.piece_max()) else {
                 continue;
             };
             // A body that a head had to leave behind has joined the queue.

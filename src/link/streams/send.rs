@@ -12,7 +12,6 @@
 use super::super::{credit::Allowance, error::StreamError, time::Time};
 use crate::{
     ids::StreamId,
-    limits::DATA_BYTES_MAX,
     wire::{
         fields::FieldLines,
         messages::{ErrorCode, HttpRequest, HttpResponse},
@@ -306,8 +305,13 @@ impl<H: Head> SendHalf<H> {
         self.recent <= INTERACTIVE_BURST
     }
 
-    /// The next message, with at most `session_left` bytes of body. `None` where none is ready.
-    pub(in super::super) fn next(&mut self, session_left: u64) -> Option<Piece<H>> {
+    /// The next message, with at most `session_left` bytes of body, and at most `piece_max` of them
+    /// where it is a piece. `None` where none is ready.
+    pub(in super::super) fn next(
+        &mut self,
+        session_left: u64,
+        piece_max: usize,
+    ) -> Option<Piece<H>> {
         if !self.is_ready() {
             return None;
         }
@@ -318,7 +322,7 @@ impl<H: Head> SendHalf<H> {
         let room = usize::try_from(self.allowance.left().min(session_left)).unwrap_or(usize::MAX);
         let mut data = Bytes::new();
         if let Some(front) = self.queue.front_mut() {
-            let length = front.len().min(DATA_BYTES_MAX).min(room);
+            let length = front.len().min(piece_max).min(room);
             if length == 0 {
                 return None;
             }
