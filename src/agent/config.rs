@@ -70,8 +70,8 @@ pub struct AgentArgs {
     /// Where the agent keeps its identity; made at the first start
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// A web interface: URL or PATH=URL, then ",insecure", ",pin=SHA256" or ",host=MODE"; may be
-    /// given again
+    /// A web interface: URL or PATH=URL, then settings of a target in a file after commas, as in
+    /// https://kvm,pin=SHA256; may be given again
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
     /// How the platform's list calls this host [default: the machine's name]
@@ -270,8 +270,12 @@ impl TargetSettings {
                 None if option == "insecure" => target.insecure = true,
                 Some(("pin", pin)) => target.pin = Some(pin.to_owned()),
                 Some(("host", host)) => target.host = Some(host.to_owned()),
+                Some(("ca_file", path)) => target.ca_file = Some(path.into()),
+                Some(("aliases", alias)) => target.aliases.push(alias.to_owned()),
+                Some(("credentials_file", path)) => target.credentials_file = Some(path.into()),
                 _ => {
-                    let known = "is none of insecure, pin=SHA256, host=MODE; a file can say more";
+                    let known =
+                        "is none of insecure, pin=, ca_file=, host=, aliases=, credentials_file=";
                     return Err(("option", format!("{option:?} {known}")));
                 }
             }
@@ -468,7 +472,7 @@ mod tests {
         let pin = format!("/k=https://kvm,pin={}", "0a".repeat(32));
         let flags = [
             "--target",
-            "https://a,insecure,host=public",
+            "https://a,insecure,host=public,aliases=b,aliases=c",
             "--target",
             &pin,
         ];
@@ -476,6 +480,10 @@ mod tests {
         let (_, root) = config.routes.find("/").expect("a route");
         assert_eq!(root.target().trust(), Some(&Trust::Insecure));
         assert_eq!(root.target().host_mode(), &HostMode::Public);
+        assert_eq!(
+            root.target().authorities().collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
         let (_, pinned) = config.routes.find("/k").expect("a route");
         assert_eq!(pinned.target().trust(), Some(&Trust::Pin([0x0a; 32])));
     }
@@ -534,7 +542,7 @@ mod tests {
             (
                 ("X", ""),
                 &["--target", "https://a,secure"],
-                "insecure, pin=SHA256",
+                "insecure, pin=",
             ),
             (
                 ("X", ""),

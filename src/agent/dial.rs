@@ -30,7 +30,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -44,6 +44,8 @@ use tracing::{error, info, warn};
 
 /// How long the way to the platform may take: name, TCP, TLS and the upgrade.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a heartbeat waits for fresh figures: it takes milliseconds where nothing hangs.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What this program calls itself towards the platform.
 const SOFTWARE: &str = concat!("fleetwire-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -99,7 +101,7 @@ pub struct Dialer {
     instance_id: Uuid,
     server_name: ServerName<'static>,
     tls: Arc<ClientConfig>,
-    sampler: Option<Sampler>,
+    sampler: Arc<Mutex<Sampler>>,
     health: Heartbeat,
 }
 
@@ -131,7 +133,7 @@ impl Dialer {
             platform,
             state,
             server_name,
-            sampler: Some(Sampler::new()),
+            sampler: Arc::new(Mutex::new(Sampler::new())),
             health: Heartbeat {
                 uptime_seconds: None,
                 cpu_percent: None,
@@ -313,19 +315,14 @@ impl Dialer {
         Ok(next)
     }
 
-    /// Reads the host's health, off this thread: it opens files.
+    /// Reads the host's health, off this thread: it opens files. A file system that hangs costs the
+    /// figures, not the connection.
     async fn sample(&mut self) {
-        let Some(mut sampler) = self.sampler.take() else {
+        let sampler = self.sampler.clone();
+        let sampled = tokio::task::spawn_blocking(move || Some(sampler.try_lock().ok()?.sample()));
+        let Ok(Ok(Some(health))) = timeout(SAMPLE_TIMEOUT, sampled).await else {
             return;
         };
-        let sampled = tokio::task::spawn_blocking(move || {
-            let health = sampler.sample();
-            (sampler, health)
-        });
-        let Ok((sampler, health)) = sampled.await else {
-            return;
-        };
-        self.sampler = Some(sampler);
         self.health = Heartbeat {
             uptime_seconds: health.uptime_s,
             cpu_percent: health.cpu_percent,

@@ -33,7 +33,7 @@ fn run(args: &AgentArgs) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let stop = async {
@@ -43,5 +43,8 @@ fn run(args: &AgentArgs) -> Result<(), Box<dyn std::error::Error>> {
             }
         };
         Ok(agent::run(config, stop).await?)
-    })
+    });
+    // A look at a disk that hangs must not keep the agent from stopping.
+    runtime.shutdown_background();
+    outcome
 }
