@@ -3,8 +3,12 @@
 
 #[path = "build/dispatch.rs"]
 mod dispatch;
+#[path = "build/docs.rs"]
+mod docs;
 #[path = "build/json.rs"]
 mod json;
+#[path = "build/json_schema.rs"]
+mod json_schema;
 #[path = "build/messages.rs"]
 mod messages;
 #[path = "build/model.rs"]
@@ -52,5 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out_dir.join("messages.rs"), messages::generate(&schema)?)?;
     fs::write(out_dir.join("dispatch.rs"), dispatch::generate(&schema)?)?;
     fs::write(out_dir.join("json.rs"), json::generate(&schema)?)?;
+    fs::write(out_dir.join("protocol.md"), docs::generate(&schema)?)?;
+    for (name, text) in json_schema::generate(&schema)? {
+        fs::write(out_dir.join(name), text)?;
+    }
     Ok(())
 }

@@ -95,6 +95,7 @@ pub enum FieldKind {
 /// A oneof with its JSON form.
 pub struct Oneof {
     pub name: String,
+    pub comment: String,
     pub json: Option<JsonOneof>,
 }
 
@@ -300,6 +301,10 @@ impl Oneof {
         };
         Self {
             name: oneof.name().to_owned(),
+            comment: comment(
+                oneof.parent_message().parent_file_descriptor_proto(),
+                oneof.path(),
+            ),
             json,
         }
     }

@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod documents;
 mod enrol;
 mod random;
 mod round_trips;
