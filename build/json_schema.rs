@@ -169,31 +169,49 @@ fn of_field(field: &Field) -> Map<String, Value> {
 
 fn of_value(field: &Field) -> Value {
     let rules = &field.rules;
+    let min = rules.min.max(rules.required.into());
     match (&field.kind, field.json_form) {
         (_, JsonForm::FieldLines) => json!({ "$ref": reference("FieldLines") }),
         (_, JsonForm::Raw) => json!({}),
         (_, JsonForm::TextOrBase64) | (FieldKind::Bytes, _) => json!({ "type": "string" }),
         (FieldKind::Bool, _) => json!({ "type": "boolean" }),
-        (FieldKind::Double, _) => json!({ "type": "number" }),
+        (FieldKind::Double, _) => {
+            json!({ "type": "number", "minimum": f64::MIN, "maximum": f64::MAX })
+        }
         (FieldKind::Uint32, _) => {
             let max = if rules.max > 0 {
                 rules.max
             } else {
                 u32::MAX.into()
             };
-            json!({ "type": "integer", "minimum": rules.min, "maximum": max })
+            json!({ "type": "integer", "minimum": min, "maximum": max })
         }
         // Past 2^53 as a string.
         (FieldKind::Uint64, _) => json!({
             "anyOf": [
-                { "type": "integer", "minimum": rules.min, "maximum": 1_u64 << 53 },
-                { "type": "string", "pattern": "^[0-9]{1,20}$" },
+                { "type": "integer", "minimum": min, "maximum": 1_u64 << 53 },
+                { "type": "string", "pattern": uint64_pattern() },
             ]
         }),
         (FieldKind::Timestamp, _) => json!({ "$ref": reference("Timestamp") }),
         (FieldKind::Message(name) | FieldKind::Enum(name), _) => json!({ "$ref": reference(name) }),
         (FieldKind::String, _) => of_text(field),
     }
+}
+
+/// A pattern of the decimal numbers up to the largest of 64 bits.
+fn uint64_pattern() -> String {
+    let max = u64::MAX.to_string();
+    let mut pattern = format!("^([0-9]{{1,{}}}", max.len() - 1);
+    // Numbers as long as the largest: smaller at one digit, the same before it, any after it.
+    for (at, digit) in max.bytes().enumerate().filter(|(_, digit)| *digit > b'0') {
+        let (same, below, free) = (&max[..at], char::from(digit - 1), max.len() - at - 1);
+        let least = u8::from(at == 0);
+        if below >= char::from(b'0' + least) {
+            pattern += &format!("|{same}[{least}-{below}][0-9]{{{free}}}");
+        }
+    }
+    pattern + &format!("|{max})$")
 }
 
 fn of_text(field: &Field) -> Value {

@@ -6,12 +6,13 @@
     clippy::print_stderr,
     clippy::print_stdout,
     missing_docs,
-    reason = "a test that cannot go on fails"
+    reason = "a test that cannot go on fails, and one that draws lots prints its seed"
 )]
 
 mod api;
 mod documents;
 mod enrol;
+mod oracle;
 mod random;
 mod round_trips;
 mod support;
