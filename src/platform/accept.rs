@@ -275,8 +275,15 @@ async fn converse<IO>(
                 let (platform, place) = (platform.clone(), place.clone());
                 let tunnel = tunnel.clone();
                 tokio::spawn(async move {
-                    let admitted = admit(&platform, hello, tunnel, address).await;
+                    let admitted = admit(&platform, hello, tunnel.clone(), address).await;
                     *place.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
+                    // One that left while it was looked up has found no place to give back.
+                    if let Some(Place { host, connection }) = admitted
+                        && tunnel.is_ended()
+                    {
+                        let why = tunnel.ended().await.to_string();
+                        platform.host_disconnected(host, connection, &why);
+                    }
                 });
             }
             PlatformEvent::Heartbeat(heartbeat) => {

@@ -12,6 +12,7 @@
 mod api;
 mod documents;
 mod enrol;
+mod lifecycle;
 mod oracle;
 mod random;
 mod round_trips;

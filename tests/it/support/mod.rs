@@ -1,11 +1,13 @@
 //! What the end-to-end tests stand on: real programs as processes that end with the test, and waiting
 //! for conditions rather than for time. What a test asserts is its own.
 
+mod agent;
 mod platform;
 mod process;
 
 use std::time::{Duration, Instant};
 
+pub use agent::{Agent, until_status};
 pub use platform::Platform;
 pub use process::{Process, command, mode};
 

@@ -33,32 +33,32 @@ enum Dir {
 impl Platform {
     /// Starts one on an empty data directory, with more flags.
     pub fn start(flags: &[&str]) -> Self {
-        Self::start_in(
-            Dir::Own(tempfile::tempdir().expect("a temporary directory")),
-            flags,
-        )
+        Self::start_with(flags, &[])
+    }
+
+    /// Starts one with settings out of the environment as well.
+    pub fn start_with(flags: &[&str], settings: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::start_in(Dir::Own(dir), flags, settings)
     }
 
     /// Starts one on a data directory that may have been used before.
     pub fn start_on(dir: &Path, flags: &[&str]) -> Self {
-        Self::start_in(Dir::Given(dir.to_owned()), flags)
+        Self::start_in(Dir::Given(dir.to_owned()), flags, &[])
     }
 
-    fn start_in(dir: Dir, flags: &[&str]) -> Self {
+    fn start_in(dir: Dir, flags: &[&str], settings: &[(&str, &str)]) -> Self {
         let path = match &dir {
             Dir::Own(dir) => dir.path().join("data"),
             Dir::Given(dir) => dir.clone(),
         };
         let mut command = command("fleetwire-platform");
         command.arg("--data-dir").arg(path);
-        command.args([
-            "--listen",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-        ]);
+        // By the environment, so that a test's flags win.
+        command.env("FLEETWIRE_PLATFORM_LISTEN", "127.0.0.1:0");
+        command.env("FLEETWIRE_PLATFORM_HTTP", "127.0.0.1:0");
+        command.env("FLEETWIRE_PLATFORM_LOG_FORMAT", "json");
+        command.envs(settings.iter().copied());
         let mut process = Process::start("fleetwire-platform", command.args(flags));
         let mut address = |line: &str| {
             let line: Value = serde_json::from_str(&process.line(line)).expect("a JSON line");

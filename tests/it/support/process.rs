@@ -34,6 +34,8 @@ pub struct Process {
     name: String,
     child: Child,
     said: Arc<Mutex<String>>,
+    /// They end when nobody holds the other ends of the pipes any more.
+    readers: Vec<thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -45,12 +47,15 @@ impl Process {
             .spawn()
             .expect("setpriv of util-linux starts");
         let said = Arc::new(Mutex::new(String::new()));
-        keep(child.stdout.take().expect("piped"), said.clone());
-        keep(child.stderr.take().expect("piped"), said.clone());
+        let readers = vec![
+            keep(child.stdout.take().expect("piped"), said.clone()),
+            keep(child.stderr.take().expect("piped"), said.clone()),
+        ];
         Self {
             name: name.to_owned(),
             child,
             said,
+            readers,
         }
     }
 
@@ -62,11 +67,11 @@ impl Process {
     /// Waits for a line that has this in it, and returns the line.
     pub fn line(&mut self, part: &str) -> String {
         until(&format!("a line with {part:?} of {}", self.name), || {
+            // Looked at first: what has ended has then said everything that it will.
+            let ended = self.has_ended();
             let said = self.said();
             let line = said.lines().find(|line| line.contains(part));
-            if line.is_none()
-                && let Some(status) = self.child.try_wait().expect("a child of ours")
-            {
+            if let (None, Some(status)) = (line, ended) {
                 panic!(
                     "{} ended ({status}) without a line with {part:?}",
                     self.name
@@ -74,6 +79,14 @@ impl Process {
             }
             line.map(str::to_owned)
         })
+    }
+
+    fn has_ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("a child of ours")?;
+        for reader in self.readers.drain(..) {
+            reader.join().expect("it reads to the end");
+        }
+        Some(status)
     }
 
     /// Sends a signal by name, such as `TERM`.
@@ -87,9 +100,7 @@ impl Process {
 
     /// Waits for its end.
     pub fn ended(&mut self) -> ExitStatus {
-        until(&format!("the end of {}", self.name), || {
-            self.child.try_wait().expect("a child of ours")
-        })
+        until(&format!("the end of {}", self.name), || self.has_ended())
     }
 }
 
@@ -103,7 +114,7 @@ impl Drop for Process {
     }
 }
 
-fn keep(output: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
+fn keep(output: impl Read + Send + 'static, said: Arc<Mutex<String>>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
@@ -116,7 +127,7 @@ fn keep(output: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
                 .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
-    });
+    })
 }
 
 /// The mode bits of a file or directory.

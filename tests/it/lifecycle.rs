@@ -1,0 +1,184 @@
+//! An agent's life at its platform: online and offline, restarts, refusals for good, clones, drains,
+//! and what it hears of console sessions.
+
+use crate::support::{Agent, Platform, until, until_status};
+
+/// Intervals short enough that a dead peer is found within seconds.
+const QUICK: [(&str, &str); 2] = [
+    ("FLEETWIRE_PLATFORM_HEARTBEAT", "1s"),
+    ("FLEETWIRE_PLATFORM_DRAIN", "1s"),
+];
+
+#[test]
+fn a_host_is_online_while_its_agent_is_connected() {
+    let platform = Platform::start(&[]);
+    let mut agent = Agent::start(&platform, "kvm");
+    let host = until_status(&platform, "kvm", "online");
+    assert!(
+        host["software"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("fleetwire-agent/"))
+    );
+    assert!(host["connected_since"].is_string());
+    until("its health", || {
+        let host = until_status(&platform, "kvm", "online");
+        host["health"]["uptime_seconds"].as_u64()
+    });
+    // A closed socket is seen at once, without a heartbeat that is missed.
+    agent.process.signal("KILL");
+    until("when it was last seen, written down", || {
+        let host = until_status(&platform, "kvm", "offline");
+        assert!(host.get("connected_since").is_none());
+        host["last_seen_at"].is_string().then_some(())
+    });
+    agent.process.ended();
+    agent.restart(&platform, "kvm");
+    let again = until_status(&platform, "kvm", "online");
+    assert_eq!(again["id"], host["id"]);
+    assert!(again.get("detail").is_none(), "a restart is no clone");
+}
+
+#[test]
+fn a_frozen_agent_is_offline_and_comes_back() {
+    let platform = Platform::start_with(&[], &QUICK);
+    let mut agent = Agent::start(&platform, "kvm");
+    agent.process.signal("STOP");
+    until_status(&platform, "kvm", "offline");
+    agent.process.signal("CONT");
+    agent.process.line("dialling again");
+    until_status(&platform, "kvm", "online");
+}
+
+#[test]
+fn an_agent_leaves_a_frozen_platform_and_comes_back() {
+    let platform = Platform::start_with(&[], &QUICK);
+    let mut agent = Agent::start(&platform, "kvm");
+    platform.process.signal("STOP");
+    agent.process.line("dialling again");
+    platform.process.signal("CONT");
+    until_status(&platform, "kvm", "online");
+}
+
+#[test]
+fn an_agent_returns_to_a_platform_that_was_killed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let platform = Platform::start_on(dir.path(), &[]);
+    let mut agent = Agent::start(&platform, "kvm");
+    let (tls, http) = (platform.tls.to_string(), platform.http.to_string());
+    drop(platform);
+    agent.process.line("cannot reach the platform");
+    let platform = Platform::start_on(dir.path(), &["--listen", &tls, "--http", &http]);
+    until_status(&platform, "kvm", "online");
+}
+
+#[test]
+fn a_platform_that_stops_sends_its_agents_away() {
+    let mut platform = Platform::start_with(&[], &QUICK);
+    let mut agent = Agent::start(&platform, "kvm");
+    platform.process.signal("TERM");
+    let line = agent.process.line("the platform sends its agents away");
+    assert!(line.contains("platform_stopping"), "{line}");
+    agent.process.line("dialling again when the platform said");
+    assert!(platform.process.ended().success());
+}
+
+#[test]
+fn a_host_enrolled_anew_shuts_the_old_machine_out() {
+    let platform = Platform::start(&[]);
+    let mut old = Agent::start(&platform, "kvm");
+    let id = until_status(&platform, "kvm", "online")["id"].clone();
+    let token = platform.enrolment_token(&["--name", "kvm"]);
+    let mut new = Agent::start_with(&platform, "whatever", &token);
+    new.process.line("connected");
+    assert!(!old.process.ended().success());
+    let line = old.process.line("refuses this agent for good");
+    assert!(line.contains("host_revoked"), "{line}");
+    // Started again, the old machine has a credential that nobody knows.
+    old.restart(&platform, "kvm");
+    assert!(!old.process.ended().success());
+    let line = old.process.line("refuses this agent for good");
+    assert!(line.contains("token_unknown"), "{line}");
+    assert_eq!(until_status(&platform, "kvm", "online")["id"], id);
+}
+
+#[test]
+fn a_cloned_agent_is_told_and_shown() {
+    let mut platform = Platform::start(&[]);
+    let mut agent = Agent::start(&platform, "kvm");
+    let mut clone = agent.clone_machine(&platform, "kvm");
+    for agent in [&mut agent, &mut clone] {
+        assert!(!agent.process.ended().success());
+        let line = agent.process.line("refuses this agent for good");
+        assert!(line.contains("duplicate_instance"), "{line}");
+    }
+    let host = until_status(&platform, "kvm", "offline");
+    assert_eq!(host["detail"], "duplicate_instance");
+    platform.process.line(r#""alarm":"duplicate_instance""#);
+    // One alone is let in, and the alarm is still seen.
+    agent.restart(&platform, "kvm");
+    assert_eq!(
+        until_status(&platform, "kvm", "online")["detail"],
+        "duplicate_instance"
+    );
+}
+
+#[test]
+fn a_bad_token_ends_an_agent_with_one_line() {
+    let platform = Platform::start(&[]);
+    let token = platform.enrolment_token(&[]);
+    let first = Agent::start_with(&platform, "kvm", &token);
+    until_status(&platform, "kvm", "online");
+    let mut second = Agent::start_with(&platform, "other", &token);
+    assert!(!second.process.ended().success());
+    let line = second.process.line("token_used");
+    assert!(line.starts_with("fleetwire-agent: "), "{line}");
+    assert!(!second.process.said().contains(&token));
+    assert!(!second.state_dir().join("state.json").exists());
+    drop(first);
+}
+
+#[test]
+fn an_agent_hears_of_sessions_and_so_does_the_list() {
+    let platform = Platform::start(&[]);
+    let mut agent = Agent::start(&platform, "kvm");
+    let opened = platform.operate_json(&["session", "open", "kvm"]);
+    let id = opened["session_id"].as_str().expect("an id").to_owned();
+    let url = opened["console_url"].as_str().expect("a URL");
+    assert!(
+        url.starts_with("http://s") && url.contains(".localhost:"),
+        "{url}"
+    );
+    let line = agent.process.line("console session opened");
+    assert!(line.contains(&id) && line.contains("user=admin"), "{line}");
+    let sessions = platform.operate_json(&["session", "list"]);
+    assert_eq!(sessions[0]["session_id"], *id);
+    assert_eq!(
+        (&sessions[0]["host"], &sessions[0]["entered"]),
+        (&"kvm".into(), &false.into())
+    );
+    // An agent that was away is told of what is open.
+    agent.process.signal("KILL");
+    agent.process.ended();
+    agent.restart(&platform, "kvm");
+    assert!(agent.process.line("console session opened").contains(&id));
+
+    assert!(
+        platform
+            .operate(&["session", "close", &id])
+            .status
+            .success()
+    );
+    let line = agent.process.line("console session closed");
+    assert!(
+        line.contains(&id) && line.contains("closed_by_user"),
+        "{line}"
+    );
+    assert_eq!(
+        platform.operate_json(&["session", "list"]),
+        serde_json::json!([])
+    );
+    assert_eq!(
+        platform.operate(&["session", "close", &id]).status.code(),
+        Some(1)
+    );
+}

@@ -1,0 +1,75 @@
+//! An agent of the test's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::platform::Platform;
+use super::process::{Process, command};
+use super::until;
+
+/// An agent process with a state directory of its own.
+pub struct Agent {
+    /// The process.
+    pub process: Process,
+    // Last, so that the process ends before its directory goes.
+    dir: TempDir,
+}
+
+impl Agent {
+    /// Starts an agent with a token of its own, and waits until the platform lists it as online.
+    pub fn start(platform: &Platform, name: &str) -> Self {
+        let agent = Self::start_with(platform, name, &platform.enrolment_token(&[]));
+        until_status(platform, name, "online");
+        agent
+    }
+
+    /// Starts an agent with this token.
+    pub fn start_with(platform: &Platform, name: &str, token: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("token"), token).expect("written");
+        let process = run(platform, name, dir.path());
+        Self { process, dir }
+    }
+
+    /// Starts another agent with a copy of this one's state, as a cloned machine has it.
+    pub fn clone_machine(&self, platform: &Platform, name: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(dir.path().join("state")).expect("made");
+        let state = |dir: &Path| dir.join("state/state.json");
+        fs::copy(state(self.dir.path()), state(dir.path())).expect("copied");
+        let process = run(platform, name, dir.path());
+        Self { process, dir }
+    }
+
+    /// Starts the same agent again after its process has ended.
+    pub fn restart(&mut self, platform: &Platform, name: &str) {
+        self.process = run(platform, name, self.dir.path());
+    }
+
+    /// Its state directory.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+}
+
+/// Waits until the platform lists a host with this status, and returns its entry.
+pub fn until_status(platform: &Platform, name: &str, status: &str) -> Value {
+    until(&format!("{name} {status}"), || {
+        let hosts = platform.operate_json(&["hosts", "list"]);
+        let host = hosts.as_array()?.iter().find(|host| host["name"] == name)?;
+        (host["status"] == status).then(|| host.clone())
+    })
+}
+
+fn run(platform: &Platform, name: &str, dir: &Path) -> Process {
+    let mut command = command("fleetwire-agent");
+    command.args(["--platform", &platform.url().to_string(), "--name", name]);
+    command.arg("--state-dir").arg(dir.join("state"));
+    command.arg("--token-file").arg(dir.join("token"));
+    // Nobody listens there: these tests are about the agent's own connection.
+    command.args(["--target", "http://127.0.0.1:9"]);
+    Process::start(&format!("agent {name}"), &mut command)
+}
