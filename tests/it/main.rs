@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod console;
 mod documents;
 mod enrol;
 mod lifecycle;
