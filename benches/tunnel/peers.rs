@@ -201,7 +201,8 @@ fn rathole(setting: &Setting) -> Outcome<Vec<Running>> {
     ])
 }
 
-/// One TLS WebSocket for everything.
+/// One TLS WebSocket for everything. It forwards from its client's side only, so the public ports are
+/// the client's and the origins the server's: the same hops the other way round.
 fn penguin(setting: &Setting) -> Outcome<Vec<Running>> {
     let port = setting.control.to_string();
     let server = setting.run(
@@ -213,20 +214,19 @@ fn penguin(setting: &Setting) -> Outcome<Vec<Running>> {
             "127.0.0.1",
             "--port",
             &port,
-            "--reverse",
             "--tls-cert",
             &setting.file("tls.pem"),
             "--tls-key",
             &setting.file("tls.key"),
         ],
     )?;
-    let remote = |port: u16, origin: SocketAddr| format!("R:127.0.0.1:{port}:{origin}");
+    let remote = |port: u16, origin: SocketAddr| format!("127.0.0.1:{port}:{origin}");
     let client = setting.run(
         "client",
         "penguin",
         &[
             "client",
-            &format!("wss://localhost:{port}"),
+            &format!("wss://localhost:{port}/ws"),
             &remote(setting.files, setting.origins.files),
             &remote(setting.live, setting.origins.live),
             "--tls-ca",
