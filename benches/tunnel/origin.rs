@@ -51,8 +51,8 @@ const SPLIT_GAP: Duration = Duration::from_millis(1);
 /// A request's head; the benchmark's own are far smaller.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// nginx: in one process, so that it is one id to start, account for and end. The small answer is
-/// given from memory, in one write: paths that stall on split answers are told apart by `split`.
+/// nginx: in one process, so that it is one id to start, account for and end. It sends a small
+/// answer's head and body together (`tcp_nopush`): what a split answer costs a path, `split` shows.
 const NGINX_CONFIG: &str = "daemon off;
 master_process off;
 pid {dir}/nginx.pid;
@@ -62,6 +62,7 @@ events { worker_connections 4096; }
 http {
     access_log off;
     sendfile on;
+    tcp_nopush on;
     tcp_nodelay on;
     keepalive_requests 100000000;
     keepalive_timeout 600s;
@@ -75,7 +76,6 @@ http {
     server {
         {listen}
         root {dir}/www;
-        location = {small_path} { return 200 {small}; }
     }
 }
 ";
@@ -104,9 +104,7 @@ pub(crate) async fn start_nginx(
         .collect();
     let config = NGINX_CONFIG
         .replace("{dir}", &dir.to_string_lossy())
-        .replace("{listen}", &listen.join(" "))
-        .replace("{small_path}", SMALL_PATH)
-        .replace("{small}", &"s".repeat(SMALL_BYTES));
+        .replace("{listen}", &listen.join(" "));
     let config_file = dir.join("nginx.conf");
     fs::write(&config_file, config)?;
     let arguments = [
