@@ -132,24 +132,30 @@ async fn paths(
     dir: &Path,
     origins: Origins,
 ) -> Outcome<Vec<UnderTest>> {
-    let mut paths = vec![UnderTest {
-        name: DIRECT.to_owned(),
-        files: Endpoint::plain(origins.files),
-        live: Endpoint::plain(origins.live),
-        processes: Vec::new(),
-        running: Vec::new(),
-    }];
     let place = Place::default();
-    let (to_files, files) =
-        Part::start_server(&place, &["hyper-proxy", &origins.files.to_string()])?;
-    let (to_live, live) = Part::start_server(&place, &["hyper-proxy", &origins.live.to_string()])?;
-    paths.push(UnderTest {
-        name: HYPER.to_owned(),
-        files: Endpoint::plain(files),
-        live: Endpoint::plain(live),
-        processes: vec![to_files.running.id()],
-        running: vec![to_files.running, to_live.running],
-    });
+    let mut paths = Vec::new();
+    if options.takes(DIRECT) {
+        paths.push(UnderTest {
+            name: DIRECT.to_owned(),
+            files: Endpoint::plain(origins.files),
+            live: Endpoint::plain(origins.live),
+            processes: Vec::new(),
+            running: Vec::new(),
+        });
+    }
+    if options.takes(HYPER) {
+        let (to_files, files) =
+            Part::start_server(&place, &["hyper-proxy", &origins.files.to_string()])?;
+        let (to_live, live) =
+            Part::start_server(&place, &["hyper-proxy", &origins.live.to_string()])?;
+        paths.push(UnderTest {
+            name: HYPER.to_owned(),
+            files: Endpoint::plain(files),
+            live: Endpoint::plain(live),
+            processes: vec![to_files.running.id()],
+            running: vec![to_files.running, to_live.running],
+        });
+    }
     if options.takes(SUBJECT) {
         paths.push(tunnel::start(dir, origins).await?);
     }
