@@ -93,6 +93,7 @@ pub(crate) async fn start_nginx(
     }
     let www = dir.join("www");
     fs::create_dir_all(&www)?;
+    fs::write(www.join(&SMALL_PATH[1..]), vec![b's'; SMALL_BYTES])?;
     fs::write(
         www.join(&BULK_PATH[1..]),
         vec![b'b'; usize::try_from(BULK_BYTES)?],
