@@ -158,9 +158,9 @@ async fn bodies_and_trailers_stream_both_ways() {
     let (tunnel, _) = tunnel_to(|mut stream| async move {
         let head = read_head(&mut stream).await?;
         assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
-        let mut body = vec![0; b"3\r\nabc\r\n3\r\ndef\r\n0\r\nX-Up: 1\r\n\r\n".len()];
+        let mut body = vec![0; b"6\r\nabcdef\r\n0\r\nX-Up: 1\r\n\r\n".len()];
         stream.read_exact(&mut body).await?;
-        assert_eq!(body, b"3\r\nabc\r\n3\r\ndef\r\n0\r\nX-Up: 1\r\n\r\n");
+        assert_eq!(body, b"6\r\nabcdef\r\n0\r\nX-Up: 1\r\n\r\n");
         let answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\
             HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Down: 2\r\n\r\n";
         stream.write_all(answer).await
@@ -169,13 +169,9 @@ async fn bodies_and_trailers_stream_both_ways() {
     let (mut send, mut recv) = tunnel
         .open(request("PUT", "/", "Host: x\r\n", None))
         .expect("opened");
-    for piece in ["abc", "def"] {
-        send.write(Bytes::from_static(piece.as_bytes()))
-            .await
-            .expect("room");
-        // Apart, so that each is a chunk of its own.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    send.write(Bytes::from_static(b"abcdef"))
+        .await
+        .expect("room");
     let mut trailers = FieldLines::builder();
     trailers.push("X-Up", b"1").expect("well formed");
     send.finish(trailers.finish());
@@ -237,6 +233,7 @@ async fn a_viewer_that_leaves_closes_the_devices_connection() {
                 if reads_body {
                     stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nframe").await?;
                 }
+                gone.send(false).expect("the test waits");
                 let end = stream.read(&mut [0]).await;
                 gone.send(end.is_err() || matches!(end, Ok(0)))
                     .expect("the test waits");
@@ -250,10 +247,8 @@ async fn a_viewer_that_leaves_closes_the_devices_connection() {
         if reads_body {
             assert_eq!(recv.head().await.expect("a head").status, 200);
             assert_eq!(recv.data().await, Some(Ok(Bytes::from_static(b"frame"))));
-        } else {
-            // The request has been sent once the link is idle; a round trip makes sure.
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        assert_eq!(left.recv().await, Some(false), "the request has arrived");
         drop((send, recv));
         assert_eq!(left.recv().await, Some(true));
     }

@@ -185,18 +185,21 @@ async fn interim_heads_are_handed_on_in_order() {
 }
 
 #[tokio::test]
-async fn each_piece_is_handed_on_at_once() {
-    let (pool, _) = origin(Timeouts::default(), |_, mut stream| async move {
-        read_head(&mut stream).await?;
-        stream
-            .write_all(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
-            .await?;
-        for piece in [b"one", b"two"] {
-            stream.write_all(piece).await?;
-            // The test answers each piece by closing nothing: it must have it before the next.
-            tokio::task::yield_now().await;
+async fn each_piece_is_handed_on_before_the_next_is_sent() {
+    let (had, has) = mpsc::unbounded_channel();
+    let has = Arc::new(tokio::sync::Mutex::new(has));
+    let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
+        let has = has.clone();
+        async move {
+            let mut has = has.lock().await;
+            read_head(&mut stream).await?;
+            let head = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+            for piece in [&head[..], b"one", b"two"] {
+                stream.write_all(piece).await?;
+                has.recv().await.expect("the test goes on");
+            }
+            stream.read_u8().await.map(|_| ())
         }
-        stream.read_u8().await.map(|_| ())
     })
     .await;
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -208,14 +211,10 @@ async fn each_piece_is_handed_on_at_once() {
     let running = pool.exchange(&get, &mut feed, &mut kept);
     let watching = async {
         assert!(matches!(told.recv().await, Some(Answer::Head(_))));
-        let mut seen = BytesMut::new();
-        while seen.len() < 6 {
-            match told.recv().await {
-                Some(Answer::Data(data)) => seen.extend_from_slice(&data),
-                other => panic!("{other:?}"),
-            }
+        for piece in ["one", "two"] {
+            had.send(()).expect("the origin waits");
+            assert_eq!(told.recv().await, Some(Answer::Data(piece.into())));
         }
-        assert_eq!(&seen[..], b"onetwo");
     };
     // The answer has no end: leaving it closes the origin's connection.
     tokio::select! {
@@ -226,32 +225,25 @@ async fn each_piece_is_handed_on_at_once() {
 
 #[tokio::test]
 async fn leaving_an_exchange_reaches_the_origin() {
-    let (gone, mut left) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::unbounded_channel();
     let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
-        let gone = gone.clone();
+        let tell = tell.clone();
         async move {
             read_head(&mut stream).await?;
-            let end = stream.read(&mut [0]).await;
-            gone.send(end.is_err() || matches!(end, Ok(0)))
-                .expect("the test waits");
+            tell.send("arrived").expect("the test waits");
+            if !matches!(stream.read(&mut [0]).await, Ok(1)) {
+                tell.send("gone").expect("the test waits");
+            }
             Ok(())
         }
     })
     .await;
     let (get, mut feed, mut kept) = (get(), Feed::none(), Kept::default());
-    {
-        let mut running = std::pin::pin!(pool.exchange(&get, &mut feed, &mut kept));
-        let pass = async {
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            _ = &mut running => panic!("nothing answers"),
-            () = pass => {}
-        }
+    tokio::select! {
+        _ = pool.exchange(&get, &mut feed, &mut kept) => panic!("nothing answers"),
+        said = told.recv() => assert_eq!(said, Some("arrived")),
     }
-    assert_eq!(left.recv().await, Some(true));
+    assert_eq!(told.recv().await, Some("gone"));
 }
 
 #[tokio::test]
