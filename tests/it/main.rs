@@ -19,4 +19,5 @@ mod random;
 mod round_trips;
 mod support;
 mod tls;
+mod traffic;
 mod vectors;

@@ -18,13 +18,16 @@ use super::decode::{Decoder, Event};
 use super::error::OriginError;
 use super::head::Head;
 use super::request::{Encoded, RequestError, Sending};
+use crate::limits::DATA_BYTES_MAX;
 use crate::limits::INLINE_BODY_BYTES_MAX;
 use crate::wire::fields::FieldLines;
 
 /// A read asks for this much at first. Idle connections hold nothing.
 const READ_MIN: usize = 8 * 1024;
-/// A read that filled its room doubles it for the next, up to this.
-const READ_MAX: usize = 64 * 1024;
+/// A read that filled its room doubles it for the next, up to this: two full messages of the link,
+/// so that no crumb is left over for a third.
+const READ_MAX: usize = 2 * DATA_BYTES_MAX;
+
 /// How long each step of an exchange may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {

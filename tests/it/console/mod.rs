@@ -7,7 +7,7 @@ mod entry;
 mod exchange;
 mod host;
 mod upgrade;
-mod viewer;
+pub mod viewer;
 
 use host::{Exchange, Host, fields, head};
 use viewer::{Session, Viewer};

@@ -140,6 +140,19 @@ impl Answer {
 }
 
 impl Viewer {
+    /// The viewer of a connection that is between two answers.
+    pub fn from_stream(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            read: Vec::new(),
+        }
+    }
+
+    /// The connection, and what was read of it already.
+    pub fn into_stream(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.read)
+    }
+
     pub async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("it reads");
     }

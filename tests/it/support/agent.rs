@@ -14,24 +14,42 @@ use super::until;
 pub struct Agent {
     /// The process.
     pub process: Process,
+    target: String,
     // Last, so that the process ends before its directory goes.
     dir: TempDir,
 }
 
+/// Nobody listens there: most tests are about the agent's own connection.
+const NOBODY: &str = "http://127.0.0.1:9";
+
 impl Agent {
     /// Starts an agent with a token of its own, and waits until the platform lists it as online.
     pub fn start(platform: &Platform, name: &str) -> Self {
-        let agent = Self::start_with(platform, name, &platform.enrolment_token(&[]));
+        Self::start_for(platform, name, NOBODY)
+    }
+
+    /// Starts an agent for the device at this URL, and waits until the platform lists it as online.
+    pub fn start_for(platform: &Platform, name: &str, target: &str) -> Self {
+        let agent = Self::launch(platform, name, &platform.enrolment_token(&[]), target);
         until_status(platform, name, "online");
         agent
     }
 
     /// Starts an agent with this token.
     pub fn start_with(platform: &Platform, name: &str, token: &str) -> Self {
+        Self::launch(platform, name, token, NOBODY)
+    }
+
+    fn launch(platform: &Platform, name: &str, token: &str, target: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("token"), token).expect("written");
-        let process = run(platform, name, dir.path());
-        Self { process, dir }
+        let process = run(platform, name, dir.path(), target);
+        let target = target.to_owned();
+        Self {
+            process,
+            target,
+            dir,
+        }
     }
 
     /// Starts another agent with a copy of this one's state, as a cloned machine has it.
@@ -40,13 +58,18 @@ impl Agent {
         fs::create_dir(dir.path().join("state")).expect("made");
         let state = |dir: &Path| dir.join("state/state.json");
         fs::copy(state(self.dir.path()), state(dir.path())).expect("copied");
-        let process = run(platform, name, dir.path());
-        Self { process, dir }
+        let process = run(platform, name, dir.path(), &self.target);
+        let target = self.target.clone();
+        Self {
+            process,
+            target,
+            dir,
+        }
     }
 
     /// Starts the same agent again after its process has ended.
     pub fn restart(&mut self, platform: &Platform, name: &str) {
-        self.process = run(platform, name, self.dir.path());
+        self.process = run(platform, name, self.dir.path(), &self.target);
     }
 
     /// Its state directory.
@@ -64,12 +87,11 @@ pub fn until_status(platform: &Platform, name: &str, status: &str) -> Value {
     })
 }
 
-fn run(platform: &Platform, name: &str, dir: &Path) -> Process {
+fn run(platform: &Platform, name: &str, dir: &Path, target: &str) -> Process {
     let mut command = command("fleetwire-agent");
     command.args(["--platform", &platform.url().to_string(), "--name", name]);
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--token-file").arg(dir.join("token"));
-    // Nobody listens there: these tests are about the agent's own connection.
-    command.args(["--target", "http://127.0.0.1:9"]);
+    command.args(["--target", target]);
     Process::start(&format!("agent {name}"), &mut command)
 }

@@ -59,6 +59,15 @@ impl Process {
         }
     }
 
+    /// The most memory that it has held so far, in KiB (`VmHWM` of proc(5)).
+    pub fn peak_memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("Linux says so")
+    }
+
     /// Everything it has said until now.
     pub fn said(&self) -> String {
         self.said.lock().expect("not poisoned").clone()

@@ -1,0 +1,190 @@
+//! Much at once through one connection: real platform, real agent, the demo device behind it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
+
+use crate::console::viewer::{Session, Viewer};
+use crate::support::{Agent, Platform, Process, command};
+
+/// Requests in flight at once.
+const REQUESTS: usize = 500;
+/// Each way: more than any buffer, and than 32 bits.
+const BULK_BYTES: u64 = 4 << 30;
+/// What platform and agent may hold of it, each.
+const PEAK_MEMORY_KIB_MAX: u64 = 64 << 10;
+
+/// A device, its agent, and a platform.
+struct Site {
+    platform: Platform,
+    agent: Agent,
+    _device: Process,
+}
+
+impl Site {
+    fn start() -> Self {
+        let platform = Platform::start(&[]);
+        let mut device = command("fleetwire");
+        device.args(["demo-device", "--open", "--listen", "127.0.0.1:0"]);
+        let mut device = Process::start("device", &mut device);
+        let line = device.line("demo device on ");
+        let url = line.rsplit(' ').next().expect("its address");
+        let agent = Agent::start_for(&platform, "kvm", url);
+        Self {
+            platform,
+            agent,
+            _device: device,
+        }
+    }
+
+    async fn session(&self) -> Session {
+        Session::open(&self.platform).enter().await
+    }
+}
+
+/// What the device says of itself.
+async fn status(session: &Session) -> serde_json::Value {
+    let answer = session.send("GET /status", "").await.answer().await;
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+async fn until_viewers(session: &Session, wanted: u64) {
+    let deadline = tokio::time::Instant::now() + crate::support::PATIENCE;
+    while status(session).await["viewers"] != wanted {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not {wanted} viewers"
+        );
+    }
+}
+
+#[tokio::test]
+async fn five_hundred_requests_at_once_are_answered_out_of_order_each_with_its_own_body() {
+    let site = Site::start();
+    let session = site.session().await;
+    let mut viewers = Vec::new();
+    for _ in 0..REQUESTS {
+        viewers.push(session.viewer().await);
+    }
+    let answered = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for (index, mut viewer) in viewers.into_iter().enumerate() {
+        // The first asked is the last answered.
+        let line = format!("GET /slow?ms={}&id={index}", 4 * (REQUESTS - index));
+        let request = format!("{}\r\n", session.head(&line));
+        let answered = answered.clone();
+        tasks.spawn(async move {
+            viewer.write(request.as_bytes()).await;
+            let answer = viewer.answer().await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(answer.text(), format!("{index}\n").repeat(64));
+            (index, answered.fetch_add(1, Ordering::Relaxed))
+        });
+    }
+    let places = tasks.join_all().await;
+    assert_eq!(places.len(), REQUESTS);
+    let overtaken = places.iter().filter(|(index, place)| place < index).count();
+    assert!(overtaken > 0, "all came in the order of the requests");
+}
+
+#[tokio::test]
+async fn four_gibibytes_each_way_at_once_pass_in_little_memory() {
+    let site = Site::start();
+    let session = site.session().await;
+    let down = session
+        .send(&format!("GET /download?bytes={BULK_BYTES}&seed=7"), "")
+        .await;
+    let up = session.viewer().await;
+    let head = format!(
+        "{}Origin: http://{}\r\nContent-Length: {BULK_BYTES}\r\n\r\n",
+        session.head("PUT /upload"),
+        session.host
+    );
+    let (_, answer) = tokio::join!(tokio::spawn(download(down)), tokio::spawn(upload(up, head)));
+    let answer = answer.expect("uploaded");
+    assert_eq!(answer["bytes"], BULK_BYTES, "{answer}");
+    for (name, process) in [
+        ("platform", &site.platform.process),
+        ("agent", &site.agent.process),
+    ] {
+        let peak = process.peak_memory_kib();
+        println!("peak memory of the {name}: {peak} KiB");
+        assert!(peak < PEAK_MEMORY_KIB_MAX, "the {name} held {peak} KiB");
+    }
+}
+
+/// Reads the device's download to its end and checks every word of it.
+async fn download(mut viewer: Viewer) {
+    let head = viewer.answer_head().await;
+    assert_eq!(head.status, 200);
+    let (mut stream, early) = viewer.into_stream();
+    let mut piece = vec![0; 256 << 10];
+    let mut filled = early.len();
+    piece[..filled].copy_from_slice(&early);
+    let mut index = 0;
+    while index < BULK_BYTES / 8 {
+        let read = stream.read(&mut piece[filled..]).await.expect("it goes on");
+        assert!(read > 0 || filled >= 8, "it ended after {index} words");
+        filled += read;
+        let (words, rest) = piece[..filled].as_chunks::<8>();
+        for word in words {
+            index += 1;
+            assert_eq!(
+                u64::from_le_bytes(*word),
+                splitmix64(7, index),
+                "word {index}"
+            );
+        }
+        let (whole, left) = (words.len() * 8, rest.len());
+        piece.copy_within(whole..whole + left, 0);
+        filled = left;
+    }
+    assert_eq!(filled, 0, "it is longer than it said");
+}
+
+/// The published generator, as the device documents it.
+fn splitmix64(seed: u64, index: u64) -> u64 {
+    let mut z = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+async fn upload(mut viewer: Viewer, head: String) -> serde_json::Value {
+    viewer.write(head.as_bytes()).await;
+    let piece = vec![0x5a; 256 << 10];
+    let (mut stream, _) = viewer.into_stream();
+    for _ in 0..BULK_BYTES / piece.len() as u64 {
+        stream.write_all(&piece).await.expect("it reads");
+    }
+    let answer = Viewer::from_stream(stream).answer().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_viewer_who_stops_reading_stalls_nobody_else_and_is_gone_when_it_leaves() {
+    let site = Site::start();
+    let session = site.session().await;
+    let mut stalled = session.send("GET /stream", "").await;
+    assert_eq!(stalled.answer_head().await.status, 200);
+    until_viewers(&session, 1).await;
+
+    // Its video goes on at the device while much else passes, whole and in order.
+    let before = status(&session).await["frames"].as_u64().expect("a number");
+    while status(&session).await["frames"].as_u64().expect("a number") < before + 30 {}
+    let other = session
+        .send("GET /download?bytes=67108864&seed=7", "")
+        .await
+        .answer()
+        .await;
+    assert_eq!(other.body.len(), 64 << 20);
+    for process in [&site.platform.process, &site.agent.process] {
+        assert!(process.peak_memory_kib() < PEAK_MEMORY_KIB_MAX);
+    }
+
+    drop(stalled);
+    until_viewers(&session, 0).await;
+}
