@@ -157,7 +157,9 @@ const cases = {
     assert.equal(await page.textContent("body"), "/landing");
     const answers = await page.evaluate(async () => {
       const text = async (path, options) => (await fetch(path, options)).text();
-      const failed = async (path) => fetch(path).then((answer) => answer.text()).catch((error) => error.name);
+      // Where a tunnel knows in time that the answer is broken, it answers 502 in its place.
+      const broken = async (path) =>
+        fetch(path).then((answer) => answer.status === 502 || answer.text()).catch((error) => error.name === "TypeError");
       const socket = (path, protocols) =>
         new Promise((resolve) => {
           const seen = { messages: [] };
@@ -177,9 +179,9 @@ const cases = {
         own: await fetch("/redirect/own").then(({ url }) => url.replace(location.origin, "")),
         closeDelimited: await text("/http10"),
         lf: await text("/lf"),
-        short: await failed("/short"),
-        cut: await failed("/chunk-cut"),
-        different: (await fetch("/different-lengths").catch(() => ({ status: "failed" }))).status,
+        short: await broken("/short"),
+        cut: await broken("/chunk-cut"),
+        different: await broken("/different-lengths"),
         gzip: (await text("/gzip")).slice(0, 24),
         cookies: (await text("/cookies?name=x"), document.cookie.split("; ").sort()),
         posted: JSON.parse(await text("/echo", { method: "POST", body: "0123456789" })),
@@ -196,10 +198,9 @@ const cases = {
     assert.equal(answers.own, "/landing?x=%2F");
     assert.equal(answers.closeDelimited, "until the end");
     assert.equal(answers.lf, "ok");
-    assert.equal(answers.short, "TypeError", "a short answer must fail in the browser");
-    assert.equal(answers.cut, "TypeError", "a cut answer must fail in the browser");
-    // Directly the browser refuses it itself; through a tunnel it is the tunnel's 502.
-    assert.ok(["failed", 502].includes(answers.different), `different lengths were taken: ${answers.different}`);
+    assert.equal(answers.short, true, "a short answer must fail in the browser");
+    assert.equal(answers.cut, true, "a cut answer must fail in the browser");
+    assert.equal(answers.different, true, "two different lengths must fail in the browser");
     assert.equal(answers.gzip, "compressed by the device");
     assert.ok(answers.cookies.includes("plain=1") && answers.cookies.includes("equals=a=b=="), answers.cookies.join());
     assert.equal(answers.posted.framing, "length");

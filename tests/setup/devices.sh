@@ -17,6 +17,7 @@ packages="
 "
 
 missing=""
+# shellcheck disable=SC2086 # a list
 installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $packages 2>/dev/null || true)
 for package in $packages; do
   case "
@@ -43,6 +44,7 @@ if [ -n "$missing" ]; then
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q
+  # shellcheck disable=SC2086 # a list
   apt-get install -q -y --no-install-recommends $missing
 fi
 

@@ -5,8 +5,12 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use super::until;
+use super::{POLL, until};
+
+/// How long a process may take to end once it was asked.
+const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// A command for one of this project's programs, with none of the caller's settings. The kernel
 /// ends it when the test is killed.
@@ -96,6 +100,16 @@ impl Process {
             reader.join().expect("it reads to the end");
         }
         Some(status)
+    }
+
+    /// Asks it to end, waits for that, and kills it when it does not.
+    pub fn end(&mut self) {
+        self.signal("TERM");
+        let deadline = Instant::now() + END_WITHIN;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        let _ = self.child.kill();
     }
 
     /// Sends a signal by name, such as `TERM`.

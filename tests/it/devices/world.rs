@@ -1,0 +1,181 @@
+//! A platform, and a network namespace whose only way out is its port for agents: there live the devices and
+//! their agents.
+//!
+//! Leaves to others: processes and the platform ([`crate::support`]), what a test asserts, and HTTP itself
+//! ([`crate::devices::raw`]).
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    devices::raw::Console,
+    support::{Platform, Process, command, until_status},
+};
+
+/// A path of the project.
+pub(crate) fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs a script with the Python that `tests/setup/devices.sh` makes.
+pub(crate) fn python(script: &str) -> Command {
+    let python = project(".tools/devices/bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing: run tests/setup.sh",
+        python.display()
+    );
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]);
+    command.arg(python).arg(project(script));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Starts a fixture of `tests/devices` and waits for its line `ready {...}`; that JSON comes with it.
+fn start_ready(name: &str, command: &mut Command) -> (Process, Value) {
+    let mut process = Process::start(name, command);
+    let line = process.line("ready {");
+    let facts = line.trim_start_matches("ready ");
+    let facts = serde_json::from_str(facts).expect("JSON after ready");
+    (process, facts)
+}
+
+/// A platform with a namespace that reaches nothing else, and a directory for the state of all others.
+pub(crate) struct World {
+    // In this order: agents and devices end first, the platform last, the directory after all.
+    others: Vec<Process>,
+    _namespace: Process,
+    enter: Vec<String>,
+    /// The platform.
+    pub(crate) platform: Platform,
+    dir: TempDir,
+}
+
+impl World {
+    /// Starts both, and proves that nothing but the platform is reached from the namespace.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let platform = Platform::start(&[]);
+        let port = platform.tls.port().to_string();
+        let mut hold = python("tests/devices/netns.py");
+        let (namespace, facts) = start_ready("namespace", hold.args(["hold", "--port", &port]));
+        let world = Self {
+            others: Vec::new(),
+            _namespace: namespace,
+            enter: serde_json::from_value(facts["enter"].clone()).expect("a list of words"),
+            platform,
+            dir,
+        };
+        world.prove_isolation();
+        world
+    }
+
+    /// The only port that answers inside is the platform's for agents.
+    fn prove_isolation(&self) {
+        let canary = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let canary = canary.local_addr().expect("bound").port();
+        let (tls, http) = (self.platform.tls.port(), self.platform.http.port());
+        let mut reach = python("tests/devices/netns.py");
+        reach.arg("reach");
+        reach.args([tls, http, canary].map(|port| port.to_string()));
+        let output = self
+            .inside(&reach)
+            .output()
+            .expect("nsenter of util-linux starts");
+        let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(
+            seen,
+            json!({"interfaces": ["lo"], "reached": [tls]}),
+            "the namespace has another way out"
+        );
+    }
+
+    /// The same command, in the namespace.
+    pub(crate) fn inside(&self, command: &Command) -> Command {
+        let mut inside = Command::new(&self.enter[0]);
+        inside.args(&self.enter[1..]);
+        inside.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inside.env(name, value),
+                None => inside.env_remove(name),
+            };
+        }
+        inside.stdin(Stdio::null());
+        inside
+    }
+
+    /// A path in the directory of the others.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts a command in the namespace and keeps it until the world ends.
+    pub(crate) fn start_inside(&mut self, name: &str, command: &Command) {
+        let process = Process::start(name, &mut self.inside(command));
+        self.others.push(process);
+    }
+
+    /// Starts a device of `tests/devices/launch.py` in the namespace; what it says of itself, with its name.
+    pub(crate) fn device(&mut self, name: &str) -> Value {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = free.local_addr().expect("bound").port();
+        let mut launch = python("tests/devices/launch.py");
+        launch.args([name, "--port", &port.to_string(), "--dir"]);
+        launch.arg(self.path(name));
+        let (process, mut facts) = start_ready(name, &mut self.inside(&launch));
+        self.others.push(process);
+        facts["name"] = name.into();
+        facts
+    }
+
+    /// Enrols an agent in the namespace with `target` and waits until it is online.
+    pub(crate) fn agent(&mut self, name: &str, target: &str) {
+        let token = self.path(&format!("{name}.token"));
+        std::fs::write(&token, self.platform.enrolment_token(&["--name", name])).expect("written");
+        let mut agent = command("fleetwire-agent");
+        agent.args(["--platform", &self.platform.url().to_string()]);
+        agent.args(["--name", name, "--target", target]);
+        agent.arg("--token-file").arg(token);
+        agent
+            .arg("--state-dir")
+            .arg(self.path(&format!("{name}.state")));
+        self.start_inside("fleetwire-agent", &agent);
+        until_status(&self.platform, name, "online");
+    }
+
+    /// Opens a session and returns the URL that a browser opens.
+    pub(crate) fn console_url(&self, host: &str) -> String {
+        let session = self.platform.operate_json(&["session", "open", host]);
+        session["console_url"].as_str().expect("a URL").to_owned()
+    }
+
+    /// Opens a session with a host and enters it, without a browser.
+    pub(crate) fn console(&self, host: &str) -> Console {
+        Console::enter(self.platform.http, &self.console_url(host))
+    }
+
+    /// A device, an agent of the same name before it, and a session entered.
+    pub(crate) fn device_and_console(&mut self, name: &str) -> (Value, Console) {
+        let facts = self.device(name);
+        self.agent(name, facts["url"].as_str().expect("a URL"));
+        let console = self.console(name);
+        (facts, console)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Asked first, a device ends its own processes and leaves no lock files behind.
+        for process in &mut self.others {
+            process.end();
+        }
+    }
+}
