@@ -1,6 +1,7 @@
 # What is done with this project, one word each. Every target installs what it needs (tests/setup.sh).
 
 CARGO ?= cargo
+FUZZ_SECONDS ?= 60
 BUF := tests/schema/node_modules/.bin/buf
 CARGO_DENY := .tools/cargo-deny-0.20.2/bin/cargo-deny
 
@@ -35,10 +36,19 @@ test-bindings:
 bench: setup ## Measure beside the yardsticks; BENCH="--help" says what, BENCH="bulk echo" chooses.
 	$(CARGO) bench --locked --bench tunnel -- $(BENCH)
 
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZ_SECONDS (60) on its kept corpus.
+	sh fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: fuzz-canary
+fuzz-canary: ## Check that each fuzz target finds a fault put in on purpose.
+	sh fuzz/canary.sh $(FUZZ_SECONDS)
+
 .PHONY: lint
 lint: setup deny ## Check format, lints for each set of features, dependencies and the schema's style.
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 	for features in agent platform cli; do \
 	  $(CARGO) clippy --locked --lib --bins --no-default-features --features $$features -- -D warnings || exit 1; \
@@ -66,6 +76,11 @@ bindings: setup ## Generate the Python, TypeScript and Go bindings from the sche
 .PHONY: docs
 docs: ## Write the reference of the protocol and its JSON Schemas from the schema's comments.
 	FLEETWIRE_UPDATE=1 $(CARGO) test --locked --test it documents
+
+.PHONY: screenshots
+screenshots: setup ## Take the documentation's pictures again, in Chromium.
+	$(CARGO) build --locked --bins
+	tests/browser/screenshots.sh
 
 .PHONY: release-schema
 release-schema: setup ## Keep the schema as that of the version in Cargo.toml: later ones stay compatible with it.
