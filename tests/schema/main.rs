@@ -7,6 +7,7 @@
 mod added_message;
 mod bindings;
 mod compatibility;
+mod released;
 
 use std::{
     fs,
