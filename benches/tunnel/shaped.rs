@@ -35,31 +35,49 @@ const BROADBAND: Profile = Profile {
     loss_ppm: 0,
     mtu: 1500,
     seed: 1,
-    congestion_control: "cubic",
+    congestion_control: "reno",
 };
 
-/// The profiles that are measured where `--shape` names none: broadband with either congestion
-/// control, a long fat path, and a poor one.
-const PROFILES: [Profile; 4] = [
-    BROADBAND,
-    Profile {
-        congestion_control: "bbr",
-        ..BROADBAND
-    },
-    Profile {
-        bits_per_second: 1_000_000_000,
-        round_trip_ms: 100,
-        queue_bytes: 12 * 1024 * 1024,
-        ..BROADBAND
-    },
-    Profile {
-        bits_per_second: 20_000_000,
-        round_trip_ms: 40,
-        queue_bytes: 128 * 1024,
-        loss_ppm: 10_000,
-        ..BROADBAND
-    },
-];
+/// A long fat path.
+const LONG: Profile = Profile {
+    bits_per_second: 1_000_000_000,
+    round_trip_ms: 100,
+    queue_bytes: 12 * 1024 * 1024,
+    ..BROADBAND
+};
+
+/// A poor path.
+const LOSSY: Profile = Profile {
+    bits_per_second: 20_000_000,
+    round_trip_ms: 40,
+    queue_bytes: 128 * 1024,
+    loss_ppm: 10_000,
+    ..BROADBAND
+};
+
+/// What a namespace may choose among; other congestion controls are for the host's own alone.
+const CONGESTION_CONTROLS_FILE: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
+
+/// The profiles that are measured where `--shape` names none: broadband with a congestion control
+/// that goes by loss and, where there is one, with one that goes by rate; the others with the best.
+fn profiles() -> Outcome<Vec<Profile>> {
+    let allowed = std::fs::read_to_string(CONGESTION_CONTROLS_FILE)?;
+    let allows = |name: &&str| allowed.split_whitespace().any(|allowed| allowed == *name);
+    let by_loss = ["cubic", "reno"]
+        .into_iter()
+        .find(allows)
+        .unwrap_or(BROADBAND.congestion_control);
+    let by_rate = Some("bbr").filter(allows);
+    let with = |profile, congestion_control| Profile {
+        congestion_control,
+        ..profile
+    };
+    let best = by_rate.unwrap_or(by_loss);
+    let mut profiles = vec![with(BROADBAND, by_loss)];
+    profiles.extend(by_rate.map(|by_rate| with(BROADBAND, by_rate)));
+    profiles.extend([with(LONG, best), with(LOSSY, best)]);
+    Ok(profiles)
+}
 
 /// A small request comes this often.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -98,9 +116,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
     if !options.wants("shaped") {
         return Ok(());
     }
-    let profiles = options
-        .shape
-        .map_or_else(|| PROFILES.to_vec(), |one| vec![one]);
+    let profiles = options.shape.map_or_else(profiles, |one| Ok(vec![one]))?;
     for profile in profiles {
         progress(&format!("shaped: {profile}"));
         let section: &'static str = format!("shaped: {profile}").leak();
