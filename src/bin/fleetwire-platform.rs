@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use fleetwire::logging;
+use fleetwire::platform::Platform;
 use fleetwire::platform::config::{Args, Config};
 use fleetwire::platform::server::Server;
 
@@ -24,11 +25,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(args, std::env::vars_os())?;
+    logging::init(config.log_format, &config.log)?;
     if args.check_config {
+        Platform::check(&config)?;
         writeln!(std::io::stdout(), "the settings can be used")?;
         return Ok(());
     }
-    logging::init(config.log_format, &config.log)?;
     // One thread carries all connections, measured best; the store has its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -187,6 +187,14 @@ impl Platform {
         self.console.https
     }
 
+    /// Checks what a start would read beside the settings, and makes nothing.
+    ///
+    /// # Errors
+    /// When the operator's certificate cannot be used.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        operator_certificate(config).map(|_| ())
+    }
+
     /// Reads the certificates anew; connections that stand are left alone.
     ///
     /// # Errors

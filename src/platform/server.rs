@@ -39,6 +39,9 @@ use crate::net::{socket::AGENT_PATH, tls};
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes longer for a request's head, or for its next request, is not kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// A call of the API that has not been made and answered by then is given up: its body may never
+/// come.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest request head; a larger one is answered 431. So is one of more than 100 fields: that is
 /// hyper's own limit, and to set any other would cost it an allocation a request.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -276,7 +279,13 @@ async fn answer(
             return Ok(answer.map(Answer::Api));
         }
         Ok(Addressee::Platform) => {
-            let answer = door.router.clone().call(request).await?;
+            let answer = match timeout(CALL_TIMEOUT, door.router.clone().call(request)).await {
+                Ok(answer) => answer?,
+                Err(_) => {
+                    let detail = "the request did not come in time".to_owned();
+                    problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+                }
+            };
             return Ok(answer.map(Answer::Api));
         }
         Err(NoHost) => {

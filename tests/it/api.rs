@@ -349,6 +349,12 @@ fn settings_are_checked_before_anything_is_made() {
         ("heart_beat = '20s'", &[][..], "heart_beat"),
         ("heartbeat = 20", &[], "heartbeat"),
         ("heartbeat = ", &[], "platform.toml"),
+        ("log = 'x=y=z'", &[], "log"),
+        (
+            "certificate = '/nowhere/c.pem'\ncertificate_key = '/nowhere/k.pem'",
+            &[],
+            "/nowhere/c.pem",
+        ),
         ("", &["--http", "0.0.0.0:8080"], "http_behind_proxy"),
     ] {
         let output = check(content, flags);

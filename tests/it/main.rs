@@ -11,6 +11,7 @@
 
 mod api;
 mod console;
+mod demo;
 mod devices;
 mod documents;
 mod enrol;

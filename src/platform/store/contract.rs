@@ -136,6 +136,11 @@ async fn hosts_are_kept_by_name_and_found_by_token(open: Open<'_>) {
         .expect("there");
     assert_eq!((found.id, found.created), (b.id, T0));
     assert_eq!(store.host_by_token(hash()).await, Ok(None));
+    assert_eq!(store.host("b").await, Ok(Some(found.clone())));
+    assert_eq!(store.host(&b.id.to_string()).await, Ok(Some(found)));
+    for unknown in ["", "c", &HostId::random(random()).to_string()] {
+        assert_eq!(store.host(unknown).await, Ok(None), "{unknown}");
+    }
 }
 
 async fn a_token_enrols_once(open: Open<'_>) {

@@ -184,6 +184,9 @@ pub trait Store: Send + Sync {
     /// Every host, by name.
     fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>>;
 
+    /// The host of this name, else of this id.
+    fn host(&self, name_or_id: &str) -> StoreFuture<'_, Option<HostRecord>>;
+
     /// The host with this credential.
     fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>>;
 

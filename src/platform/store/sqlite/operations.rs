@@ -46,6 +46,21 @@ impl Store for SqliteStore {
         }))
     }
 
+    fn host(&self, name_or_id: &str) -> StoreFuture<'_, Option<HostRecord>> {
+        let name_or_id = name_or_id.to_owned();
+        Box::pin(self.read(move |connection| {
+            if let Some(host) = host_by_name(connection, &name_or_id)? {
+                return Ok(Some(host));
+            }
+            let Ok(id) = name_or_id.parse::<HostId>() else {
+                return Ok(None);
+            };
+            let mut query = connection
+                .prepare_cached("SELECT id, name, created, last_seen FROM hosts WHERE id = ?1")?;
+            Ok(query.query_row([id], host_record).optional()?)
+        }))
+    }
+
     fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>> {
         Box::pin(self.read(move |connection| {
             let mut query = connection.prepare_cached(

@@ -1,0 +1,204 @@
+//! Console sessions: opened, entered, listed and ended, each in the store, in the audit log, and at
+//! the host's agent. The table itself is `sessions`'.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::{Actor, ErrorKind, ServiceError, entry};
+use crate::api;
+use crate::clock::UnixMillis;
+use crate::ids::ConsoleSessionId;
+use crate::platform::Platform;
+use crate::platform::registry::HostLink as _;
+use crate::platform::sessions::{CloseReason, Session, TicketError};
+use crate::platform::store::{HostRecord, SessionRecord, StoreError};
+use crate::secret::Secret;
+
+impl Platform {
+    /// Opens a console session to a host, named by name or id.
+    ///
+    /// # Errors
+    /// `host_unknown`, `host_offline`, `sessions_exhausted`.
+    pub async fn open_session(
+        &self,
+        actor: &Actor,
+        request: api::OpenSession,
+    ) -> Result<api::OpenedSession, ServiceError> {
+        let host = self.find_host(&request.host).await?;
+        let Some(link) = self.registry.link(host.id) else {
+            return Err(ServiceError::new(
+                ErrorKind::Conflict,
+                "host_offline",
+                format!(
+                    "{} is not connected: see that its agent runs and reaches the platform",
+                    host.name
+                ),
+            ));
+        };
+        let now = UnixMillis::now();
+        let opened = self
+            .sessions()
+            .open(now, host.id, &host.name, &actor.0)
+            .ok_or_else(|| {
+                ServiceError::new(
+                    ErrorKind::Exhausted,
+                    "sessions_exhausted",
+                    "there are too many sessions: close some",
+                )
+            })?;
+        let session = &opened.session;
+        let record = SessionRecord {
+            id: session.id,
+            host: host.id,
+            user: actor.0.clone(),
+            label: session.label.clone(),
+            created: session.created,
+            expires: session.expires,
+            cookie: None,
+        };
+        let subject = format!("session:{}", session.id);
+        let audit = entry(
+            now,
+            actor,
+            "session.open",
+            subject,
+            format!("host:{}", host.id),
+        );
+        if let Err(error) = self.store.create_session(record, audit).await {
+            // What is not in the audit log does not exist.
+            self.sessions().close(session.id, CloseReason::ClosedByUser);
+            return Err(error.into());
+        }
+        link.session_open(session);
+        Ok(api::OpenedSession {
+            session_id: session.id.to_string(),
+            console_url: self.console_url(&session.label, &opened.ticket),
+            expires_at: session.expires.to_string(),
+        })
+    }
+
+    /// Trades a session's ticket for its cookie.
+    ///
+    /// # Errors
+    /// `ticket_refused`, whatever is wrong with it.
+    pub async fn enter_session(
+        &self,
+        session: &Session,
+        ticket: &Secret,
+    ) -> Result<Secret, ServiceError> {
+        let now = UnixMillis::now();
+        let entered = self.sessions().enter(now, session.id, ticket);
+        let cookie = entered.map_err(|error: TicketError| {
+            info!(session = %session.id, %error, "ticket refused");
+            ServiceError::new(
+                ErrorKind::Unauthenticated,
+                "ticket_refused",
+                "this address was used before or has expired: open the session again",
+            )
+        })?;
+        let actor = Actor(session.user.clone());
+        let subject = format!("session:{}", session.id);
+        let audit = entry(now, &actor, "session.enter", subject, String::new());
+        self.store
+            .session_entered(session.id, cookie.hash(), audit)
+            .await?;
+        Ok(cookie)
+    }
+
+    /// Lists the open sessions.
+    pub fn list_sessions(&self) -> api::Sessions {
+        let sessions = self
+            .sessions()
+            .list()
+            .into_iter()
+            .map(|(session, entered)| api::Session {
+                session_id: session.id.to_string(),
+                host_id: session.host.to_string(),
+                host: session.host_name.clone(),
+                user: session.user.clone(),
+                created_at: session.created.to_string(),
+                active_at: session.active().to_string(),
+                expires_at: session.expires.to_string(),
+                entered,
+            });
+        api::Sessions {
+            sessions: sessions.collect(),
+        }
+    }
+
+    /// Closes a session.
+    ///
+    /// # Errors
+    /// `session_unknown`.
+    pub async fn close_session(&self, actor: &Actor, id: &str) -> Result<(), ServiceError> {
+        let unknown = || {
+            ServiceError::new(
+                ErrorKind::NotFound,
+                "session_unknown",
+                "there is no such open session",
+            )
+        };
+        let id: ConsoleSessionId = id.parse().map_err(|_| unknown())?;
+        if self
+            .end_session(id, CloseReason::ClosedByUser, &actor.0)
+            .await?
+        {
+            Ok(())
+        } else {
+            Err(unknown())
+        }
+    }
+
+    pub(super) async fn end_session(
+        &self,
+        id: ConsoleSessionId,
+        reason: CloseReason,
+        actor: &str,
+    ) -> Result<bool, ServiceError> {
+        let session = self.sessions().close(id, reason);
+        match session {
+            Some(session) => {
+                self.session_ended(&session, reason, actor).await?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    pub(super) async fn session_ended(
+        &self,
+        session: &Arc<Session>,
+        reason: CloseReason,
+        actor: &str,
+    ) -> Result<(), ServiceError> {
+        if let Some(link) = self.registry.link(session.host) {
+            link.session_close(session.id, reason);
+        }
+        let subject = format!("session:{}", session.id);
+        let actor = Actor(actor.to_owned());
+        let now = UnixMillis::now();
+        let audit = entry(
+            now,
+            &actor,
+            "session.close",
+            subject,
+            reason.code().to_owned(),
+        );
+        match self.store.session_ended(session.id, audit).await {
+            Ok(()) | Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn find_host(&self, name_or_id: &str) -> Result<HostRecord, ServiceError> {
+        let found = self.store.host(name_or_id).await?;
+        found.ok_or_else(|| {
+            ServiceError::new(
+                ErrorKind::NotFound,
+                "host_unknown",
+                "there is no host of this name or id: list them with hosts list",
+            )
+        })
+    }
+}

@@ -1,0 +1,264 @@
+//! Hosts: the tokens by which they join, their enrolment, their list, and their coming and going.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::{Actor, ErrorKind, ServiceError, entry, name_taken};
+use crate::api;
+use crate::clock::UnixMillis;
+use crate::ids::HostId;
+use crate::net::enrolment::EnrolmentToken;
+use crate::platform::Platform;
+use crate::platform::accept::AgentLink;
+use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
+use crate::platform::sessions::CloseReason;
+use crate::platform::store::{Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost};
+use crate::secret::{Secret, random};
+
+/// How an agent's credential begins.
+const AUTH_TOKEN_PREFIX: &str = "agt_";
+/// Longest name of a host, as of a DNS label.
+const HOST_NAME_BYTES_MAX: usize = 63;
+/// The longest an enrolment token may be good for.
+const TOKEN_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Platform {
+    /// Makes an enrolment token.
+    ///
+    /// # Errors
+    /// When the name or the time asked for does not do.
+    pub async fn create_token(
+        &self,
+        actor: &Actor,
+        request: api::CreateToken,
+    ) -> Result<api::CreatedToken, ServiceError> {
+        if let Some(name) = &request.name {
+            check_host_name(name)?;
+        }
+        let ttl = request
+            .ttl_seconds
+            .map_or(self.config.token_ttl, Duration::from_secs);
+        if ttl.is_zero() || ttl > TOKEN_TTL_MAX {
+            return Err(ServiceError::new(
+                ErrorKind::Invalid,
+                "ttl_invalid",
+                "a token is good for a second at least and 30 days at most",
+            ));
+        }
+        let token = EnrolmentToken::generate(self.ca_fingerprint, &self.config.server_name)
+            .map_err(|error| {
+                ServiceError::new(ErrorKind::Internal, "internal", error.to_string())
+            })?;
+        let now = UnixMillis::now();
+        let expires = now.plus(ttl);
+        let record = NewEnrolmentToken {
+            secret: token.secret_hash(),
+            name: request.name.clone(),
+            at: now,
+            expires,
+        };
+        let subject = request.name.as_deref().unwrap_or("any host");
+        let audit = entry(
+            now,
+            actor,
+            "token.create",
+            subject.to_owned(),
+            format!("until {expires}"),
+        );
+        self.store.create_enrolment_token(record, audit).await?;
+        Ok(api::CreatedToken {
+            token: token.to_text(),
+            name: request.name,
+            expires_at: expires.to_string(),
+        })
+    }
+
+    /// Makes a host for an agent that cannot enrol itself.
+    ///
+    /// # Errors
+    /// When the name does not do or is taken.
+    pub async fn create_host(
+        &self,
+        actor: &Actor,
+        request: api::CreateHost,
+    ) -> Result<api::CreatedHost, ServiceError> {
+        check_host_name(&request.name)?;
+        let (id, now) = (HostId::random(random()), UnixMillis::now());
+        let auth_token = Secret::generate(AUTH_TOKEN_PREFIX);
+        let host = NewHost {
+            id,
+            name: request.name.clone(),
+            auth_token: auth_token.hash(),
+            at: now,
+        };
+        let audit = entry(
+            now,
+            actor,
+            "host.create",
+            format!("host:{id}"),
+            request.name.clone(),
+        );
+        self.store.create_host(host, audit).await?;
+        Ok(api::CreatedHost {
+            id: id.to_string(),
+            name: request.name,
+            auth_token,
+        })
+    }
+
+    /// Lists all hosts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_hosts(&self) -> Result<api::Hosts, ServiceError> {
+        let now = UnixMillis::now();
+        let records = self.store.hosts().await?;
+        Ok(api::Hosts {
+            hosts: records
+                .iter()
+                .map(|record| self.host_entry(now, record))
+                .collect(),
+        })
+    }
+
+    /// Trades an agent's enrolment token for a credential.
+    ///
+    /// # Errors
+    /// `token_unknown`, `token_used`, `token_expired`, `name_taken`, `name_invalid`.
+    pub async fn enrol(&self, request: api::Enrol) -> Result<api::Enrolled, ServiceError> {
+        // What cannot be read was never given out: it is as unknown as a wrong secret.
+        let token = EnrolmentToken::parse(request.token.expose()).map_err(|_| token_unknown())?;
+        let auth_token = Secret::generate(AUTH_TOKEN_PREFIX);
+        check_host_name(&request.name)?;
+        let enrolment = Enrolment {
+            secret: token.secret_hash(),
+            key: request.idempotency_key.hash(),
+            wished_name: request.name,
+            new_host: HostId::random(random()),
+            auth_token: auth_token.hash(),
+            at: UnixMillis::now(),
+        };
+        let unauthenticated =
+            |code, detail: &str| Err(ServiceError::new(ErrorKind::Unauthenticated, code, detail));
+        match self.store.enrol(enrolment).await? {
+            EnrolmentOutcome::Enrolled { id, name } => {
+                info!(host = %id, name, "enrolled");
+                // Whoever holds the old credential, or a session to the old machine, is cut off.
+                self.registry.end(id, LinkEnd::CredentialVoid);
+                let sessions = self.sessions().of_host(id);
+                for session in sessions {
+                    self.end_session(session.id, CloseReason::HostReenrolled, "platform")
+                        .await?;
+                }
+                Ok(api::Enrolled {
+                    host_id: id.to_string(),
+                    name,
+                    auth_token,
+                    server_name: self.config.server_name.clone(),
+                    ca_pem: self.ca_pem.clone(),
+                })
+            }
+            EnrolmentOutcome::TokenUnknown => Err(token_unknown()),
+            EnrolmentOutcome::TokenUsed => unauthenticated(
+                "token_used",
+                "the enrolment token was used before: create another",
+            ),
+            EnrolmentOutcome::TokenExpired => unauthenticated(
+                "token_expired",
+                "the enrolment token has expired: create another",
+            ),
+            EnrolmentOutcome::NameTaken => Err(name_taken()),
+        }
+    }
+
+    /// The host with this credential, for an agent that connects.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn authenticate_host(
+        &self,
+        token: &Secret,
+    ) -> Result<Option<HostRecord>, ServiceError> {
+        Ok(self.store.host_by_token(token.hash()).await?)
+    }
+
+    /// Makes an authenticated connection its host's, and tells its agent of the open sessions.
+    pub fn host_connected(&self, name: &str, arrival: Arrival<AgentLink>) -> Admission {
+        let now = UnixMillis::now();
+        let (host, link) = (arrival.host, arrival.link.clone());
+        let admission = self.registry.admit(now, arrival);
+        match admission {
+            Admission::Admitted { replaced, .. } => {
+                info!(%host, name, replaced, "connected");
+                self.seen().hosts.insert(host, now);
+                let sessions = self.sessions().of_host(host);
+                for session in sessions {
+                    link.session_open(&session);
+                }
+            }
+            Admission::DuplicateInstance => {
+                warn!(%host, name, alarm = "duplicate_instance", "two agents use this host's credential in turn: one machine is a copy of the other; enrol one of them anew");
+            }
+        }
+        admission
+    }
+
+    /// Notes that a host's connection has ended.
+    pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
+        if self.registry.remove(host, connection) {
+            info!(%host, why, "disconnected");
+            self.seen().hosts.insert(host, UnixMillis::now());
+        }
+    }
+
+    fn host_entry(&self, now: UnixMillis, record: &HostRecord) -> api::Host {
+        let connected = self.registry.connected(record.id);
+        let last_seen = connected.as_ref().map_or(record.last_seen, |_| Some(now));
+        let status = match connected {
+            Some(_) => api::HostStatus::Online,
+            None => api::HostStatus::Offline,
+        };
+        let duplicate = self.registry.is_duplicate(now, record.id);
+        api::Host {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            status,
+            detail: duplicate.then(|| "duplicate_instance".to_owned()),
+            created_at: record.created.to_string(),
+            last_seen_at: last_seen.map(|at| at.to_string()),
+            connected_since: connected.as_ref().map(|host| host.since.to_string()),
+            address: connected.as_ref().map(|host| host.address.to_string()),
+            software: connected.as_ref().map(|host| host.software.clone()),
+            round_trip_ms: connected
+                .as_ref()
+                .and_then(|host| host.round_trip)
+                .map(|round_trip| round_trip.as_secs_f64() * 1000.0),
+            health: connected.and_then(|host| host.health),
+        }
+    }
+}
+
+fn token_unknown() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::Unauthenticated,
+        "token_unknown",
+        "the platform has given out no such enrolment token",
+    )
+}
+
+fn check_host_name(name: &str) -> Result<(), ServiceError> {
+    let valid = name.len() <= HOST_NAME_BYTES_MAX
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if valid {
+        return Ok(());
+    }
+    Err(ServiceError::new(
+        ErrorKind::Invalid,
+        "name_invalid",
+        "a host's name is 1 to 63 letters, digits, hyphens, underscores or dots, a letter or digit first",
+    ))
+}

@@ -1,0 +1,159 @@
+//! What operators and agents can ask of the platform, behind the one API: each operation checks,
+//! changes the store (with its audit entry), then tells whom it concerns. This file owns who acts,
+//! how an operation is refused, and the housekeeping; `hosts` and `consoles` have the operations.
+//! HTTP is `rest`'s.
+
+mod consoles;
+mod hosts;
+
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use super::Platform;
+use super::store::{AuditEntry, StoreError};
+use crate::clock::UnixMillis;
+use crate::ids::HostId;
+use crate::secret::SecretHash;
+
+/// How an operator's API token begins.
+pub const API_TOKEN_PREFIX: &str = "fwa_";
+
+/// How often the store is told that connected hosts are still there.
+const SEEN_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Who acts, as the audit log names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor(pub String);
+
+/// An operation was refused or failed. `code` is stable; `detail` says what to do about it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ServiceError {
+    /// The kind, which decides the HTTP status.
+    pub kind: ErrorKind,
+    /// The stable word.
+    pub code: &'static str,
+    /// For people.
+    pub detail: String,
+}
+
+/// Whose fault a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request cannot be understood or holds a value that does not do.
+    Invalid,
+    /// It comes without a credential, or with one that is not good.
+    Unauthenticated,
+    /// What it names is not there.
+    NotFound,
+    /// It is in conflict with how things are.
+    Conflict,
+    /// It is larger than allowed.
+    TooLarge,
+    /// The platform is full.
+    Exhausted,
+    /// The platform failed.
+    Internal,
+}
+
+impl ServiceError {
+    /// An error of a kind.
+    pub fn new(kind: ErrorKind, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NameTaken => name_taken(),
+            StoreError::NotFound => Self::new(ErrorKind::NotFound, "not_found", error.to_string()),
+            error => {
+                error!(%error, "the store failed");
+                // What the database says is for the log: it may hold a path.
+                Self::new(
+                    ErrorKind::Internal,
+                    "store_failed",
+                    "the platform's store failed; its log says why",
+                )
+            }
+        }
+    }
+}
+impl Platform {
+    /// Who has this API token, compared with all of them in constant time.
+    pub fn operator(&self, token: &str) -> Option<Actor> {
+        use subtle::ConstantTimeEq as _;
+        let presented = SecretHash::of(token.as_bytes());
+        let mut found = None;
+        for (name, hash) in &self.api_tokens {
+            if bool::from(hash.as_bytes().ct_eq(presented.as_bytes())) {
+                found = Some(Actor(name.clone()));
+            }
+        }
+        found
+    }
+
+    /// Ends the sessions whose time is over and keeps when hosts were last heard of. Called about
+    /// once a second.
+    pub async fn keep_house(&self) {
+        let now = UnixMillis::now();
+        let ended = self.sessions().expire(now);
+        for (session, reason) in ended {
+            if let Err(error) = self.session_ended(&session, reason, "platform").await {
+                warn!(session = %session.id, %error, "an ended session could not be noted");
+            }
+        }
+        let seen = self.take_seen(now);
+        if !seen.is_empty()
+            && let Err(error) = self.store.hosts_seen(seen).await
+        {
+            warn!(%error, "could not note when hosts were last seen");
+        }
+    }
+
+    /// What the store is to be told of hosts that were heard of; once a minute that is everyone who
+    /// is connected, so that a crash loses no more than that.
+    fn take_seen(&self, now: UnixMillis) -> Vec<(HostId, UnixMillis)> {
+        let mut seen = self.seen();
+        if now.since(seen.all_at) >= SEEN_NOTED_EVERY {
+            seen.all_at = now;
+            seen.hosts.extend(
+                self.registry
+                    .connected_hosts()
+                    .into_iter()
+                    .map(|host| (host, now)),
+            );
+        }
+        seen.hosts.drain().collect()
+    }
+}
+
+fn entry(
+    at: UnixMillis,
+    actor: &Actor,
+    action: &'static str,
+    subject: String,
+    detail: String,
+) -> AuditEntry {
+    AuditEntry {
+        at,
+        actor: actor.0.clone(),
+        action,
+        subject,
+        detail,
+    }
+}
+
+fn name_taken() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::Conflict,
+        "name_taken",
+        "another host has this name: choose another, or create a token for this name to enrol that host anew",
+    )
+}

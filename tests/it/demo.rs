@@ -1,0 +1,71 @@
+//! `fleetwire demo`: one command, one address.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use crate::support::{PATIENCE, Process, command, until};
+
+/// The process ids under /proc whose command line has this in it.
+fn processes_with(part: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").expect("a proc file system");
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    ids.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|id| {
+            let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(part)
+        })
+        .collect()
+}
+
+#[test]
+fn one_command_prints_one_address_and_leaves_nothing_behind() {
+    let mut demo = Process::start("demo", command("fleetwire").arg("demo"));
+    let url = demo.line("/.fleetwire/enter#");
+    let dir = demo.line("kept in");
+    let (_, dir) = dir.split_once("kept in ").expect("the directory");
+    let (host, path) = url
+        .strip_prefix("http://")
+        .expect("http")
+        .split_once('/')
+        .expect("a path");
+    let (path, ticket) = path.split_once('#').expect("a ticket");
+    assert!(ticket.len() >= 43, "256 bits");
+
+    // Names under localhost lead to this machine in a browser; here the port says where.
+    let port = host
+        .rsplit_once(':')
+        .expect("a port")
+        .1
+        .parse()
+        .expect("a port");
+    let mut page = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    page.set_read_timeout(Some(PATIENCE)).expect("set");
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    page.write_all(request.as_bytes()).expect("written");
+    let mut answer = String::new();
+    page.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+    assert_eq!(processes_with(dir).len(), 2, "platform and agent");
+    demo.signal("TERM");
+    assert!(demo.ended().success());
+    until("the end of its processes", || {
+        processes_with(dir).is_empty().then_some(())
+    });
+    assert!(!Path::new(dir).exists());
+}
+
+#[test]
+fn a_demonstration_whose_part_fails_says_which() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let mut demo = Process::start(
+        "demo",
+        command("fleetwire").args(["demo", "--http", &address]),
+    );
+    assert!(!demo.ended().success());
+    let said = demo.said();
+    assert!(said.contains("fleetwire-platform has ended"), "{said}");
+    assert!(said.contains("cannot listen on"), "{said}");
+}
