@@ -202,7 +202,8 @@ fn of_value(field: &Field) -> Value {
 /// A pattern of the decimal numbers up to the largest of 64 bits.
 fn uint64_pattern() -> String {
     let max = u64::MAX.to_string();
-    let mut pattern = format!("^([0-9]{{1,{}}}", max.len() - 1);
+    // A number has no leading zero, in a string neither.
+    let mut pattern = format!("^(0|[1-9][0-9]{{0,{}}}", max.len() - 2);
     // Numbers as long as the largest: smaller at one digit, the same before it, any after it.
     for (at, digit) in max.bytes().enumerate().filter(|(_, digit)| *digit > b'0') {
         let (same, below, free) = (&max[..at], char::from(digit - 1), max.len() - at - 1);
