@@ -1,5 +1,6 @@
 //! A stream of the link as an exchange with the device it is meant for: routed, its headers mapped,
-//! its bodies passed on piece by piece, and whatever goes wrong said to the browser.
+//! its bodies passed on piece by piece. Whatever goes wrong ends the stream with a code, out of which
+//! the platform makes the browser's page.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
@@ -75,13 +76,11 @@ impl Proxy {
         let mut reply = Reply {
             send,
             mapping: None,
-            bodiless: request.method.as_str() == "HEAD",
-            headed: false,
             refused: None,
         };
         let Some((index, route)) = self.routes.find(routed) else {
             let text = "no target of this agent has this path";
-            return reply.fail(404, ErrorCode::NotAllowed, text);
+            return reply.send.reset(ErrorCode::NotAllowed, text);
         };
         let mapping = Mapping::new(request.origin.as_ref().map(|origin| origin.as_str()), route);
         reply.mapping = Some(mapping);
@@ -113,13 +112,14 @@ impl Proxy {
             if !told {
                 warn!(%target, "{}", refused.text());
             }
-            return reply.fail(502, refused.code(), refused.text());
+            return reply.send.reset(refused.code(), refused.text());
         }
         match result {
             Ok(()) | Err(OriginError::Cancelled) => {}
             Err(error) => {
                 debug!(target = %route.target(), path = ?request.path, %error, "an exchange failed");
-                reply.fail(error.status(), error.code(), &error.to_string());
+                // The platform makes it an answer where none has begun.
+                reply.send.reset(error.code(), &error.to_string());
             }
         }
     }
@@ -159,10 +159,6 @@ impl Source for Body<'_> {
 struct Reply<'a> {
     send: SendHalf<Agent>,
     mapping: Option<Mapping<'a>>,
-    /// The request's method allows no body in the answer.
-    bodiless: bool,
-    /// The final head has been sent.
-    headed: bool,
     /// The device's answer is well formed, but cannot be handed on.
     refused: Option<Refused>,
 }
@@ -204,7 +200,6 @@ impl Reply<'_> {
             Mapped::Fields(_) => return self.refuse(Refused::TooLarge),
             Mapped::ToHttps => return self.refuse(Refused::ToHttps),
         };
-        self.headed = true;
         self.send
             .send_head(response(head.status, headers, body, body_follows))
             .map_err(|_| Cancelled)
@@ -213,33 +208,6 @@ impl Reply<'_> {
     fn refuse(&mut self, refused: Refused) -> Result<(), Cancelled> {
         self.refused = Some(refused);
         Err(Cancelled)
-    }
-
-    /// Says what went wrong: as an answer if none has begun, else by ending it visibly.
-    fn fail(mut self, status: u16, code: ErrorCode, text: &str) {
-        if self.headed {
-            return self.send.reset(code, text);
-        }
-        let body = format!("{status} {code}: {text}\n");
-        let mut fields = FieldLines::builder();
-        for (name, value) in [
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", &body.len().to_string()),
-            ("Cache-Control", "no-store"),
-        ] {
-            fields
-                .push(name, value.as_bytes())
-                .expect("made of plain text");
-        }
-        let body = if self.bodiless {
-            Bytes::new()
-        } else {
-            body.into()
-        };
-        // A stream that is gone by now needs no answer.
-        let _ = self
-            .send
-            .send_head(response(status, fields.finish(), body, false));
     }
 }
 

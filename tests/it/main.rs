@@ -15,6 +15,7 @@ mod demo;
 mod devices;
 mod documents;
 mod enrol;
+mod hostile;
 mod lifecycle;
 mod oracle;
 mod random;

@@ -63,17 +63,6 @@ impl OriginError {
         }
     }
 
-    /// The status of the answer that takes the place of the device's (RFC 9110 15.6).
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Request(_) => 400,
-            Self::Busy => 503,
-            Self::ConnectTimeout | Self::HeadTimeout | Self::BodyTimeout => 504,
-            _ => 502,
-        }
-    }
-
     /// Whether a kept connection may fail like this because the origin had closed it meanwhile.
     pub(super) fn is_stale(&self) -> bool {
         match self {

@@ -139,6 +139,7 @@ impl Refusal {
             Self::PlatformFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ConnectionLost | Self::AnswerMalformed => StatusCode::BAD_GATEWAY,
             Self::Device { code, .. } => match code {
+                ErrorCode::FieldInvalid => StatusCode::BAD_REQUEST,
                 ErrorCode::SessionEnded => StatusCode::GONE,
                 ErrorCode::NotAllowed => StatusCode::FORBIDDEN,
                 ErrorCode::TargetTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -313,6 +314,7 @@ fn device_text(code: ErrorCode, message: &str) -> String {
         ErrorCode::TargetMalformed => "The device's answer is not HTTP.",
         ErrorCode::TargetTimeout => "The device took too long to answer.",
         ErrorCode::TargetClosed => "The device closed the connection before its answer was whole.",
+        ErrorCode::FieldInvalid => "The request is not one that a device may get.",
         ErrorCode::NotAllowed => "The agent's owner does not allow this.",
         ErrorCode::SessionEnded => "This console session has ended.",
         ErrorCode::TooManyStreams | ErrorCode::Overloaded => {

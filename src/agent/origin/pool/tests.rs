@@ -264,10 +264,7 @@ async fn a_port_that_nobody_listens_on_is_unreachable() {
         .await
         .1
         .expect_err("refused");
-    assert_eq!(
-        (error.code(), error.status()),
-        (ErrorCode::TargetUnreachable, 502)
-    );
+    assert_eq!(error.code(), ErrorCode::TargetUnreachable);
 }
 
 #[tokio::test]
@@ -323,7 +320,7 @@ async fn silence_has_its_limits() {
             .await
             .1
             .expect_err("in time");
-        assert_eq!((error.code(), error.status()), (code, 504));
+        assert_eq!(error.code(), code);
     }
 }
 

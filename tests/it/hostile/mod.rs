@@ -1,0 +1,98 @@
+//! Every rule of `docs/PROXY.md` through the whole tunnel: a raw-socket device that breaks what a
+//! small server can break (`tests/devices/hostile.py`), the real agent in front of it, and a viewer
+//! that reads the bytes.
+
+mod answers;
+mod heads;
+mod streams;
+mod upgrades;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::console::viewer::{Answer, Session, Viewer};
+use crate::support::{Agent, Platform, Process};
+
+/// The device, its agent, the platform, and a session that was entered.
+struct Stack {
+    platform: Platform,
+    session: Session,
+    /// The device's own host and port.
+    own: String,
+    _agent: Agent,
+    _device: Process,
+}
+
+impl Stack {
+    async fn start() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/devices/hostile.py");
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "python3"]).arg(script);
+        let mut device = Process::start("the device", &mut command);
+        let ready = device.line("ready");
+        let port = ready.split(' ').nth(1).expect("a port");
+        let own = format!("127.0.0.1:{port}");
+        let platform = Platform::start(&[]);
+        let agent = Agent::start_for(&platform, "kvm", &format!("http://{own}"));
+        let session = Session::open(&platform).enter().await;
+        Self {
+            platform,
+            session,
+            own,
+            _agent: agent,
+            _device: device,
+        }
+    }
+
+    /// The session's public origin.
+    fn origin(&self) -> String {
+        format!("http://{}", self.session.host)
+    }
+
+    /// Sends `GET path` on a new connection.
+    async fn open(&self, path: &str) -> Viewer {
+        self.session.send(&format!("GET {path}"), "").await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.open(path).await.answer().await
+    }
+
+    /// What the device says has arrived for this request.
+    async fn arrived(&self, line: &str, fields: &str) -> Value {
+        let answer = self.session.send(line, fields).await.answer().await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        serde_json::from_slice(&answer.body).expect("JSON")
+    }
+
+    /// The device's own counts.
+    async fn stats(&self) -> Value {
+        self.arrived("GET /stats", "").await
+    }
+
+    /// Waits until no stream is open at the device.
+    async fn no_stream_is_left(&self) {
+        loop {
+            if self.stats().await["streams"] == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The values of a field, in order, out of what the device says has arrived.
+fn values<'a>(arrived: &'a Value, name: &str) -> Vec<&'a str> {
+    let headers = arrived["headers"].as_array().expect("a list");
+    headers
+        .iter()
+        .filter(|pair| {
+            pair[0]
+                .as_str()
+                .is_some_and(|found| found.eq_ignore_ascii_case(name))
+        })
+        .map(|pair| pair[1].as_str().expect("text"))
+        .collect()
+}

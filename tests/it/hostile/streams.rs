@@ -1,0 +1,76 @@
+//! Rules 13 and 14: what comes in pieces, and what never ends.
+
+use super::*;
+
+#[tokio::test]
+async fn rule_13_pieces_come_as_they_are_sent() {
+    let stack = Stack::start().await;
+    let mut viewer = stack.open("/drip?ms=20").await;
+    viewer.answer_head().await;
+    for number in 0..10 {
+        let piece = format!("{number}\n").into_bytes();
+        assert_eq!(viewer.chunk().await, Some(piece), "each alone");
+    }
+    assert_eq!(viewer.chunk().await, None);
+}
+
+#[tokio::test]
+async fn rule_13_a_viewer_that_leaves_is_gone_at_the_device() {
+    let stack = Stack::start().await;
+    let mut viewers = Vec::new();
+    for path in ["/endless", "/mjpeg", "/sse", "/never", "/stall"] {
+        let mut viewer = stack.open(path).await;
+        if path != "/never" {
+            assert_eq!(viewer.answer_head().await.status, 200, "{path}");
+            viewer.take(4).await;
+        }
+        viewers.push(viewer);
+    }
+    loop {
+        if stack.stats().await["streams"] == 5 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    drop(viewers);
+    stack.no_stream_is_left().await;
+}
+
+#[tokio::test]
+async fn a_viewer_that_stops_reading_slows_nobody_else() {
+    let stack = Stack::start().await;
+    let mut stuck = stack.open("/endless").await;
+    stuck.answer_head().await;
+    for _ in 0..20 {
+        assert_eq!(stack.get("/landing").await.text(), "/landing");
+    }
+    let mut other = stack.open("/drip?ms=1").await;
+    assert_eq!(
+        other.answer().await.text(),
+        "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"
+    );
+    drop(stuck);
+    stack.no_stream_is_left().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_reaches_the_device() {
+    let stack = Stack::start().await;
+    let mut viewer = stack.open("/sse").await;
+    viewer.answer_head().await;
+    let other = Session::open(&stack.platform).enter().await;
+    let closed = stack
+        .platform
+        .operate(&["session", "close", &stack.session.id]);
+    assert!(closed.status.success());
+    viewer.rest().await;
+    // Asked through the other session, which goes on.
+    loop {
+        let answer = other.send("GET /stats", "").await.answer().await;
+        let stats: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        if stats["streams"] == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
