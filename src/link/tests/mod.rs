@@ -1,9 +1,14 @@
 //! Two links over a virtual network, in virtual time: what a peer sees of the protocol.
 
+mod abuse;
+mod handshake;
+mod lanes;
+mod liveness;
 mod pair;
 mod path;
 mod streams;
 mod wire;
+mod workload;
 
 use super::Time;
 use std::time::Duration;

@@ -94,6 +94,11 @@ impl<S: Side> End<S> {
         progress
     }
 
+    /// Takes what has arrived from the peer, one message, and sends nothing.
+    pub(super) fn take_one<P: Side>(&mut self, from: &mut End<P>, now: Time) -> bool {
+        self.take_in(&mut from.wire, now)
+    }
+
     fn fail(&mut self, violation: Violation, now: Time) {
         self.failed.get_or_insert((now, violation));
         self.link.close();
@@ -221,6 +226,14 @@ impl Pair {
         pair
     }
 
+    /// Begins at another time.
+    pub(super) fn start_at(&mut self, now: Time) {
+        let start = now + seconds(1);
+        self.now = start;
+        self.agent.link = Link::connect(hello(), start);
+        self.platform.link = Link::accept(start);
+    }
+
     pub(super) fn greet(&mut self) {
         let patience = self.now + seconds(10);
         self.run_until(patience, &mut |pair| {
@@ -287,7 +300,7 @@ impl Pair {
                 }
             }
             if !progress {
-                return program(self);
+                return false;
             }
         }
         panic!("busy without end at {:?}", self.now);
@@ -420,7 +433,7 @@ impl Pair {
     }
 }
 
-impl<S: Side + std::fmt::Debug> Link<S> {
+impl<S: Side> Link<S> {
     /// Counted messages that were taken in.
     pub(super) fn received_messages(&self) -> u64 {
         self.arrivals.messages()
@@ -428,7 +441,7 @@ impl<S: Side + std::fmt::Debug> Link<S> {
 
     /// Asserts that no stream takes a place or credit any more.
     pub(super) fn assert_settled(&self) {
-        assert_eq!(self.stream_count(), 0, "{self:#?}");
+        assert_eq!(self.stream_count(), 0, "{:#?}", self.streams);
         assert_eq!(self.streams.open_count(), 0);
         assert!(self.schedule.is_empty());
         assert!(self.stream_control.is_empty() && self.control.is_empty());
@@ -436,6 +449,12 @@ impl<S: Side + std::fmt::Debug> Link<S> {
         assert_eq!(self.queued, 0);
         assert_eq!(self.window.unread(), 0);
         assert_eq!(self.path.in_flight(), 0);
+    }
+
+    /// Places that its tables and queues hold for streams, used or not.
+    pub(super) fn held(&self) -> [usize; 2] {
+        let queues = self.touched.capacity() + self.stream_control.capacity();
+        [self.stream_count(), queues]
     }
 
     /// Reads what is there. `Err` where the direction has failed, `Ok(true)` at its clean end.

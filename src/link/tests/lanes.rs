@@ -1,0 +1,209 @@
+//! What goes before what.
+
+use super::{
+    Chance, millis,
+    pair::{Pair, request, response},
+    seconds,
+    wire::Shape,
+};
+use crate::link::{PlatformEvent, StreamKey};
+use std::time::Duration;
+
+/// 10 Mbit/s and 20 ms, with a queue that holds a second.
+const SLOW: Shape = Shape {
+    rate: Some(10_000_000),
+    delay: Duration::from_millis(10),
+    queue_bytes: 1_250_000,
+};
+
+/// A download that fills the path.
+fn download(pair: &mut Pair) -> (StreamKey, StreamKey) {
+    let (platform, agent) = pair.exchange(request("", false));
+    let now = pair.now;
+    pair.agent
+        .link
+        .send_head(agent, response(200, "", true), now)
+        .unwrap();
+    (platform, agent)
+}
+
+fn flow(pair: &mut Pair, streams: &[(StreamKey, StreamKey)], got: &mut [u64]) {
+    let now = pair.now;
+    for (&(platform, agent), got) in streams.iter().zip(got) {
+        pair.agent.link.pour(agent, u64::MAX, now);
+        let read = pair
+            .platform
+            .link
+            .drain(platform, now, |data| *got += data.len() as u64);
+        assert_eq!(read, Ok(false));
+    }
+}
+
+#[test]
+fn a_heartbeat_waits_behind_no_bulk() {
+    let mut pair = Pair::open(SLOW, 1);
+    let streams = [download(&mut pair), download(&mut pair)];
+    pair.agent.sent = Some(Vec::new());
+    let mut beats = Vec::new();
+    let until = pair.now + seconds(300);
+    pair.run_until(until, &mut |pair| {
+        flow(pair, &streams, &mut [0, 0]);
+        let arrived = pair.platform.events.drain(..);
+        let came = arrived.filter(|event| matches!(event, PlatformEvent::Heartbeat(_)));
+        beats.extend(came.map(|_| pair.now));
+        false
+    });
+    let sent = pair.agent.sent.iter().flatten();
+    let sent: Vec<_> = sent.filter(|(_, name)| *name == "heartbeat").collect();
+    assert_eq!(sent.len(), beats.len());
+    assert_eq!(sent.len(), 20);
+    for pairs in sent.windows(2) {
+        // A second one is due an interval after the first was; at most one piece goes before it.
+        assert!(pairs[1].0.since(pairs[0].0).abs_diff(seconds(15)) < millis(30));
+    }
+    for ((sent, _), came) in sent.iter().zip(&beats).skip(1) {
+        assert!(came.since(*sent) < millis(60), "{:?}", came.since(*sent));
+    }
+}
+
+#[test]
+fn streams_of_one_lane_share_evenly() {
+    let mut pair = Pair::open(SLOW, 1);
+    let streams: Vec<_> = (0..5).map(|_| download(&mut pair)).collect();
+    let mut got = [0; 5];
+    let until = pair.now + seconds(60);
+    pair.run_until(until, &mut |pair| {
+        flow(pair, &streams, &mut got);
+        false
+    });
+    let (least, most) = (got.iter().min().unwrap(), got.iter().max().unwrap());
+    assert!(most - least < most / 10, "{got:?}");
+    assert!(got.iter().sum::<u64>() > 60_000_000);
+}
+
+#[test]
+fn an_upgraded_stream_of_keystrokes_overtakes_bulk() {
+    let mut pair = Pair::open(SLOW, 1);
+    let (platform, agent) = pair.exchange(request("", true));
+    let now = pair.now;
+    pair.agent
+        .link
+        .send_head(agent, response(101, "", true), now)
+        .unwrap();
+    let streams = [download(&mut pair), download(&mut pair)];
+    let until = pair.now + seconds(10);
+    pair.run_until(until, &mut |pair| {
+        flow(pair, &streams, &mut [0, 0]);
+        false
+    });
+    let mut slowest = Duration::ZERO;
+    for _ in 0..100 {
+        let typed = pair.now;
+        pair.agent
+            .link
+            .send_data(agent, "key".into(), typed)
+            .unwrap();
+        let mut echoed = false;
+        pair.run_until(typed + seconds(1), &mut |pair| {
+            flow(pair, &streams, &mut [0, 0]);
+            let now = pair.now;
+            pair.platform
+                .link
+                .drain(platform, now, |_| echoed = true)
+                .unwrap();
+            echoed
+        });
+        slowest = slowest.max(pair.now.since(typed));
+    }
+    assert!(slowest < millis(60), "{slowest:?}");
+}
+
+#[test]
+fn bulk_keeps_a_share_beside_small_requests_that_fill_the_path() {
+    let mut pair = Pair::open(SLOW, 1);
+    let mut chance = Chance::seeded(9);
+    let streams = [download(&mut pair)];
+    let mut got = [0];
+    let mut open = Vec::new();
+    let until = pair.now + seconds(30);
+    pair.run_until(until, &mut |pair| {
+        flow(pair, &streams, &mut got);
+        let now = pair.now;
+        // 200 small answers are always asked for: more than the path carries.
+        while open.len() < 200 {
+            open.push(pair.platform.link.open(request("", false), now).unwrap());
+        }
+        while let Some(agent) = pair.opened() {
+            let body = vec![0; 8000 + chance.below(8000) as usize];
+            pair.agent
+                .link
+                .send_head(agent, response(200, body, false), now)
+                .unwrap();
+            pair.agent.link.release_send(agent);
+            pair.agent.link.release_recv(agent, now);
+        }
+        let link = &mut pair.platform.link;
+        open.retain(|&key| {
+            let done = link.drain(key, now, |_| ()).unwrap();
+            if done {
+                link.release_send(key);
+                link.release_recv(key, now);
+            }
+            !done
+        });
+        pair.agent.touched.clear();
+        pair.platform.touched.clear();
+        false
+    });
+    // 37.5 MB pass in that time. A turn in ten is bulk's, of a piece that may be longer.
+    assert!(got[0] > 2_500_000, "{got:?}");
+    assert!(got[0] < 25_000_000, "{got:?}");
+}
+
+/// Session credit that streams without readers have used up holds no head and no end.
+#[test]
+fn heads_and_ends_need_no_credit() {
+    let mut pair = Pair::open(Shape::delay_only(millis(10)), 1);
+    let mut stalled = Vec::new();
+    for _ in 0..300 {
+        let (platform, agent) = download(&mut pair);
+        let now = pair.now;
+        pair.agent.link.pour(agent, u64::MAX, now);
+        stalled.push((platform, agent));
+    }
+    pair.run(seconds(5));
+    assert_eq!(pair.agent.link.allowance.left(), 0, "all credit is used up");
+    let (platform, agent) = pair.exchange(request("", false));
+    let now = pair.now;
+    pair.agent
+        .link
+        .send_head(agent, response(304, "", false), now)
+        .unwrap();
+    pair.run(millis(20));
+    assert_eq!(
+        pair.platform
+            .link
+            .read_head(platform)
+            .unwrap()
+            .unwrap()
+            .status,
+        304
+    );
+    let now = pair.now;
+    assert_eq!(pair.platform.link.drain(platform, now, |_| ()), Ok(true));
+    pair.release(platform, agent);
+    // What the readers give up flows again.
+    let last = stalled.pop().unwrap();
+    for (platform, agent) in stalled {
+        pair.release(platform, agent);
+    }
+    let mut got = [0];
+    let until = pair.now + seconds(1);
+    pair.run_until(until, &mut |pair| {
+        flow(pair, &[last], &mut got);
+        false
+    });
+    assert!(got[0] > 10_000_000, "{got:?}");
+    pair.release(last.0, last.1);
+    pair.assert_quiet();
+}
