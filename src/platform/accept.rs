@@ -3,15 +3,14 @@
 
 use super::{
     Platform,
+    agent_link::AgentLink,
+    peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
     rest::problem,
-    server::Peer,
-    sessions::{CloseReason, Session},
 };
 use crate::{
     api::Health,
-    clock::UnixMillis,
-    ids::{ConsoleSessionId, HostId, random_uuid},
+    ids::{HostId, random_uuid},
     link::{Admission, Link, Platform as PlatformSide, PlatformEvent, Time},
     net::{
         driver,
@@ -21,9 +20,7 @@ use crate::{
     secret,
     wire::{
         Encoding,
-        messages::{
-            ErrorCode, Heartbeat, Hello, Refuse, SessionClose, SessionCloseReason, SessionOpen,
-        },
+        messages::{ErrorCode, Heartbeat, Hello, Refuse},
         values::Timestamp,
     },
 };
@@ -38,7 +35,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -47,77 +44,6 @@ use tracing::{debug, info, warn};
 
 /// How long a refused agent that may come back stays away where the store is the trouble.
 const STORE_RETRY_MS: u32 = 10_000;
-
-/// A host's connection, as the rest of the platform has it.
-#[derive(Debug)]
-pub struct AgentLink {
-    /// The way to the host's device.
-    pub tunnel: Tunnel,
-}
-
-impl HostLink for AgentLink {
-    fn session_open(&self, session: &Session) {
-        let message = SessionOpen {
-            session_id: session.id.0,
-            user: session.user.clone(),
-            expires_at: timestamp(session.expires),
-        };
-        self.tell(message);
-    }
-
-    fn session_close(&self, id: ConsoleSessionId, reason: CloseReason) {
-        let reason = match reason {
-            CloseReason::ClosedByUser => SessionCloseReason::ClosedByUser,
-            CloseReason::HostReenrolled => SessionCloseReason::ClosedByAdmin,
-            CloseReason::Idle => SessionCloseReason::Idle,
-            CloseReason::Expired | CloseReason::NeverEntered => SessionCloseReason::Expired,
-        };
-        self.tell(SessionClose {
-            session_id: id.0,
-            reason,
-        });
-    }
-
-    fn end(&self, reason: LinkEnd) {
-        let (code, text, window) = match reason {
-            LinkEnd::Replaced => (
-                ErrorCode::Replaced,
-                "a newer connection took this one's place",
-                Duration::ZERO,
-            ),
-            LinkEnd::DuplicateInstance => (
-                ErrorCode::DuplicateInstance,
-                "two agents use this host's credential in turn: enrol one of them anew",
-                Duration::ZERO,
-            ),
-            LinkEnd::CredentialVoid => (
-                ErrorCode::HostRevoked,
-                "this host was enrolled anew",
-                Duration::ZERO,
-            ),
-            LinkEnd::GoingAway { window } => {
-                (ErrorCode::PlatformStopping, "the platform stops", window)
-            }
-        };
-        self.tunnel.go_away(code, text, window);
-        // An agent that knows of no window is sent off at once; the others leave within it.
-        if window.is_zero() || self.tunnel.is_whole_only() {
-            self.tunnel.close(code, text);
-        }
-    }
-
-    fn round_trip(&self) -> Option<Duration> {
-        self.tunnel.round_trip()
-    }
-}
-
-impl AgentLink {
-    fn tell(&self, message: impl Into<crate::wire::messages::PlatformToAgent>) {
-        if let Err(error) = self.tunnel.send(message) {
-            debug!(%error, "an agent could not be told of a session");
-        }
-    }
-}
 
 /// Answers an agent's upgrade, and serves its connection to the end in a task of its own.
 pub(super) fn serve(
@@ -372,11 +298,6 @@ fn refuse(tunnel: &Tunnel, code: ErrorCode, text: &str, permanent: bool, retry_a
         permanent,
         retry_after_ms,
     });
-}
-
-fn timestamp(time: UnixMillis) -> Option<Timestamp> {
-    let seconds = i64::try_from(time.0 / 1000).ok()?;
-    Timestamp::new(seconds, i32::try_from(time.0 % 1000).ok()? * 1_000_000)
 }
 
 fn health(heartbeat: &Heartbeat) -> Health {

@@ -2,10 +2,12 @@
 //! its state, one [`Platform`] that everything shares, and its start; `server` has the listeners,
 //! `service` the operations, `rest` their HTTP form.
 
-pub mod accept;
+mod accept;
+pub mod agent_link;
 pub mod ca;
 pub mod config;
 pub mod ingress;
+pub mod peer;
 pub mod registry;
 mod rest;
 pub mod server;
@@ -28,6 +30,7 @@ use crate::files::{self, FileError, MODE_SECRET};
 use crate::ids::HostId;
 use crate::net::tls::{self, ServerCertificates, TlsError};
 use crate::secret::{Secret, SecretHash};
+use agent_link::AgentLink;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
 use registry::Registry;
@@ -93,7 +96,7 @@ pub struct Platform {
     /// What is kept.
     pub store: Arc<dyn Store>,
     /// Who is connected.
-    pub registry: Registry<accept::AgentLink>,
+    pub registry: Registry<AgentLink>,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     api_tokens: Vec<(String, SecretHash)>,

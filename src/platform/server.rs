@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
@@ -30,6 +30,7 @@ use tracing::{debug, error, info, warn};
 use super::accept;
 use super::config::{Config, PublicPort};
 use super::ingress;
+use super::peer::Peer;
 use super::registry::LinkEnd;
 use super::rest::{self, problem};
 use super::{Platform, StartError};
@@ -55,18 +56,6 @@ const LISTENERS_MAX: usize = 2;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often sessions are looked over and what was seen is written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-
-/// From where a request comes, and by what.
-#[derive(Clone)]
-pub struct Peer {
-    /// The other end's address.
-    pub address: SocketAddr,
-    /// Whether it came over TLS.
-    pub tls: bool,
-    /// The connection's place among those allowed. What outlives the request on the connection
-    /// (a WebSocket) keeps a clone.
-    pub permit: Arc<OwnedSemaphorePermit>,
-}
 
 /// The bound listeners of a platform that is ready to run.
 pub struct Server {

@@ -36,7 +36,7 @@ use tracing::debug;
 pub use body::{Body, BodyError};
 pub use refusal::{CODE_HEADER, Refusal};
 
-use super::{Platform, server::Peer, service::ErrorKind, sessions::Session};
+use super::{Platform, peer::Peer, service::ErrorKind, sessions::Session};
 use crate::{
     clock::UnixMillis,
     ids::StreamId,

@@ -10,7 +10,7 @@ use crate::clock::UnixMillis;
 use crate::ids::HostId;
 use crate::net::enrolment::EnrolmentToken;
 use crate::platform::Platform;
-use crate::platform::accept::AgentLink;
+use crate::platform::agent_link::AgentLink;
 use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
 use crate::platform::sessions::CloseReason;
 use crate::platform::store::{Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost};
