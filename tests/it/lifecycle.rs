@@ -1,6 +1,7 @@
 //! An agent's life at its platform: online and offline, restarts, refusals for good, clones, drains,
 //! and what it hears of console sessions.
 
+use crate::devices::raw::Console;
 use crate::support::{Agent, Platform, until, until_status};
 
 /// Intervals short enough that a dead peer is found within seconds.
@@ -181,4 +182,29 @@ fn an_agent_hears_of_sessions_and_so_does_the_list() {
         platform.operate(&["session", "close", &id]).status.code(),
         Some(1)
     );
+}
+
+#[test]
+fn an_entered_session_outlives_a_restart_of_the_platform() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let platform = Platform::start_on(dir.path(), &[]);
+    let _agent = Agent::start(&platform, "kvm");
+    let open = || platform.operate_json(&["session", "open", "kvm"]);
+    let url = open()["console_url"].as_str().expect("a URL").to_owned();
+    open();
+    let console = Console::enter(platform.http, &url);
+    // Its device is not there, which only whoever is let in learns.
+    assert_eq!(console.get("/").status, 502);
+    let (tls, http) = (platform.tls.to_string(), platform.http.to_string());
+    drop(platform);
+    let platform = Platform::start_on(dir.path(), &["--listen", &tls, "--http", &http]);
+    until_status(&platform, "kvm", "online");
+    assert_eq!(console.get("/").status, 502);
+    let sessions = platform.operate_json(&["session", "list"]);
+    assert_eq!(
+        sessions.as_array().map(Vec::len),
+        Some(1),
+        "what was not entered has ended"
+    );
+    assert_eq!(sessions[0]["entered"], true);
 }

@@ -4,5 +4,5 @@
 mod hostile;
 mod interfaces;
 mod json_agent;
-mod raw;
+pub(crate) mod raw;
 mod world;
