@@ -16,6 +16,8 @@ mod budget;
 mod calls;
 mod credit;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod incoming;
 mod liveness;
 mod path;

@@ -370,12 +370,12 @@ impl<H: Head> SendHalf<H> {
             *head.body_follows() = true;
             return Piece::Head { head, bytes: 0 };
         }
-        if !head.is_interim()
-            && self.queue.is_empty()
-            && self.fin.as_ref().is_some_and(|t| t.is_empty())
-        {
-            *head.body_follows() = false;
-            self.state = State::Over;
+        if !head.is_interim() {
+            let ends = self.queue.is_empty() && self.fin.as_ref().is_some_and(|t| t.is_empty());
+            *head.body_follows() = !ends;
+            if ends {
+                self.state = State::Over;
+            }
         }
         self.spend(head.body().len());
         Piece::Head { head, bytes }

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 /// Numbers by chance, the same for the same seed (SplitMix64).
 #[derive(Clone, Debug)]
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
     /// The seed of FLEETWIRE_SEED, or that one. Printed, so that a failure can be seen again.
-    fn seeded(default: u64) -> Self {
+    pub(super) fn seeded(default: u64) -> Self {
         let given = std::env::var("FLEETWIRE_SEED").ok();
         let seed = given.map_or(default, |text| {
             text.parse().expect("FLEETWIRE_SEED is a number")
@@ -28,7 +28,7 @@ impl Chance {
         Self(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -37,7 +37,7 @@ impl Chance {
     }
 
     /// Less than `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
@@ -53,8 +53,4 @@ const fn millis(millis: u64) -> Duration {
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-const fn at(duration: Duration) -> Time {
-    Time::from_micros(duration.as_micros() as u64)
 }
