@@ -84,6 +84,12 @@ impl Closing {
     }
 }
 
+/// A peer's text as a log may show it: on one line, and with nothing that a terminal obeys.
+pub fn shown(text: &str) -> String {
+    let plain = |char: char| if char.is_control() { ' ' } else { char };
+    text.chars().map(plain).collect()
+}
+
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ending {

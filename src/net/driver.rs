@@ -2,7 +2,7 @@
 //! sent, and keeps its time. Everything else of a program acts on the link through `connection`.
 
 use super::{
-    connection::{Closing, Connection, Ending},
+    connection::{Closing, Connection, Ending, shown},
     socket::Socket,
 };
 use crate::{
@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_tungstenite::tungstenite::{
@@ -66,6 +66,7 @@ where
         received: 0,
         flushing: false,
         greeted: false,
+        broken: false,
         stage: Stage::Running,
     };
     (connection, driver)
@@ -84,6 +85,8 @@ struct Driver<S: Side, IO, F> {
     flushing: bool,
     /// The peer's first message has come.
     greeted: bool,
+    /// No more messages can be read.
+    broken: bool,
     stage: Stage,
 }
 
@@ -94,6 +97,8 @@ enum Stage {
     Draining(Closing, Ending),
     /// The close frame has been sent; the peer's is awaited.
     Closing(Ending),
+    /// What the peer sends is no WebSocket any more, and is thrown away until it has closed.
+    Emptying(Ending),
 }
 
 /// Why the running stage is over.
@@ -193,7 +198,10 @@ where
             }
             match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.take(message)?,
-                Poll::Ready(Some(Err(error))) => return Err(self.socket_failed(error)),
+                Poll::Ready(Some(Err(error))) => {
+                    self.broken = true;
+                    return Err(self.socket_failed(error));
+                }
                 Poll::Ready(None) => {
                     return Err(Stop::Ended(Ending::Lost("the socket was closed".into())));
                 }
@@ -222,7 +230,7 @@ where
             Message::Text(text) => (Encoding::Json, text.into()),
             Message::Close(frame) => {
                 let (close_code, text) = match frame {
-                    Some(frame) => (frame.code.into(), frame.reason.to_string()),
+                    Some(frame) => (frame.code.into(), shown(&frame.reason)),
                     None => (1005, String::new()),
                 };
                 // The answer to it leaves with the end of the task.
@@ -366,6 +374,10 @@ where
         loop {
             let ending = match &self.stage {
                 Stage::Draining(_, ending) | Stage::Closing(ending) => ending.clone(),
+                Stage::Emptying(ending) => {
+                    let ending = ending.clone();
+                    return self.empty(cx).map(|()| ending);
+                }
                 Stage::Running => return Poll::Pending,
             };
             if self.timer.as_mut().poll(cx).is_ready() || self.write(cx).is_err() {
@@ -391,10 +403,39 @@ where
             }
             match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(_) => return Poll::Ready(ending),
+                Poll::Ready(Some(Err(_))) => self.broken = true,
+                Poll::Ready(None) if self.broken && self.flushing => return Poll::Pending,
+                Poll::Ready(None) if self.broken => {
+                    // Who sends too much may send more: a limit would only end this early.
+                    self.socket.get_mut().trust();
+                    self.stage = Stage::Emptying(ending);
+                }
+                Poll::Ready(None) => return Poll::Ready(ending),
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Reads to the end of what the peer sends, for a while: a socket that is closed with bytes
+    /// unread resets the connection, and takes the close frame with it before the peer has read it.
+    fn empty(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let io = self.socket.get_mut();
+        // Nothing more is said; where this cannot be told, the peer finds out when it is over.
+        let _ = Pin::new(&mut *io).poll_shutdown(cx);
+        let mut space = [0; 4 << 10];
+        for _ in 0..READS_MAX {
+            if self.timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut read = ReadBuf::new(&mut space);
+            match Pin::new(&mut *io).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn end(&mut self, ending: Ending) -> Ending {
