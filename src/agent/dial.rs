@@ -10,7 +10,7 @@ use crate::{
     link::{Agent, AgentEvent, Link, Time},
     net::{
         backoff::{self, Backoff},
-        connection::{Connection, Ending},
+        connection::{Connection, Ending, shown},
         driver,
         http_client::ServerUrl,
         socket::{self, AGENT_PATH, SUBPROTOCOL_PROTO, Socket},
@@ -231,7 +231,7 @@ impl Dialer {
             AgentEvent::Refuse(refuse) => drop(notices_in.try_send(Notice::Refuse(refuse))),
             AgentEvent::GoAway(go_away) => drop(notices_in.try_send(Notice::GoAway(go_away))),
             AgentEvent::SessionOpen(session) => {
-                info!(session = %session.session_id, user = %session.user, "console session opened");
+                info!(session = %session.session_id, user = %shown(&session.user), "console session opened");
             }
             AgentEvent::SessionClose(session) => {
                 info!(session = %session.session_id, reason = %session.reason, "console session closed");
@@ -271,21 +271,23 @@ impl Dialer {
                     }
                     Notice::Refuse(refuse) => {
                         if refuse.permanent {
-                            return Err(fatal(refuse.code, refuse.message));
+                            return Err(fatal(refuse.code, &refuse.message));
                         }
                         let wait = Duration::from_millis(u64::from(refuse.retry_after_ms));
-                        warn!(code = %refuse.code, wait_ms = wait.as_millis(), "the platform says to come back later: {}", refuse.message);
+                        warn!(code = %refuse.code, wait_ms = wait.as_millis(), "the platform says to come back later: {}", shown(&refuse.message));
+                        // It should close, and need not: nothing is read of it any more.
+                        connection.close(ErrorCode::Unspecified, "refused");
                         if !wait.is_zero() {
                             next = Next::Wait(wait + backoff::share(wait / 4, entropy()));
                         }
                     }
                     Notice::GoAway(go_away) => {
                         if is_for_good(go_away.code) {
-                            return Err(fatal(go_away.code, go_away.message));
+                            return Err(fatal(go_away.code, &go_away.message));
                         }
                         let window = Duration::from_millis(u64::from(go_away.reconnect_window_ms));
                         let wait = backoff::share(window, entropy());
-                        info!(code = %go_away.code, wait_ms = wait.as_millis(), "the platform sends its agents away: {}", go_away.message);
+                        info!(code = %go_away.code, wait_ms = wait.as_millis(), "the platform sends its agents away: {}", shown(&go_away.message));
                         if !window.is_zero() {
                             leave_at = Some(Instant::now() + wait);
                         }
@@ -305,6 +307,10 @@ impl Dialer {
                 }
             }
         };
+        if let Some(at) = leave_at {
+            // The platform was quicker: the moment that was chosen in its window still holds.
+            next = Next::Wait(at.saturating_duration_since(Instant::now()));
+        }
         if let Some((since, _)) = welcomed {
             backoff.connected_for(since.elapsed());
         }
@@ -367,7 +373,8 @@ const fn is_for_good(code: ErrorCode) -> bool {
     )
 }
 
-fn fatal(code: ErrorCode, message: String) -> Fatal {
+fn fatal(code: ErrorCode, message: &str) -> Fatal {
+    let message = shown(message);
     Fatal::Refused { code, message }
 }
 
