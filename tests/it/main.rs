@@ -18,6 +18,7 @@ mod enrol;
 mod hostile;
 mod lifecycle;
 mod oracle;
+mod peers;
 mod random;
 mod round_trips;
 mod support;

@@ -17,14 +17,14 @@ const BULK_BYTES: u64 = 4 << 30;
 const PEAK_MEMORY_KIB_MAX: u64 = 64 << 10;
 
 /// A device, its agent, and a platform.
-struct Site {
-    platform: Platform,
+pub struct Site {
+    pub platform: Platform,
     agent: Agent,
     _device: Process,
 }
 
 impl Site {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let platform = Platform::start(&[]);
         let mut device = command("fleetwire");
         device.args(["demo-device", "--open", "--listen", "127.0.0.1:0"]);
@@ -39,7 +39,7 @@ impl Site {
         }
     }
 
-    async fn session(&self) -> Session {
+    pub async fn session(&self) -> Session {
         Session::open(&self.platform).enter().await
     }
 }
@@ -145,7 +145,7 @@ async fn download(mut viewer: Viewer) {
 }
 
 /// The published generator, as the device documents it.
-fn splitmix64(seed: u64, index: u64) -> u64 {
+pub fn splitmix64(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -25,7 +25,12 @@ pub struct Session {
 impl Session {
     /// Opens one, by the operator's command.
     pub fn open(platform: &Platform) -> Self {
-        let opened = platform.operate_json(&["session", "open", "kvm"]);
+        Self::open_for(platform, "kvm")
+    }
+
+    /// Opens one with this host.
+    pub fn open_for(platform: &Platform, host: &str) -> Self {
+        let opened = platform.operate_json(&["session", "open", host]);
         let url = opened["console_url"].as_str().expect("a URL");
         let (page, ticket) = url.split_once('#').expect("a ticket");
         let host = page

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fleetwire::net::http_client::ServerUrl;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -43,7 +44,7 @@ impl Agent {
     fn launch(platform: &Platform, name: &str, token: &str, target: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("token"), token).expect("written");
-        let process = run(platform, name, dir.path(), target);
+        let process = run(&platform.url(), name, dir.path(), target);
         let target = target.to_owned();
         Self {
             process,
@@ -58,7 +59,7 @@ impl Agent {
         fs::create_dir(dir.path().join("state")).expect("made");
         let state = |dir: &Path| dir.join("state/state.json");
         fs::copy(state(self.dir.path()), state(dir.path())).expect("copied");
-        let process = run(platform, name, dir.path(), &self.target);
+        let process = run(&platform.url(), name, dir.path(), &self.target);
         let target = self.target.clone();
         Self {
             process,
@@ -69,6 +70,11 @@ impl Agent {
 
     /// Starts the same agent again after its process has ended.
     pub fn restart(&mut self, platform: &Platform, name: &str) {
+        self.restart_at(&platform.url(), name);
+    }
+
+    /// Starts the same agent again, towards whatever listens there.
+    pub fn restart_at(&mut self, platform: &ServerUrl, name: &str) {
         self.process = run(platform, name, self.dir.path(), &self.target);
     }
 
@@ -87,9 +93,9 @@ pub fn until_status(platform: &Platform, name: &str, status: &str) -> Value {
     })
 }
 
-fn run(platform: &Platform, name: &str, dir: &Path, target: &str) -> Process {
+fn run(platform: &ServerUrl, name: &str, dir: &Path, target: &str) -> Process {
     let mut command = command("fleetwire-agent");
-    command.args(["--platform", &platform.url().to_string(), "--name", name]);
+    command.args(["--platform", &platform.to_string(), "--name", name]);
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--token-file").arg(dir.join("token"));
     command.args(["--target", target]);
