@@ -2,6 +2,7 @@
 //! from prost's types to them and back. The rules of `options.proto` become code here, once, so
 //! that no encoding can go around them.
 
+use crate::json::OneofForm;
 use crate::model::{Enum, Field, FieldKind, Format, JsonForm, Message, Oneof, Rules, Schema};
 use std::{error::Error, fmt::Write};
 
@@ -19,7 +20,7 @@ pub fn generate(schema: &Schema) -> Result<String> {
             write_oneof(&mut out, message, index, oneof)?;
         }
         write_struct(&mut out, message)?;
-        write_from_wire(&mut out, message)?;
+        write_from_wire(&mut out, schema, message)?;
         write_to_wire(&mut out, message)?;
     }
     Ok(out)
@@ -351,8 +352,9 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
     }
 }
 
-fn write_from_wire(out: &mut String, message: &Message) -> Result<()> {
+fn write_from_wire(out: &mut String, schema: &Schema, message: &Message) -> Result<()> {
     let name = &message.name;
+    let form = OneofForm::of(schema, message)?;
     writeln!(
         out,
         "impl TryFrom<pb::{name}> for {name} {{\n    type Error = FieldInvalid;\n    fn try_from(wire: pb::{name}) -> Result<Self, FieldInvalid> {{\n        Ok(Self {{"
@@ -391,6 +393,18 @@ fn write_from_wire(out: &mut String, message: &Message) -> Result<()> {
         )?;
         for field in members(message, index) {
             let variant = camel(&field.name);
+            // What is kept as unknown would come back as known where it named a known type.
+            if let (Some(form), FieldKind::Message(rest)) = (&form, &field.kind)
+                && form.rest.number == field.number
+            {
+                let names: Vec<_> = form.known(message).map(|field| &field.name).collect();
+                let tag = &form.json.tag;
+                writeln!(
+                    out,
+                    "                Some(pb::{module}::{}::{variant}(value)) if {names:?}.contains(&&*value.{tag}) => return Err(check::named(Place {{ message: {rest:?}, field: {tag:?} }})),",
+                    camel(&oneof.name)
+                )?;
+            }
             writeln!(
                 out,
                 "                Some(pb::{module}::{}::{variant}(value)) => Some({}::{variant}({})),",

@@ -83,6 +83,11 @@ pub(super) fn count(count: usize, max: usize, place: Place) -> Checked<()> {
     }
 }
 
+/// The fault of an unknown type that claims a known one's name.
+pub(super) fn named(place: Place) -> FieldInvalid {
+    place.invalid(Problem::Format("a type that the schema does not name"))
+}
+
 pub(super) fn text(value: String, max: usize, place: Place) -> Checked<String> {
     within(value.len(), max, place)?;
     Ok(value)

@@ -4,6 +4,8 @@
 pub mod binary;
 mod check;
 pub mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod json;
 pub mod messages;
 pub mod values;

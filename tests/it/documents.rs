@@ -1,7 +1,9 @@
 //! What is generated from the schema and committed for people and other programs is fresh:
 //! `FLEETWIRE_UPDATE=1 cargo test --test it documents` writes it again.
 
-use std::{fs, path::Path};
+use crate::random;
+use prost_reflect::{Kind, MessageDescriptor};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Where the written part of the protocol's page ends and the generated one begins.
 const REFERENCE: &str = "\n## Envelopes\n";
@@ -64,5 +66,70 @@ fn the_json_schemas_are_fresh() {
         ),
     ] {
         check_fresh(&format!("docs/schema/{name}.schema.json"), text);
+    }
+}
+
+/// What a fuzzer would be long in finding by itself: the schema's words, and the formats'.
+const WORDS: [&str; 18] = [
+    "base64",
+    "null",
+    "true",
+    "POST",
+    "BREW",
+    "connection: upgrade\\x0d\\x0a",
+    "x: y\\x0d\\x0a",
+    ": ",
+    "https://k3v9.console.example",
+    "2024-09-20T12:00:00Z",
+    ".123456789+23:59",
+    "9007199254740993",
+    "18446744073709551615",
+    "1e308",
+    "\\\\ud83d\\\\ude00",
+    "\\xff",
+    "\\xc3\\xa9",
+    "5b1f6a52-6d0e-4a6e-9d58-0f4f6f1f7c11",
+];
+
+#[test]
+fn the_fuzzers_dictionary_is_fresh() {
+    let mut words: BTreeSet<String> = WORDS.map(String::from).into();
+    for envelope in random::envelopes() {
+        add_words(&envelope, &mut words);
+    }
+    let lines: Vec<_> = words.iter().map(|word| format!("\"{word}\"\n")).collect();
+    check_fresh("fuzz/dictionary", &lines.concat());
+}
+
+fn add_words(message: &MessageDescriptor, words: &mut BTreeSet<String>) {
+    words.extend(
+        [
+            "type",
+            "message_type",
+            "command_type",
+            "parameters",
+            "result",
+        ]
+        .map(String::from),
+    );
+    for field in message.fields() {
+        words.insert(field.name().to_owned());
+        match field.kind() {
+            Kind::Message(inner) => add_words(&inner, words),
+            Kind::Enum(kind) => {
+                let names = kind.values().map(|value| value.name().to_lowercase());
+                let prefix = format!(
+                    "{}_",
+                    kind.values()
+                        .next()
+                        .unwrap()
+                        .name()
+                        .to_lowercase()
+                        .trim_end_matches("_unspecified")
+                );
+                words.extend(names.map(|name| name.strip_prefix(&prefix).unwrap().to_owned()));
+            }
+            _ => {}
+        }
     }
 }

@@ -101,10 +101,11 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A JSON value kept as text.
+    /// A JSON value kept as text; white space around it is none of it.
     pub fn raw(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
-            self.name(name).put_slice(text.as_bytes());
+            let value = text.trim_matches([' ', '\t', '\n', '\r']);
+            self.name(name).put_slice(value.as_bytes());
         }
     }
 
