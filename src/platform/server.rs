@@ -255,8 +255,8 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let (door, peer) = &*visit;
-    let label = match addressee(request.headers(), &door.platform.config.console_domain) {
-        Ok(Addressee::Console(label)) => label.into_owned(),
+    let session = match addressee(request.headers(), &door.platform.config.console_domain) {
+        Ok(Addressee::Console(label)) => door.platform.sessions().by_label(&label),
         Ok(Addressee::Platform) if head_bytes(&request) > HEAD_BYTES_MAX => {
             let detail = format!("a request's head has at most {HEAD_BYTES_MAX} bytes");
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -283,7 +283,7 @@ async fn answer(
             return Ok(answer.map(Answer::Api));
         }
     };
-    let answer = ingress::serve(&door.platform, &label, peer, request).await;
+    let answer = ingress::serve(&door.platform, session, peer, request).await;
     Ok(answer.map(Answer::Console))
 }
 

@@ -1,6 +1,7 @@
 //! An agent's life at its platform: online and offline, restarts, refusals for good, clones, drains,
 //! and what it hears of console sessions.
 
+use crate::console::viewer::Session;
 use crate::support::{Agent, Platform, until, until_status};
 
 /// Intervals short enough that a dead peer is found within seconds.
@@ -181,4 +182,28 @@ fn an_agent_hears_of_sessions_and_so_does_the_list() {
         platform.operate(&["session", "close", &id]).status.code(),
         Some(1)
     );
+}
+
+#[tokio::test]
+async fn an_entered_session_outlives_a_restart_of_the_platform() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let platform = Platform::start_on(dir.path(), &[]);
+    let _agent = Agent::start(&platform, "kvm");
+    let session = Session::open(&platform).enter().await;
+    Session::open(&platform);
+    let status = async || session.send("GET /", "").await.answer().await.status;
+    // Its device is not there, which only whoever is let in learns.
+    assert_eq!(status().await, 502);
+    let (tls, http) = (platform.tls.to_string(), platform.http.to_string());
+    drop(platform);
+    let platform = Platform::start_on(dir.path(), &["--listen", &tls, "--http", &http]);
+    until_status(&platform, "kvm", "online");
+    assert_eq!(status().await, 502);
+    let sessions = platform.operate_json(&["session", "list"]);
+    assert_eq!(
+        sessions.as_array().map(Vec::len),
+        Some(1),
+        "what was not entered has ended"
+    );
+    assert_eq!(sessions[0]["entered"], true);
 }

@@ -56,22 +56,22 @@ use set_cookie::Cookies;
 /// Interim answers (1xx) before the final one. Servers send one or two.
 const INTERIM_MAX: usize = 16;
 
-/// Answers a request to the origin of the session with this label, in lower case.
+/// Answers a request to a session's origin; without a session, to one that has ended or never was.
 pub async fn serve(
     platform: &Platform,
-    label: &str,
+    session: Option<Arc<Session>>,
     peer: &Peer,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let form = Form::of(request.headers());
-    let session = platform.sessions().by_label(label);
+    let viewer = hyper::upgrade::on(&mut request);
+    let (parts, body) = request.into_parts();
     let answer = match session {
-        Some(session) => exchange(platform, session, peer, request).await,
+        Some(session) => exchange(platform, session, peer, &parts, body, viewer).await,
         None => Err(Refusal::SessionEnded),
     };
     answer.unwrap_or_else(|refusal| {
-        debug!(label, code = refusal.code(), "request refused");
-        refusal.respond(form).map(Body::from)
+        debug!(code = refusal.code(), "request refused");
+        refusal.respond(Form::of(&parts.headers)).map(Body::from)
     })
 }
 
@@ -80,10 +80,10 @@ async fn exchange(
     platform: &Platform,
     session: Arc<Session>,
     peer: &Peer,
-    mut request: Request<Incoming>,
+    parts: &Parts,
+    body: Incoming,
+    viewer: OnUpgrade,
 ) -> Result<Response<Body>, Refusal> {
-    let viewer = hyper::upgrade::on(&mut request);
-    let (parts, body) = request.into_parts();
     // Where browsers come by TLS, plain requests are those of a proxy in front that ends it.
     let scheme = if peer.tls || platform.console_is_https() {
         Scheme::Https
@@ -92,14 +92,15 @@ async fn exchange(
     };
     let public = PublicOrigin::of(scheme, &parts.headers)?;
     if entry::is_reserved(parts.uri.path()) {
-        return enter(platform, &session, &parts, &public, body).await;
+        // Apart, so that every other request is not as large as this.
+        return Box::pin(enter(platform, &session, parts, &public, body)).await;
     }
     let cookies = Cookies {
         platform: guard::cookie_name(scheme),
         secure: public.is_secure_context(),
     };
-    let translated = request::translate(&parts, cookies.platform)?;
-    guard::check_site(&parts, &public, translated.upgrade)?;
+    let translated = request::translate(parts, cookies.platform)?;
+    guard::check_site(parts, &public, translated.upgrade)?;
     let cookie = str::from_utf8(translated.cookie).map_err(|_| Refusal::CookieInvalid)?;
     if !platform.sessions().authenticates(session.id, cookie) {
         return Err(Refusal::CookieInvalid);
@@ -122,7 +123,7 @@ async fn exchange(
     let sending = if translated.upgrade {
         Sending::Upgrade(viewer)
     } else {
-        body_of(&parts, body, &session, &mut outgoing).await?
+        body_of(parts, body, &session, &mut outgoing).await?
     };
     let (send, mut recv) = link.tunnel.open(outgoing)?;
     let switch = match sending {
@@ -145,7 +146,7 @@ async fn exchange(
             return Err(Refusal::SessionEnded);
         }
     };
-    finish(answer, recv, switch, &parts, cookies, session).await
+    finish(answer, recv, switch, parts, cookies, session).await
 }
 
 /// What of a request follows its head.

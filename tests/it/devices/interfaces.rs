@@ -7,21 +7,25 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::devices::world::{World, project};
+use crate::{
+    console::viewer::Session,
+    devices::world::{World, project, url_of},
+};
 
 /// Opens the host's console in Chromium and lets the browser's test of that device judge the page.
-pub(crate) fn browse(world: &World, host: &str, facts: &Value) {
+pub(crate) fn browse(world: &World, facts: &Value) {
+    let session = world.platform.operate_json(&["session", "open", "kvm"]);
     let output = Command::new("node")
         .args(["--test", "--test-reporter=tap"])
         .arg(project("tests/browser/webs.test.mjs"))
-        .env("FLEETWIRE_TEST_URL", world.console_url(host))
+        .env("FLEETWIRE_TEST_URL", url_of(&session, "console_url"))
         .env("FLEETWIRE_TEST_DEVICE", facts.to_string())
         .output()
         .expect("node starts");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("# pass 1"),
-        "the page of {host}:\n{said}{}",
+        "the page of {facts}:\n{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }
@@ -30,8 +34,8 @@ pub(crate) fn browse(world: &World, host: &str, facts: &Value) {
 fn show(name: &str) {
     let mut world = World::start();
     let facts = world.device(name);
-    world.agent(name, facts["url"].as_str().expect("a URL"));
-    browse(&world, name, &facts);
+    world.agent(&[url_of(&facts, "url")]);
+    browse(&world, &facts);
 }
 
 #[test]
@@ -68,20 +72,18 @@ fn the_hostile_device_is_usable() {
 fn nginx_in_pikvm_shape_with_a_pinned_certificate() {
     let mut world = World::start();
     let facts = world.device("pikvm");
-    let url = facts["url"].as_str().expect("a URL");
     let pin = facts["certificate_sha256"].as_str().expect("a pin");
-    world.agent("pikvm", &format!("{url},pin={pin}"));
-    browse(&world, "pikvm", &facts);
+    world.agent(&[&format!("{},pin={pin}", url_of(&facts, "url"))]);
+    browse(&world, &facts);
 }
 
-#[test]
-fn a_device_that_sends_http_to_https_is_not_looped() {
+#[tokio::test]
+async fn a_device_that_sends_http_to_https_is_told_not_looped() {
     let mut world = World::start();
     let facts = world.device("pikvm");
-    let plain = facts["plain_url"].as_str().expect("a URL").to_owned();
-    world.agent("pikvm", &plain);
-    let console = world.console("pikvm");
-    let answer = console.get("/some/page?x=1");
-    assert_eq!((answer.status, answer.field("location")), (502, None));
-    assert!(answer.text().contains("https"), "{:?}", answer.text());
+    world.agent(&[url_of(&facts, "plain_url")]);
+    let session = Session::open(&world.platform).enter().await;
+    let answer = session.send("GET /some/page", "").await.answer().await;
+    assert_eq!((answer.status, answer.header("location")), (502, None));
+    assert!(answer.text().contains("https port"), "{}", answer.text());
 }

@@ -13,10 +13,8 @@ use crate::{
 #[test]
 fn a_json_agent_of_the_first_seed_serves_a_page() {
     let mut world = World::start();
-    let host = world
-        .platform
-        .operate_json(&["host", "create", "json-agent"]);
-    let token = world.path("json-agent.token");
+    let host = world.platform.operate_json(&["host", "create", "kvm"]);
+    let token = world.path("kvm.token");
     std::fs::write(&token, host["auth_token"].as_str().expect("a token")).expect("written");
     let mut agent = python("tests/json_agent.py");
     let url = format!("wss://{}/v1/agent/ws", world.platform.tls);
@@ -24,6 +22,6 @@ fn a_json_agent_of_the_first_seed_serves_a_page() {
     agent.arg("--token-file").arg(token);
     agent.arg("--ca").arg(world.platform.ca_file());
     world.start_inside("json_agent.py", &agent);
-    until_status(&world.platform, "json-agent", "online");
-    browse(&world, "json-agent", &json!({"name": "json_agent"}));
+    until_status(&world.platform, "kvm", "online");
+    browse(&world, &json!({"name": "json_agent"}));
 }

@@ -1,8 +1,7 @@
 //! A platform, and a network namespace whose only way out is its port for agents: there live the devices and
 //! their agents.
 //!
-//! Leaves to others: processes and the platform ([`crate::support`]), what a test asserts, and HTTP itself
-//! ([`crate::devices::raw`]).
+//! Leaves to others: processes and the platform ([`crate::support`]), and what a test asserts.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -13,10 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    devices::raw::Console,
-    support::{Platform, Process, command, until_status},
-};
+use crate::support::{Platform, Process, command, until_status};
 
 /// A path of the project.
 pub(crate) fn project(path: &str) -> PathBuf {
@@ -36,6 +32,11 @@ pub(crate) fn python(script: &str) -> Command {
     command.arg(python).arg(project(script));
     command.stdin(Stdio::null());
     command
+}
+
+/// A URL out of what a fixture or a command has said.
+pub(crate) fn url_of<'a>(facts: &'a Value, name: &str) -> &'a str {
+    facts[name].as_str().expect("a URL")
 }
 
 /// Starts a fixture of `tests/devices` and waits for its line `ready {...}`; that JSON comes with it.
@@ -136,38 +137,19 @@ impl World {
         facts
     }
 
-    /// Enrols an agent in the namespace with `target` and waits until it is online.
-    pub(crate) fn agent(&mut self, name: &str, target: &str) {
-        let token = self.path(&format!("{name}.token"));
-        std::fs::write(&token, self.platform.enrolment_token(&["--name", name])).expect("written");
+    /// Enrols an agent in the namespace as the host `kvm`, with targets as its flag takes them, and waits until it
+    /// is online.
+    pub(crate) fn agent(&mut self, targets: &[&str]) {
+        let token = self.path("kvm.token");
+        std::fs::write(&token, self.platform.enrolment_token(&[])).expect("written");
         let mut agent = command("fleetwire-agent");
         agent.args(["--platform", &self.platform.url().to_string()]);
-        agent.args(["--name", name, "--target", target]);
+        agent.args(["--name", "kvm"]);
+        agent.args(targets.iter().flat_map(|target| ["--target", target]));
         agent.arg("--token-file").arg(token);
-        agent
-            .arg("--state-dir")
-            .arg(self.path(&format!("{name}.state")));
+        agent.arg("--state-dir").arg(self.path("kvm.state"));
         self.start_inside("fleetwire-agent", &agent);
-        until_status(&self.platform, name, "online");
-    }
-
-    /// Opens a session and returns the URL that a browser opens.
-    pub(crate) fn console_url(&self, host: &str) -> String {
-        let session = self.platform.operate_json(&["session", "open", host]);
-        session["console_url"].as_str().expect("a URL").to_owned()
-    }
-
-    /// Opens a session with a host and enters it, without a browser.
-    pub(crate) fn console(&self, host: &str) -> Console {
-        Console::enter(self.platform.http, &self.console_url(host))
-    }
-
-    /// A device, an agent of the same name before it, and a session entered.
-    pub(crate) fn device_and_console(&mut self, name: &str) -> (Value, Console) {
-        let facts = self.device(name);
-        self.agent(name, facts["url"].as_str().expect("a URL"));
-        let console = self.console(name);
-        (facts, console)
+        until_status(&self.platform, "kvm", "online");
     }
 }
 

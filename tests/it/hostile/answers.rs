@@ -158,6 +158,7 @@ async fn rule_16_what_small_servers_get_wrong_is_taken_where_it_is_plain() {
         ("/no-reason", "ok"),
         ("/fold", "ok"),
         ("/latin1", "ok"),
+        ("/no-blank", "ok"),
         ("/same-length", "hello"),
         ("/same-length/list", "hello"),
         ("/te-and-length", "hello"),

@@ -7,42 +7,31 @@ mod heads;
 mod streams;
 mod upgrades;
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::Value;
 
 use crate::console::viewer::{Answer, Session, Viewer};
-use crate::support::{Agent, Platform, Process};
+use crate::devices::world::{World, url_of};
 
-/// The device, its agent, the platform, and a session that was entered.
+/// The device and its agent in a namespace that reaches the platform alone, and a session entered.
 struct Stack {
-    platform: Platform,
+    world: World,
     session: Session,
     /// The device's own host and port.
     own: String,
-    _agent: Agent,
-    _device: Process,
 }
 
 impl Stack {
     async fn start() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/devices/hostile.py");
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "python3"]).arg(script);
-        let mut device = Process::start("the device", &mut command);
-        let ready = device.line("ready");
-        let port = ready.split(' ').nth(1).expect("a port");
-        let own = format!("127.0.0.1:{port}");
-        let platform = Platform::start(&[]);
-        let agent = Agent::start_for(&platform, "kvm", &format!("http://{own}"));
-        let session = Session::open(&platform).enter().await;
+        let mut world = World::start();
+        let device = world.device("hostile");
+        let url = url_of(&device, "url");
+        world.agent(&[url]);
+        let session = Session::open(&world.platform).enter().await;
+        let own = url.trim_start_matches("http://").to_owned();
         Self {
-            platform,
+            world,
             session,
             own,
-            _agent: agent,
-            _device: device,
         }
     }
 

@@ -58,8 +58,9 @@ async fn the_end_of_a_session_reaches_the_device() {
     let stack = Stack::start().await;
     let mut viewer = stack.open("/sse").await;
     viewer.answer_head().await;
-    let other = Session::open(&stack.platform).enter().await;
+    let other = Session::open(&stack.world.platform).enter().await;
     let closed = stack
+        .world
         .platform
         .operate(&["session", "close", &stack.session.id]);
     assert!(closed.status.success());
