@@ -105,5 +105,8 @@ async fn two_framings_at_once_reach_the_device_as_one() {
     );
     assert_eq!(exchange.read_all().await, b"hello");
     exchange.answer(200, "", b"");
-    assert_eq!(viewer.answer().await.status, 200);
+    let answer = viewer.answer().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(viewer.rest().await, b"", "the connection is over");
 }

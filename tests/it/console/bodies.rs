@@ -211,18 +211,18 @@ async fn rule_15_a_short_body_breaks_off_visibly() {
             exchange.send.send("12345".into()).expect("there is room");
             let answer = viewer.answer_head().await;
             assert_eq!(answer.header("content-length").is_some(), !lines.is_empty());
+            // Read before the reset, which throws away what still lies between.
+            if lines.is_empty() {
+                assert_eq!(viewer.chunk().await.as_deref(), Some(&b"12345"[..]));
+            } else {
+                assert_eq!(viewer.take(5).await, b"12345");
+            }
             if clean {
                 exchange.send.finish(fields(""));
             } else {
                 exchange.send.reset(ErrorCode::TargetClosed, "");
             }
-            let rest = viewer.rest().await;
-            let expected: &[u8] = if lines.is_empty() {
-                b"5\r\n12345\r\n"
-            } else {
-                b"12345"
-            };
-            assert_eq!(rest, expected, "and no last chunk");
+            assert_eq!(viewer.rest().await, b"", "no last chunk");
         }
     }
 }
