@@ -101,10 +101,10 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A JSON value kept as text; white space around it is none of it.
+    /// A JSON value kept as text; white space around it is none of it, and `null` is absence.
     pub fn raw(&mut self, name: &str, text: &str) {
-        if !text.is_empty() {
-            let value = text.trim_matches([' ', '\t', '\n', '\r']);
+        let value = text.trim_matches([' ', '\t', '\n', '\r']);
+        if !value.is_empty() && value != "null" {
             self.name(name).put_slice(value.as_bytes());
         }
     }
