@@ -1,6 +1,8 @@
 //! An agent's life at its platform: online and offline, restarts, refusals for good, clones, drains,
 //! and what it hears of console sessions.
 
+use std::fs;
+
 use crate::console::viewer::Session;
 use crate::support::{Agent, Platform, until, until_status};
 
@@ -81,6 +83,25 @@ fn a_platform_that_stops_sends_its_agents_away() {
     assert!(line.contains("platform_stopping"), "{line}");
     agent.process.line("dialling again when the platform said");
     assert!(platform.process.ended().success());
+}
+
+#[test]
+fn a_drained_host_is_back_in_the_list_of_the_next_platform() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let settings = dir.path().join("platform.toml");
+    fs::write(&settings, "drain = '1s'\n").expect("written");
+    let config = ["--config", &settings.display().to_string()];
+    let mut platform = Platform::start_on(dir.path(), &config);
+    let mut agent = Agent::start(&platform, "kvm");
+    let (tls, http) = (platform.tls.to_string(), platform.http.to_string());
+    platform.process.signal("TERM");
+    let line = agent.process.line("the platform sends its agents away");
+    assert!(line.contains("platform_stopping"), "{line}");
+    assert!(platform.process.ended().success());
+    let platform = Platform::start_on(dir.path(), &["--listen", &tls, "--http", &http]);
+    let host = until_status(&platform, "kvm", "online");
+    assert!(host["connected_since"].is_string());
+    assert!(host.get("detail").is_none(), "a return is no clone");
 }
 
 #[test]

@@ -9,8 +9,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::beside::Beside;
+use super::beside::{Beside, HOST};
 use super::raw::{Closed, RawAgent, hello};
+use crate::support::until_status;
 
 const BOTH: [Encoding; 2] = [Encoding::Binary, Encoding::Json];
 
@@ -195,4 +196,25 @@ async fn a_second_hello_is_a_violation() {
         agent.closed().await.assert(1002, "unexpected_message");
     }
     beside.settled().await;
+}
+
+#[tokio::test]
+async fn a_newer_connection_takes_the_place_of_the_one_before() {
+    let mut beside = Beside::start().await;
+    for encoding in BOTH {
+        let mut earlier = beside.agent(encoding).await;
+        until_status(beside.platform(), HOST, "online");
+        let later = beside.agent(encoding).await;
+        let pick = |message| match message {
+            PlatformToAgent::GoAway(go_away) => Some(go_away.code),
+            _ => None,
+        };
+        assert_eq!(earlier.until(pick).await, ErrorCode::Replaced);
+        earlier.closed().await.assert(1001, "replaced");
+        // The one that left took nothing of the other's with it.
+        beside.goes_on().await;
+        until_status(beside.platform(), HOST, "online");
+        drop(later);
+        beside.settled().await;
+    }
 }

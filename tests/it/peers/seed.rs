@@ -6,9 +6,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 use fleetwire::wire::Encoding;
 
-use super::beside::Beside;
+use super::beside::{Beside, HOST};
 use super::raw::{RawAgent, upgrade};
 use crate::console::viewer::Session;
+use crate::support::until_status;
 
 /// Without the crate's codec: JSON as such an agent has it.
 struct Seed(RawAgent);
@@ -126,4 +127,15 @@ async fn an_answer_that_is_too_long_costs_only_its_agent() {
     let answer = json!({"type": "http_response", "id": id, "status": 200, "body": "short"});
     seed.send(&answer).await;
     assert_eq!(viewer.answer().await.text(), "short");
+}
+
+#[tokio::test]
+async fn a_platform_that_stops_sends_it_off_without_a_word_that_it_does_not_know() {
+    let beside = Beside::start().await;
+    let hello = json!({"type": "hello", "auth_token": beside.token});
+    let seed = Seed::connect(&beside, hello).await;
+    until_status(beside.platform(), HOST, "online");
+    beside.platform().process.signal("TERM");
+    let closed = seed.0.closed().await.assert(1012, "platform_stopping");
+    assert_eq!(closed.heard.len(), 0, "{:?}", closed.heard);
 }
