@@ -26,6 +26,8 @@ pub const FIELDS: FieldLimits = FieldLimits {
     bytes: 64 << 10,
     count: 200,
 };
+/// Interim answers (1xx) of one request: what devices send is one or two.
+pub const INTERIM_HEADS_MAX: usize = 16;
 /// Streams open at once on one connection, unless negotiated otherwise.
 pub const STREAMS_MAX: usize = 1024;
 /// Bytes of one stream that may be sent before the receiver gave credit.

@@ -274,9 +274,7 @@ impl AgentToPlatformHandler for Inbox<'_> {
                 return link.cheap(self.now);
             }
         }
-        if message.is_interim() {
-            link.cheap(self.now)?;
-        } else {
+        if !message.is_interim() {
             link.budget.earn();
         }
         let key = link.find(&message.id)?;

@@ -4,15 +4,16 @@ use super::super::{
     credit::Window,
     error::{StreamError, Violation},
 };
-use crate::wire::{
-    fields::FieldLines,
-    messages::{ErrorCode, HttpResponse, StreamData},
+use crate::{
+    limits::INTERIM_HEADS_MAX,
+    wire::{
+        fields::FieldLines,
+        messages::{ErrorCode, HttpResponse, StreamData},
+    },
 };
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
-/// Heads that may lie here unread: interim answers are few.
-const HEADS_MAX: usize = 16;
 /// A piece shorter than this is copied behind the one before it, where one waits: as a slice it
 /// would hold on to the whole read buffer that it came in.
 const COPY_BYTES_MAX: usize = 8 << 10;
@@ -52,6 +53,8 @@ pub(in super::super) struct RecvHalf {
     /// The stop is still to be sent.
     stop_code: Option<ErrorCode>,
     heads: VecDeque<HttpResponse>,
+    /// Interim heads so far.
+    interims: usize,
     /// The final head has come; before it no bytes may.
     begun: bool,
     queue: VecDeque<Bytes>,
@@ -69,6 +72,7 @@ impl RecvHalf {
             stopped: false,
             stop_code: None,
             heads: VecDeque::new(),
+            interims: 0,
             begun: false,
             queue: VecDeque::new(),
             tail: BytesMut::new(),
@@ -96,7 +100,7 @@ impl RecvHalf {
                 "a second head of one answer",
             ));
         }
-        if self.heads.len() >= HEADS_MAX {
+        if interim && self.interims == INTERIM_HEADS_MAX {
             return Err(Violation::new(
                 ErrorCode::Abuse,
                 "interim answers without end",
@@ -108,6 +112,7 @@ impl RecvHalf {
                 "an interim answer has no body",
             ));
         }
+        self.interims += usize::from(interim);
         let body = std::mem::take(&mut head.body);
         let follows = head.body_follows;
         if !self.stopped {

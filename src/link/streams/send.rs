@@ -12,6 +12,7 @@
 use super::super::{credit::Allowance, error::StreamError, time::Time};
 use crate::{
     ids::StreamId,
+    limits::INTERIM_HEADS_MAX,
     wire::{
         fields::FieldLines,
         messages::{ErrorCode, HttpRequest, HttpResponse},
@@ -23,8 +24,6 @@ use std::collections::VecDeque;
 /// Bytes that the program may leave here beyond what can be sent now. Two socket buffers' worth:
 /// less stalls a bulk stream while its task waits for its turn (measured 96 KiB as enough).
 const QUEUE_BYTES_MAX: usize = 128 << 10;
-/// Interim heads that may wait to be sent.
-const HEADS_MAX: usize = 16;
 /// What a stream may send in a burst and be taken for interactive still.
 const INTERACTIVE_BURST: u64 = 64 << 10;
 /// What it may send a second in the long run and be taken for interactive still: typing, a page's
@@ -105,6 +104,8 @@ pub(in super::super) struct SendHalf<H> {
     /// The peer knows of the stream, or will before anything that is sent from now on.
     announced: bool,
     heads: VecDeque<H>,
+    /// Interim heads so far.
+    interims: usize,
     queue: VecDeque<Bytes>,
     queued: usize,
     /// The end is wanted, with these trailers.
@@ -127,6 +128,7 @@ impl<H: Head> SendHalf<H> {
             held: true,
             announced: !H::OPENS,
             heads: VecDeque::new(),
+            interims: 0,
             queue: VecDeque::new(),
             queued: 0,
             fin: None,
@@ -141,10 +143,15 @@ impl<H: Head> SendHalf<H> {
     /// Queues a head. One that says that no body follows ends the direction.
     pub(in super::super) fn head(&mut self, mut head: H) -> Result<(), StreamError> {
         self.check()?;
-        if self.state != State::Idle || self.heads.len() >= HEADS_MAX {
+        if self.state != State::Idle {
             return Err(StreamError::NotSupported);
         }
         if head.is_interim() {
+            if self.interims == INTERIM_HEADS_MAX {
+                // They are only advice, and a device that never stops must not cost the connection.
+                return Ok(());
+            }
+            self.interims += 1;
             head.body().clear();
         } else {
             self.state = State::Open;

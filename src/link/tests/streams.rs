@@ -136,6 +136,26 @@ fn interim_answers_go_before_the_answer() {
 }
 
 #[test]
+fn a_device_that_never_stops_announcing_costs_no_connection() {
+    let mut pair = near();
+    let (platform, agent) = pair.exchange(request("", false));
+    let now = pair.now;
+    for _ in 0..10_000 {
+        let head = response(103, "", false);
+        pair.agent.link.send_head(agent, head, now).unwrap();
+    }
+    let head = response(200, "", false);
+    pair.agent.link.send_head(agent, head, now).unwrap();
+    pair.run(millis(100));
+    let heads = std::iter::from_fn(|| pair.platform.link.read_head(platform));
+    let statuses: Vec<_> = heads.map(|head| head.unwrap().status).collect();
+    assert_eq!(statuses.len(), limits::INTERIM_HEADS_MAX + 1);
+    assert_eq!(statuses.last(), Some(&200));
+    pair.release(platform, agent);
+    pair.assert_quiet();
+}
+
+#[test]
 fn after_an_upgrade_bytes_pass_both_ways_until_each_end() {
     let mut pair = near();
     let (platform, agent) = pair.exchange(request("", true));
