@@ -34,7 +34,7 @@ pub const STREAMS_MAX: usize = 1024;
 pub const STREAM_CREDIT_INITIAL: u64 = 256 << 10;
 /// The most bytes of one stream that lie unread at the receiver: one stream alone can fill a path
 /// of 1 Gb/s and 100 ms, which has 12.5 MB on its way. Only a path that needs it is given as much.
-pub const STREAM_WINDOW_MAX: u64 = 16 << 20;
+pub const STREAM_WINDOW_MAX: u64 = 13 << 20;
 /// Bytes of all streams that may be sent before the receiver gave credit.
 pub const SESSION_CREDIT_INITIAL: u64 = 1 << 20;
 /// The most bytes of all streams of one connection that lie unread at the receiver: twice a stream's,
