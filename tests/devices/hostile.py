@@ -383,7 +383,7 @@ class Device:
         elif path in self.cases:
             return self.cases[path](request) is not False
         elif path.startswith("/echo"):
-            return self.echo(request)
+            self.echo(request)
         else:
             request.read_body()
             connection.send(whole("" if request.method == "HEAD" else path, "Content-Type: text/plain\r\n"))

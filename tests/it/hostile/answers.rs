@@ -3,9 +3,16 @@
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::console::viewer::Answer;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the device says of the request that it saw.
+fn json(answer: &Answer) -> Value {
+    let text = answer.text();
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{} {text}", answer.status))
 }
 
 #[tokio::test]
@@ -16,7 +23,7 @@ async fn rule_11_bodies_keep_their_framing_and_their_bytes() {
         let known = format!("Content-Length: {length}\r\n");
         let mut viewer = stack.session.send("POST /echo", &known).await;
         viewer.write(&body).await;
-        let arrived: Value = serde_json::from_slice(&viewer.answer().await.body).expect("JSON");
+        let arrived: Value = json(&viewer.answer().await);
         assert_eq!(arrived["framing"], "length");
         assert_eq!(arrived["body_length"], length);
         assert_eq!(arrived["body_sha256"], hex(&Sha256::digest(&body)));
@@ -33,7 +40,7 @@ async fn rule_11_bodies_keep_their_framing_and_their_bytes() {
             viewer.write(b"\r\n").await;
         }
         viewer.write(b"0\r\nX-Sum: 5\r\n\r\n").await;
-        let arrived: Value = serde_json::from_slice(&viewer.answer().await.body).expect("JSON");
+        let arrived: Value = json(&viewer.answer().await);
         assert_eq!(arrived["framing"], "chunked");
         assert_eq!(arrived["body_sha256"], hex(&Sha256::digest(&body)));
         assert_eq!(
@@ -54,7 +61,7 @@ async fn rule_11_expectations_are_met_or_refused() {
         let mut viewer = stack.session.send(&format!("POST {path}"), fields).await;
         assert_eq!(viewer.answer_head().await.status, 100, "{path}");
         viewer.write(b"hello").await;
-        let arrived: Value = serde_json::from_slice(&viewer.answer().await.body).expect("JSON");
+        let arrived: Value = json(&viewer.answer().await);
         assert_eq!(arrived["body_length"], 5, "{path}");
         assert_eq!(values(&arrived, "expect"), ["100-continue"], "{path}");
     }
