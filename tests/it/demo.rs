@@ -69,3 +69,22 @@ fn a_demonstration_whose_part_fails_says_which() {
     assert!(said.contains("fleetwire-platform has ended"), "{said}");
     assert!(said.contains("cannot listen on"), "{said}");
 }
+
+#[test]
+fn the_devices_page_works_in_chromium_through_the_tunnel() {
+    let mut demo = command("fleetwire");
+    let mut demo = Process::start("demo", demo.args(["demo", "--sign-in"]));
+    let url = demo.line("/.fleetwire/enter#");
+    let output = std::process::Command::new("node")
+        .args(["--test", "--test-reporter=tap"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/demo.test.mjs"))
+        .env("FLEETWIRE_TEST_URL", url)
+        .output()
+        .expect("node starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("# pass 10"),
+        "the demo device's page:\n{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
