@@ -21,8 +21,8 @@ use crate::{
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Bytes that the program may leave here beyond what can be sent now. Two socket buffers' worth:
-/// less stalls a bulk stream while its task waits for its turn (measured 96 KiB as enough).
+/// Bytes that the program may leave here beyond what can be sent now: one batch of the largest, so
+/// that a bulk stream has the next at hand while its task waits for its turn. Chosen, not measured.
 const QUEUE_BYTES_MAX: usize = 128 << 10;
 /// What a stream may send in a burst and be taken for interactive still.
 const INTERACTIVE_BURST: u64 = 64 << 10;
