@@ -14,7 +14,7 @@ find "$root" \( -name node_modules -o -name target -o -name .git -o -name .tools
   folder=$(dirname "$lock")
   # The mark holds the lock that the folder was made from: a changed lock makes it anew.
   if ! cmp -s "$lock" "$folder/node_modules/.made-from"; then
-    (cd "$folder" && npm ci --silent --no-audit --no-fund </dev/null)
+    (cd "$folder" && npm ci --loglevel=error --no-audit --no-fund </dev/null)
     cp "$lock" "$folder/node_modules/.made-from"
   fi
 done
