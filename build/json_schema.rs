@@ -12,11 +12,13 @@ use std::{collections::BTreeSet, error::Error};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Base64 with its padding (RFC 4648 section 4).
-const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
+/// Base64 with its padding and no stray bits before it (RFC 4648 sections 3.5 and 4).
+const BASE64: &str =
+    "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 /// What a field value may hold (RFC 9110 section 5.5), bytes as code points.
 const FIELD_VALUE: &str = "^[\\t\\u0020-\\u007e\\u0080-\\u00ff]*$";
-const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$";
+/// RFC 3339. How many days a month has is left to the format, as no pattern can say it.
+const TIME: &str = "^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 
 /// A file's name, without folder, and its text; one for each envelope.
 pub fn generate(schema: &Schema) -> Result<Vec<(String, String)>> {

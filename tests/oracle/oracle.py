@@ -3,16 +3,17 @@
     oracle.py DESCRIPTORS SCHEMA_FOLDER
 
 A line in, a line out, each a JSON object. In: an envelope's name, a message of it in the binary encoding
-(base64), the JSON that the program wrote for it, and a seed. Out: the JSON that this codec writes; the
-binary that it reads out of the program's JSON; the message in other spellings; broken texts, each with
-what this codec makes of it; and whether the JSON Schemas take the program's JSON and refuse what this
-codec refuses.
+(base64), the JSON that the program wrote for it, and a seed or the broken texts. Out: the JSON that this
+codec writes; the binary that it reads out of the program's JSON; the message in other spellings; broken
+texts, each with what this codec makes of it; and whether the JSON Schemas take the program's JSON and
+refuse what this codec refuses.
 """
 
 import base64
 import json
 import pathlib
 import random
+import re
 import sys
 
 import compat
@@ -34,7 +35,23 @@ def main():
 def validator(path):
     text = json.loads(path.read_text())
     jsonschema.Draft202012Validator.check_schema(text)
-    return jsonschema.Draft202012Validator(text)
+    # What no pattern can say of a time, the format does: how many days a month has.
+    formats = jsonschema.FormatChecker(formats=())
+    formats.checks("date-time", raises=compat.Refused)(is_time)
+    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern})
+    return kind(text, format_checker=formats)
+
+
+def pattern(validator, pattern, value, schema):
+    # Each of ours is of a whole text, at whose end Python's `$` would let a line end pass.
+    if validator.is_type(value, "string") and not re.fullmatch(pattern, value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def is_time(value):
+    if isinstance(value, str):
+        compat.read_time(value)
+    return True
 
 
 def answer(question, known, validators):
@@ -43,7 +60,7 @@ def answer(question, known, validators):
     codec = compat.Codec(known)
     message = known.message(envelope).FromString(base64.b64decode(question["binary"]))
     written = codec.write(message)
-    texts = [vary.broken(written, dice) for _ in range(BROKEN)]
+    texts = question["broken"] or [vary.broken(written, dice) for _ in range(BROKEN)]
     program = json.loads(question["json"])
     return {
         "json": json.dumps(written),
