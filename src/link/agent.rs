@@ -135,12 +135,8 @@ impl PlatformToAgentHandler for Inbox<'_> {
 
     fn welcome(&mut self, message: Welcome) -> Self::Output {
         let interval = Duration::from_millis(u64::from(message.heartbeat_interval_ms));
-        self.link.open_up(
-            Terms::from_message(message.limits.as_ref()),
-            interval,
-            true,
-            self.now,
-        );
+        let terms = Terms::from_message(message.limits.as_ref())?;
+        self.link.open_up(terms, interval, true, self.now);
         self.link.events.push_back(Event::Welcome(message));
         Ok(())
     }
@@ -181,8 +177,10 @@ impl PlatformToAgentHandler for Inbox<'_> {
             ));
         }
         let mut recv = link.new_recv_half();
-        let bytes = recv.begin(std::mem::take(&mut message.body), message.body_follows)?;
+        let body = std::mem::take(&mut message.body);
+        let bytes = recv.begin(body, message.body_follows, link.keeps_pieces())?;
         link.on_arrival(bytes, self.now)?;
+        link.pieces += recv.pieces();
         let key = link
             .streams
             .insert(message.id.clone(), link.new_send_half(), recv);

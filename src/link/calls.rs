@@ -42,7 +42,8 @@ impl<S: Side> Link<S> {
     }
 
     /// Queues bytes. Ask [`Self::has_room`] first: what is given here is kept, however much it is,
-    /// unless the peer takes whole bodies only and this one is too long, or all of them are.
+    /// unless the peer takes whole bodies only and this one is too long, or all of them are: then
+    /// the stream has failed, in both directions.
     pub fn send_data(&mut self, key: StreamKey, data: Bytes, now: Time) -> Result<(), StreamError> {
         let full = self.queued + data.len() > limits::SESSION_QUEUE_BYTES_MAX;
         let queued = self.with_send(key, |send| {
@@ -51,17 +52,33 @@ impl<S: Side> Link<S> {
             }
             send.data(data)
         });
-        queued.ok_or(StreamError::ConnectionLost)??;
+        let queued = queued.ok_or(StreamError::ConnectionLost)?;
+        if queued == Err(StreamError::TooBig) {
+            self.give_up(key);
+        }
+        queued?;
         self.want_schedule(key, now);
         Ok(())
     }
 
-    /// Ends the direction that this side sends, after what is queued.
+    /// Ends the direction that this side sends, after what is queued. A body that turns out too
+    /// long for a peer that takes whole ones only makes the stream fail, in both directions.
     pub fn finish(&mut self, key: StreamKey, trailers: FieldLines, now: Time) {
         if let Some(stream) = self.streams.get(key) {
-            stream.send.finish(trailers);
+            if stream.send.finish(trailers).is_err() {
+                self.give_up(key);
+            }
             self.want_schedule(key, now);
         }
+    }
+
+    /// A body that cannot be sent whole: whoever waits for the answer is told so.
+    fn give_up(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get(key) {
+            stream.recv.fail(StreamError::TooBig);
+        }
+        self.reset(key, ErrorCode::MessageTooBig, "");
+        self.touch(key);
     }
 
     /// Ends the direction that this side sends, now.
@@ -89,12 +106,12 @@ impl<S: Side> Link<S> {
 
     /// The next bytes. Taking them gives their credit back.
     pub fn read(&mut self, key: StreamKey, now: Time) -> Received {
-        let Some(stream) = self.streams.get(key) else {
+        let Some((received, wants_grant)) =
+            self.with_recv(key, |recv, _| (recv.read(), recv.wants_grant()))
+        else {
             return Received::Failed(StreamError::ConnectionLost);
         };
-        let received = stream.recv.read();
         if let Received::Data(data) = &received {
-            let wants_grant = stream.recv.wants_grant();
             self.on_consumed(data.len() as u64, now);
             if wants_grant {
                 self.want_control(key);
@@ -117,12 +134,12 @@ impl<S: Side> Link<S> {
             return;
         };
         let first = stream.recv.stop(code);
-        let thrown_away = stream.recv.discard();
         if first && self.whole_only && stream.send.is_over() {
             // The peer cannot be told. What it still answers is let go.
             stream.recv.fail(StreamError::Stopped { code });
         }
-        self.on_consumed(thrown_away, now);
+        let thrown_away = self.with_recv(key, |recv, _| recv.discard());
+        self.on_consumed(thrown_away.unwrap_or_default(), now);
         if first && !self.whole_only {
             self.want_control(key);
         }

@@ -230,6 +230,10 @@ fn check<S: Side>(link: &Link<S>, handles: usize) {
     let waiting = waiting.filter_map(|key| link.streams.peek(key));
     let queued: usize = waiting.map(|stream| stream.send.queued()).sum();
     assert_eq!(link.queued, queued, "what waits was miscounted");
+    let waiting = link.streams.keys().into_iter();
+    let waiting = waiting.filter_map(|key| link.streams.peek(key));
+    let pieces: usize = waiting.map(|stream| stream.recv.pieces()).sum();
+    assert_eq!(link.pieces, pieces, "pieces were miscounted");
     assert!(link.streams.open_count() <= limits::STREAMS_MAX);
     assert!(link.stream_count() <= limits::STREAMS_MAX + handles);
     assert!(link.touched.len() <= link.stream_count());

@@ -17,11 +17,11 @@ impl<S: Side> Link<S> {
             self.cheap(now)?;
         }
         let key = self.find(&message.id)?;
-        let Some(stream) = self.streams.get(key) else {
+        let thrown_away = self.streams.peek(key).is_some_and(|s| s.recv.is_stopped());
+        let Some(bytes) = self.with_recv(key, |recv, kept| recv.data(message, kept)) else {
             return Ok(());
         };
-        let bytes = stream.recv.data(message)?;
-        let thrown_away = stream.recv.is_stopped();
+        let bytes = bytes?;
         self.on_arrival(bytes, now)?;
         if thrown_away {
             self.on_consumed(bytes, now);
@@ -59,14 +59,11 @@ impl<S: Side> Link<S> {
         self.cheap(now)?;
         self.on_arrival(0, now)?;
         let key = self.find(&message.id)?;
-        let Some(stream) = self.streams.get(key) else {
-            return Ok(());
-        };
-        stream
-            .recv
-            .reset(message.code, message.message, message.final_offset)?;
-        let thrown_away = stream.recv.discard();
-        self.on_consumed(thrown_away, now);
+        let thrown_away = self.with_recv(key, |recv, _| {
+            recv.reset(message.code, message.message, message.final_offset)?;
+            Ok::<_, Violation>(recv.discard())
+        });
+        self.on_consumed(thrown_away.unwrap_or(Ok(0))?, now);
         self.touch(key);
         self.settle(key);
         Ok(())

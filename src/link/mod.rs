@@ -55,6 +55,11 @@ use streams::{Head, RecvHalf, SendHalf, Streams};
 
 /// A piece of this length is worth a cheap message of the peer's: credit for it, or a stop.
 const WORTH_BYTES: u64 = 1 << 10;
+/// Pieces of all streams that may lie here unread as slices of what they came in: as many as are read
+/// from a socket before readers have their turn. What comes where more lie waits for a slow reader,
+/// and is copied: behind a slice may be a buffer that a message of 1 MiB has made as large, and the
+/// credit counts the slice only.
+const KEPT_PIECES_MAX: usize = 64;
 /// Control messages of the program's own that may wait: sessions opened and closed.
 const CONTROL_MAX: usize = 4096;
 
@@ -121,6 +126,8 @@ pub struct Link<S: Side> {
     control: VecDeque<Control<S::Send>>,
     /// Bytes of all streams that wait to be sent.
     queued: usize,
+    /// Pieces of all streams that lie unread.
+    pieces: usize,
     /// Bytes of all streams: what may be sent, and what may come.
     allowance: Allowance,
     window: Window,
@@ -150,6 +157,7 @@ impl<S: Side> Link<S> {
             stream_control: VecDeque::new(),
             control: VecDeque::new(),
             queued: 0,
+            pieces: 0,
             allowance: Allowance::new(0),
             window: Window::new(
                 own.session_credit,
@@ -431,6 +439,25 @@ impl<S: Side> Link<S> {
         Some(result)
     }
 
+    /// Does something to what a stream receives, which is told whether it may keep pieces as they
+    /// are, and keeps the count of those.
+    fn with_recv<R>(
+        &mut self,
+        key: StreamKey,
+        change: impl FnOnce(&mut RecvHalf, bool) -> R,
+    ) -> Option<R> {
+        let kept = self.keeps_pieces();
+        let stream = self.streams.get(key)?;
+        let before = stream.recv.pieces();
+        let result = change(&mut stream.recv, kept);
+        self.pieces = self.pieces + stream.recv.pieces() - before;
+        Some(result)
+    }
+
+    const fn keeps_pieces(&self) -> bool {
+        self.pieces < KEPT_PIECES_MAX
+    }
+
     /// A message that carries nothing: the peer has a budget of them.
     fn cheap(&mut self, now: Time) -> Result<(), Violation> {
         if self.budget.spend(now) {
@@ -443,16 +470,8 @@ impl<S: Side> Link<S> {
         }
     }
 
-    fn new_send_half(&self) -> SendHalf<S::Head> {
-        if self.whole_only {
-            // A third is left to base64.
-            let whole_max = self.peer.message_bytes_max / 4 * 3 - limits::FIELDS.bytes;
-            let mut half = SendHalf::new(0, Some(whole_max));
-            half.raise(u64::MAX);
-            half
-        } else {
-            SendHalf::new(self.peer.stream_credit, None)
-        }
+    const fn new_send_half(&self) -> SendHalf<S::Head> {
+        SendHalf::new(self.peer.stream_credit)
     }
 
     fn new_recv_half(&self) -> RecvHalf {

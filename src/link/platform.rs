@@ -1,13 +1,14 @@
 //! The platform's end: it lets an agent in or not, and opens streams to it.
 
 use super::{
-    Control, Growth, Head, Link, Phase, Side, StreamError, StreamKey, Terms, Time, Violation,
-    Window,
+    Control, Growth, Head, Link, Phase, SendHalf, Side, StreamError, StreamKey, Terms, Time,
+    Violation, Window,
 };
 use crate::{
     ids::{StreamId, Uuid},
     limits,
     wire::{
+        json,
         messages::{
             Ack, AgentToPlatform, AgentToPlatformHandler, Error, ErrorCode, GoAway, Heartbeat,
             HeartbeatAck, Hello, HttpRequest, HttpResponse, PlatformToAgent, Refuse, Response,
@@ -156,8 +157,18 @@ impl Link<Platform> {
         }
         self.state.next_stream += 1;
         request.id = StreamId::from_number(self.state.next_stream);
-        let mut send = self.new_send_half();
         let id = request.id.clone();
+        let mut send = if self.whole_only {
+            // All of it is to fit one message of JSON. What the body adds is counted as it comes.
+            let mut head = request.clone();
+            head.body.clear();
+            head.body_follows = false;
+            let head_bytes = json::length(PlatformToAgent::from(head));
+            let left = self.peer.message_bytes_max.checked_sub(head_bytes);
+            SendHalf::whole(left.ok_or(StreamError::TooBig)?)
+        } else {
+            self.new_send_half()
+        };
         send.head(request)?;
         let key = self.streams.insert(id, send, self.new_recv_half());
         self.want_schedule(key, now);
@@ -231,7 +242,7 @@ impl AgentToPlatformHandler for Inbox<'_> {
         }
         self.link.phase = Phase::Deciding;
         self.link.state.greeting = Some(Greeting {
-            terms: Terms::from_message(message.limits.as_ref()),
+            terms: Terms::from_message(message.limits.as_ref())?,
             whole_only: versions.is_empty(),
         });
         self.link.events.push_back(Event::Hello(message));
@@ -278,19 +289,21 @@ impl AgentToPlatformHandler for Inbox<'_> {
             link.budget.earn();
         }
         let key = link.find(&message.id)?;
-        let Some(stream) = link.streams.get(key) else {
+        let thrown_away = link.streams.peek(key).is_some_and(|s| s.recv.is_stopped());
+        let Some(bytes) = link.with_recv(key, |recv, kept| recv.head(message, kept)) else {
             return Ok(());
         };
-        let bytes = stream.recv.head(message)?;
+        let bytes = bytes?;
         if !link.whole_only {
-            let thrown_away = stream.recv.is_stopped();
             link.on_arrival(bytes, self.now)?;
             if thrown_away {
                 link.on_consumed(bytes, self.now);
             }
-        } else if !stream.recv.is_stopped() && !link.window.receive(bytes) {
-            stream.recv.discard();
-            stream.recv.fail(StreamError::TooBig);
+        } else if !thrown_away && !link.window.receive(bytes) {
+            link.with_recv(key, |recv, _| {
+                recv.fail(StreamError::TooBig);
+                recv.discard()
+            });
         }
         link.touch(key);
         link.settle(key);

@@ -1,6 +1,10 @@
 //! What a peer takes in, as its first message says it.
 
-use crate::{limits, wire::messages::Limits};
+use super::Violation;
+use crate::{
+    limits,
+    wire::messages::{ErrorCode, Limits},
+};
 
 /// What a peer takes in, as it said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +31,26 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// What the peer said, 0 and absence standing for the defaults.
-    pub(super) fn from_message(message: Option<&Limits>) -> Self {
+    /// What the peer said, 0 and absence standing for the defaults. Nothing here sends a message
+    /// that it would not take itself, whatever the peer takes.
+    pub(super) fn from_message(message: Option<&Limits>) -> Result<Self, Violation> {
         let defaults = Self::default();
         let Some(message) = message else {
-            return defaults;
+            return Ok(defaults);
         };
         let or = |value: u32, default: usize| if value == 0 { default } else { value as usize };
-        Self {
-            message_bytes_max: or(message.max_message_bytes, defaults.message_bytes_max)
-                .max(limits::MESSAGE_BYTES_MIN),
+        let message_bytes_max = or(message.max_message_bytes, defaults.message_bytes_max);
+        if message_bytes_max < limits::MESSAGE_BYTES_MIN {
+            return Err(Violation::new(
+                ErrorCode::FieldInvalid,
+                format!(
+                    "Limits.max_message_bytes is below {}",
+                    limits::MESSAGE_BYTES_MIN
+                ),
+            ));
+        }
+        Ok(Self {
+            message_bytes_max: message_bytes_max.min(limits::MESSAGE_BYTES_MAX),
             streams_max: or(message.max_streams, defaults.streams_max),
             stream_credit: or(
                 message.initial_stream_credit,
@@ -46,7 +60,7 @@ impl Terms {
                 message.initial_session_credit,
                 defaults.session_credit as usize,
             ) as u64,
-        }
+        })
     }
 
     /// The same as a message.

@@ -1,6 +1,6 @@
 //! The binary encoding: protobuf, one envelope a message.
 
-use super::{Codec, DecodeError, Envelope};
+use super::{Codec, DecodeError, Envelope, compact, to_wire};
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
@@ -10,14 +10,15 @@ pub struct Binary;
 
 impl Codec for Binary {
     fn encode<E: Envelope>(&self, message: E, out: &mut BytesMut) {
-        let wire = message.into_wire();
+        let wire = to_wire(message);
         out.reserve(wire.encoded_len());
         wire.encode(out).expect("a BytesMut grows as needed");
     }
 
     fn decode<E: Envelope>(&self, input: Bytes) -> Result<E, DecodeError> {
+        let input_bytes = input.len();
         let wire = E::Wire::decode(input).map_err(|e| DecodeError::Malformed(e.to_string()))?;
-        E::from_wire(wire)?.ok_or(DecodeError::UnknownType { name: None })
+        E::from_wire(compact(wire, input_bytes)?)?.ok_or(DecodeError::UnknownType { name: None })
     }
 }
 
@@ -47,6 +48,29 @@ mod tests {
         let mut out = BytesMut::new();
         Binary.encode(message.clone(), &mut out);
         assert_eq!(Binary.decode::<AgentToPlatform>(out.freeze()), Ok(message));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_padded_message_does_not_hold_the_padding() {
+        let holds = |padding: usize| {
+            let mut inner = pb::StreamData::from(StreamData {
+                data: Bytes::from(vec![b'x'; 8 << 10]),
+                ..data()
+            })
+            .encode_to_vec();
+            // Field 500, which the schema does not have.
+            prost::encoding::bytes::encode(500, &vec![0_u8; padding], &mut inner);
+            let mut outer = Vec::new();
+            prost::encoding::bytes::encode(5, &inner, &mut outer);
+            let input = Bytes::from(outer);
+            let Ok(AgentToPlatform::StreamData(read)) = Binary.decode(input.clone()) else {
+                unreachable!("an unknown field was refused");
+            };
+            assert_eq!(read.data, vec![b'x'; 8 << 10]);
+            input.as_ptr_range().contains(&read.data.as_ptr())
+        };
+        assert!(holds(100), "a piece of bulk was copied");
+        assert!(!holds(1 << 20));
     }
 
     #[test]

@@ -120,6 +120,13 @@ impl FieldLines {
         self.0.is_empty()
     }
 
+    /// The same lines in memory of their own, for who keeps them long: they are a slice of the
+    /// message that they came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// Each line's name as written and its value without the white space around it, in order.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {

@@ -14,8 +14,8 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
-/// A piece shorter than this is copied behind the one before it, where one waits: as a slice it
-/// would hold on to the whole read buffer that it came in.
+/// A piece shorter than this is copied: as a slice it would hold on to the whole read buffer that it
+/// came in.
 const COPY_BYTES_MAX: usize = 8 << 10;
 
 /// What reading a stream gives.
@@ -81,10 +81,16 @@ impl RecvHalf {
         }
     }
 
-    /// The request that opened the stream: its bytes begin the body.
-    pub(in super::super) fn begin(&mut self, body: Bytes, follows: bool) -> Result<u64, Violation> {
+    /// The request that opened the stream: its bytes begin the body. Where not `kept`, they are
+    /// copied, here as in the calls below.
+    pub(in super::super) fn begin(
+        &mut self,
+        body: Bytes,
+        follows: bool,
+        kept: bool,
+    ) -> Result<u64, Violation> {
         self.begun = true;
-        let bytes = self.push(body)?;
+        let bytes = self.push(body, kept)?;
         if !follows {
             self.state = State::Fin;
         }
@@ -92,7 +98,11 @@ impl RecvHalf {
     }
 
     /// A head of an answer. Returns how many bytes of body came with it.
-    pub(in super::super) fn head(&mut self, mut head: HttpResponse) -> Result<u64, Violation> {
+    pub(in super::super) fn head(
+        &mut self,
+        mut head: HttpResponse,
+        kept: bool,
+    ) -> Result<u64, Violation> {
         let interim = head.status < 200 && head.status != 101;
         if self.begun || self.state != State::Open {
             return Err(Violation::new(
@@ -121,12 +131,16 @@ impl RecvHalf {
         if interim {
             Ok(0)
         } else {
-            self.begin(body, follows)
+            self.begin(body, follows, kept)
         }
     }
 
     /// A piece. Returns how many bytes it held.
-    pub(in super::super) fn data(&mut self, message: StreamData) -> Result<u64, Violation> {
+    pub(in super::super) fn data(
+        &mut self,
+        message: StreamData,
+        kept: bool,
+    ) -> Result<u64, Violation> {
         if !self.begun || self.state != State::Open {
             return Err(Violation::new(
                 ErrorCode::UnexpectedMessage,
@@ -139,10 +153,10 @@ impl RecvHalf {
                 "a piece out of its place",
             ));
         }
-        let bytes = self.push(message.data)?;
+        let bytes = self.push(message.data, kept)?;
         if message.fin {
             self.state = State::Fin;
-            self.trailers = message.trailers;
+            self.trailers = message.trailers.detached();
         }
         Ok(bytes)
     }
@@ -170,9 +184,12 @@ impl RecvHalf {
         Ok(())
     }
 
-    /// This side gives the direction up: it has no room for it, or the peer never heard of it.
+    /// This side gives the direction up: it has no room for it, or the peer never heard of it. The
+    /// first reason stays.
     pub(in super::super) fn fail(&mut self, error: StreamError) {
-        self.state = State::Failed(error);
+        if !matches!(self.state, State::Failed(_)) {
+            self.state = State::Failed(error);
+        }
     }
 
     /// Whether a stop is to be sent.
@@ -187,7 +204,7 @@ impl RecvHalf {
         }
     }
 
-    fn push(&mut self, data: Bytes) -> Result<u64, Violation> {
+    fn push(&mut self, data: Bytes, kept: bool) -> Result<u64, Violation> {
         let bytes = data.len() as u64;
         if !self.window.receive(bytes) {
             return Err(Violation::new(
@@ -197,17 +214,22 @@ impl RecvHalf {
         }
         if self.stopped {
             self.window.consume(bytes);
-        } else if self.queue.is_empty() && self.tail.is_empty() {
-            if !data.is_empty() {
-                self.queue.push_back(data);
-            }
         } else if data.len() < COPY_BYTES_MAX {
             self.tail.extend_from_slice(&data);
         } else {
             self.flush_tail();
-            self.queue.push_back(data);
+            self.queue.push_back(if kept {
+                data
+            } else {
+                Bytes::copy_from_slice(&data)
+            });
         }
         Ok(bytes)
+    }
+
+    /// Pieces that lie here, the short ones together none.
+    pub(in super::super) fn pieces(&self) -> usize {
+        self.queue.len()
     }
 
     fn flush_tail(&mut self) {

@@ -15,6 +15,7 @@ use crate::{
     limits::INTERIM_HEADS_MAX,
     wire::{
         fields::FieldLines,
+        json::BodyCost,
         messages::{ErrorCode, HttpRequest, HttpResponse},
     },
 };
@@ -95,6 +96,34 @@ enum State {
     Over,
 }
 
+/// A body that leaves in one message, which is JSON: no other peer asks for that.
+#[derive(Debug)]
+struct Whole {
+    /// What it may add to the message.
+    max: usize,
+    cost: BodyCost,
+}
+
+impl Whole {
+    /// Takes note of a piece; refused where no end can make the message short enough.
+    fn push(&mut self, piece: &[u8]) -> Result<(), StreamError> {
+        self.cost.push(piece);
+        self.within(self.cost.least())
+    }
+
+    fn end(&self) -> Result<(), StreamError> {
+        self.within(self.cost.whole())
+    }
+
+    const fn within(&self, bytes: usize) -> Result<(), StreamError> {
+        if bytes > self.max {
+            Err(StreamError::TooBig)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// The direction.
 #[derive(Debug)]
 pub(in super::super) struct SendHalf<H> {
@@ -113,16 +142,24 @@ pub(in super::super) struct SendHalf<H> {
     allowance: Allowance,
     /// The peer asked for the end.
     stopped: Option<StreamError>,
-    /// The peer takes whole bodies only: nothing leaves before the end is here, and no body longer
-    /// than this.
-    whole_max: Option<usize>,
+    /// The peer takes whole bodies only: nothing leaves before the end is here.
+    whole: Option<Whole>,
     /// Bytes sent of late, for the lane.
     recent: u64,
     recent_at: Time,
 }
 
 impl<H: Head> SendHalf<H> {
-    pub(in super::super) const fn new(credit: u64, whole_max: Option<usize>) -> Self {
+    /// Towards a peer that takes bodies whole, each of which may add so much to its message.
+    pub(in super::super) fn whole(max: usize) -> Self {
+        let cost = BodyCost::default();
+        Self {
+            whole: Some(Whole { max, cost }),
+            ..Self::new(u64::MAX)
+        }
+    }
+
+    pub(in super::super) const fn new(credit: u64) -> Self {
         Self {
             state: State::Idle,
             held: true,
@@ -134,13 +171,14 @@ impl<H: Head> SendHalf<H> {
             fin: None,
             allowance: Allowance::new(credit),
             stopped: None,
-            whole_max,
+            whole: None,
             recent: 0,
             recent_at: Time::from_micros(0),
         }
     }
 
-    /// Queues a head. One that says that no body follows ends the direction.
+    /// Queues a head. One that says that no body follows ends the direction; one that is refused
+    /// leaves nothing to go on with.
     pub(in super::super) fn head(&mut self, mut head: H) -> Result<(), StreamError> {
         self.check()?;
         if self.state != State::Idle {
@@ -154,9 +192,12 @@ impl<H: Head> SendHalf<H> {
             self.interims += 1;
             head.body().clear();
         } else {
+            if let Some(whole) = &mut self.whole {
+                whole.push(head.body())?;
+            }
             self.state = State::Open;
             if !*head.body_follows() {
-                self.fin = Some(FieldLines::default());
+                self.finish(FieldLines::default())?;
             }
         }
         self.heads.push_back(head);
@@ -167,7 +208,7 @@ impl<H: Head> SendHalf<H> {
     pub(in super::super) fn has_room(&self) -> Result<bool, StreamError> {
         self.check()?;
         // A body that must be whole is taken until it is too long, or its end would never come.
-        Ok(self.whole_max.is_some() || self.queued < QUEUE_BYTES_MAX)
+        Ok(self.whole.is_some() || self.queued < QUEUE_BYTES_MAX)
     }
 
     /// Bytes that wait here.
@@ -177,30 +218,31 @@ impl<H: Head> SendHalf<H> {
 
     /// Whether the peer takes whole bodies only.
     pub(in super::super) const fn is_whole_only(&self) -> bool {
-        self.whole_max.is_some()
+        self.whole.is_some()
     }
 
-    /// Queues bytes.
+    /// Queues bytes. Where they are refused, the direction cannot go on.
     pub(in super::super) fn data(&mut self, data: Bytes) -> Result<(), StreamError> {
         self.check()?;
-        if self
-            .whole_max
-            .is_some_and(|max| self.queued + data.len() > max)
-        {
-            return Err(StreamError::TooBig);
-        }
         if !data.is_empty() && self.fin.is_none() {
+            if let Some(whole) = &mut self.whole {
+                whole.push(&data)?;
+            }
             self.queued += data.len();
             self.queue.push_back(data);
         }
         Ok(())
     }
 
-    /// Wants the end after what is queued.
-    pub(in super::super) fn finish(&mut self, trailers: FieldLines) {
+    /// Wants the end after what is queued. Refused where that is too long as a whole.
+    pub(in super::super) fn finish(&mut self, trailers: FieldLines) -> Result<(), StreamError> {
         if self.fin.is_none() {
+            if let Some(whole) = &self.whole {
+                whole.end()?;
+            }
             self.fin = Some(trailers);
         }
+        Ok(())
     }
 
     /// Wants the end now; what is queued is dropped. Returns whether that changes anything.
@@ -287,8 +329,8 @@ impl<H: Head> SendHalf<H> {
     pub(in super::super) fn is_ready(&self) -> bool {
         match self.state {
             // Only interim heads go before the head itself.
-            State::Idle => !self.heads.is_empty() && self.whole_max.is_none(),
-            State::Open if self.whole_max.is_some() => self.fin.is_some(),
+            State::Idle => !self.heads.is_empty() && self.whole.is_none(),
+            State::Open if self.whole.is_some() => self.fin.is_some(),
             State::Open if !self.heads.is_empty() => true,
             State::Open if self.queue.is_empty() => self.fin.is_some(),
             State::Open => self.allowance.left() > 0,
@@ -356,7 +398,7 @@ impl<H: Head> SendHalf<H> {
     }
 
     fn next_head(&mut self, mut head: H, session_left: u64) -> Piece<H> {
-        if self.whole_max.is_some() && !head.is_interim() {
+        if self.whole.is_some() && !head.is_interim() {
             // One message holds it all: the peer knows no other way.
             let mut whole = Vec::with_capacity(head.body().len() + self.queued);
             whole.extend_from_slice(head.body());

@@ -374,3 +374,57 @@ fn interim_answers_without_end_are_abuse() {
     pair.run(seconds(1));
     assert_eq!(code(&pair.platform), Some(ErrorCode::Abuse));
 }
+
+#[test]
+fn what_lies_unread_holds_on_to_few_of_the_messages_it_came_in() {
+    const STREAMS: u64 = 4;
+    const PIECES: u64 = 25;
+    let mut pair = Pair::open(Shape::delay_only(millis(20)), 1);
+    let now = pair.now;
+    let link = &mut pair.platform.link;
+    let keys = [(); STREAMS as usize].map(|()| link.open(request("", false), now).unwrap());
+    pair.run(millis(100));
+    let now = pair.now;
+    let link = &mut pair.platform.link;
+    // All that comes is a slice of this.
+    let memory = Bytes::from("a: b\r\n".repeat(2 << 10));
+    let is_slice = |bytes: &[u8]| memory.as_ptr_range().contains(&bytes.as_ptr());
+    let piece = |stream, offset, length, fin| StreamData {
+        data: memory.slice(..length),
+        ..data(stream, offset, 0, fin)
+    };
+    for stream in 1..=STREAMS {
+        let mut head = response(200, "", true);
+        head.id = id(stream);
+        link.handle(head.into(), now).expect("a head");
+        for number in 0..PIECES {
+            let piece = piece(stream, number * (8 << 10), 8 << 10, false);
+            link.handle(piece.into(), now).expect("within credit");
+        }
+    }
+    let mut slices = 0;
+    for &key in &keys {
+        let read = link.drain(key, now, |data| slices += usize::from(is_slice(&data)));
+        assert_eq!(read, Ok(false));
+    }
+    assert_eq!(slices, crate::link::KEPT_PIECES_MAX);
+
+    // A short one is never kept as it came, nor are trailers.
+    let offset = PIECES * (8 << 10);
+    let trailers = FieldLines::parse(memory.slice(..6), limits::FIELDS).expect("a line");
+    let last = StreamData {
+        trailers,
+        ..piece(FIRST, offset + (8 << 10), 10, true)
+    };
+    for piece in [piece(FIRST, offset, 8 << 10, false), last] {
+        link.handle(piece.into(), now).expect("within credit");
+    }
+    let mut read = Vec::new();
+    let end = link.drain(keys[0], now, |data| {
+        read.push((data.len(), is_slice(&data)))
+    });
+    assert_eq!((end, read), (Ok(true), vec![(8 << 10, true), (10, false)]));
+    let trailers = link.take_trailers(keys[0]);
+    assert_eq!(trailers.get("a"), Some(&b"b"[..]));
+    assert!(!is_slice(trailers.as_bytes()));
+}

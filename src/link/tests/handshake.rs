@@ -8,9 +8,18 @@ use super::{
 };
 use crate::{
     ids::StreamId,
-    link::{AgentEvent, PlatformEvent, Received, StreamError},
-    wire::messages::{ErrorCode, Heartbeat, Limits, Refuse, StreamStop},
+    limits,
+    link::{
+        AgentEvent, Link, Platform, PlatformEvent, Received, StreamError, StreamKey, Terms, Time,
+    },
+    wire::{
+        fields::FieldLines,
+        json,
+        messages::{ErrorCode, Heartbeat, Limits, Refuse, StreamStop},
+        values::{RequestTarget, Text},
+    },
 };
+use bytes::Bytes;
 
 fn silent() -> Pair {
     Pair::silent(Shape::delay_only(millis(20)), hello(), 1)
@@ -75,10 +84,7 @@ fn the_lower_limits_hold() {
     let mut pair = Pair::silent(Shape::delay_only(millis(20)), hello, 1);
     // The link sets the agent's own limits; what it says is what the platform obeys.
     pair.greet();
-    assert_eq!(
-        pair.platform.link.peer_terms(),
-        crate::link::Terms::default()
-    );
+    assert_eq!(pair.platform.link.peer_terms(), Terms::default());
     for _ in 0..pair.platform.link.peer_terms().streams_max {
         pair.platform
             .link
@@ -87,6 +93,35 @@ fn the_lower_limits_hold() {
     }
     let more = pair.platform.link.open(request("", false), pair.now);
     assert_eq!(more, Err(StreamError::TooManyStreams));
+}
+
+#[test]
+fn a_message_limit_is_taken_as_offered_or_refused() {
+    let least = limits::MESSAGE_BYTES_MIN as u32;
+    let most = limits::MESSAGE_BYTES_MAX;
+    for (offered, agreed) in [
+        (0, Some(most)),
+        (1, None),
+        (least - 1, None),
+        (least, Some(limits::MESSAGE_BYTES_MIN)),
+        (16 << 20, Some(most)),
+    ] {
+        let mut link = Link::<Platform>::accept(Time::default());
+        let mut hello = hello();
+        hello.limits = Some(Limits {
+            max_message_bytes: offered,
+            ..Terms::default().to_message()
+        });
+        let taken = link.handle(hello.into(), Time::default());
+        let Some(agreed) = agreed else {
+            let code = taken.map_err(|violation| violation.code);
+            assert_eq!(code, Err(ErrorCode::FieldInvalid), "{offered}");
+            continue;
+        };
+        assert_eq!(taken, Ok(()), "{offered}");
+        link.admit(admission(), Time::default());
+        assert_eq!(link.peer_terms().message_bytes_max, agreed);
+    }
 }
 
 #[test]
@@ -270,27 +305,84 @@ fn a_json_peer_that_does_not_answer_holds_no_stream() {
     assert_eq!(pair.platform.link.stream_count(), 0);
 }
 
+/// Sends a body of that many such bytes in pieces, and ends it: what became of the pieces, and what
+/// waits for the answer.
+fn send_whole(pair: &mut Pair, byte: u8, bytes: usize) -> (Result<(), StreamError>, StreamKey) {
+    let (link, now) = (&mut pair.platform.link, pair.now);
+    let key = link.open(request("", true), now).unwrap();
+    let body = Bytes::from(vec![byte; bytes]);
+    for begin in (0..bytes).step_by(10_000) {
+        assert_eq!(link.has_room(key), Ok(true));
+        let piece = body.slice(begin..bytes.min(begin + 10_000));
+        if let Err(error) = link.send_data(key, piece, now) {
+            return (Err(error), key);
+        }
+    }
+    link.finish(key, Default::default(), now);
+    (Ok(()), key)
+}
+
 #[test]
 fn a_body_too_long_for_a_json_peer_is_refused_and_not_waited_for() {
     let mut pair = whole();
-    let now = pair.now;
-    let key = pair.platform.link.open(request("", true), now).unwrap();
-    let mut taken = 0;
-    let refused = loop {
-        assert_eq!(pair.platform.link.has_room(key), Ok(true));
-        let piece = vec![0; 10_000];
-        match pair.platform.link.send_data(key, piece.into(), now) {
-            Ok(()) => taken += 10_000,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(refused, StreamError::TooBig);
-    assert!(taken > 500_000);
-    pair.platform.link.release_send(key);
-    pair.platform.link.release_recv(key, now);
-    pair.run(millis(1));
-    assert_eq!(pair.platform.link.stream_count(), 0);
-    assert_eq!(pair.platform.link.queued, 0);
+    // As base64, as text, and as text all of whose characters are escaped: what came to too much
+    // along the way, and what does at its end.
+    for (byte, bytes, refused) in [
+        (0xff, 900_000, true),
+        (b'x', 1_100_000, true),
+        (0, 300_000, false),
+        (0, 900_000, true),
+    ] {
+        let (sent, key) = send_whole(&mut pair, byte, bytes);
+        assert_eq!(sent == Err(StreamError::TooBig), refused, "{sent:?}");
+        let now = pair.now;
+        let answer = pair.platform.link.read_head(key);
+        assert_eq!(answer, Some(Err(StreamError::TooBig)));
+        pair.platform.link.release_send(key);
+        pair.platform.link.release_recv(key, now);
+        pair.run(millis(1));
+        assert_eq!(pair.platform.link.stream_count(), 0);
+        assert_eq!(pair.platform.link.queued, 0);
+    }
+    assert_eq!(pair.platform.sent, Some(Vec::new()));
+}
+
+#[test]
+fn the_longest_body_for_a_json_peer_fills_a_message() {
+    let mut pair = whole();
+    for (byte, bytes_of_text) in [(0xff_u8, 4.0 / 3.0), (b'x', 1.0), (b'"', 2.0), (0, 6.0)] {
+        let bytes = ((limits::MESSAGE_BYTES_MAX - 200) as f64 / bytes_of_text) as usize;
+        let (sent, _) = send_whole(&mut pair, byte, bytes);
+        assert_eq!(sent, Ok(()));
+        let message = pair.platform.link.poll_transmit(pair.now);
+        let length = json::length(message.expect("it is whole"));
+        assert!(
+            (limits::MESSAGE_BYTES_MAX - 200..=limits::MESSAGE_BYTES_MAX).contains(&length),
+            "{byte}: {length}"
+        );
+    }
+}
+
+#[test]
+fn a_head_too_long_for_a_json_peer_is_not_begun() {
+    let now = Time::default();
+    let mut link = Link::<Platform>::accept(now);
+    let mut hello = hello();
+    hello.protocol_versions = Vec::new();
+    hello.limits = Some(Limits {
+        max_message_bytes: limits::MESSAGE_BYTES_MIN as u32,
+        ..Terms::default().to_message()
+    });
+    link.handle(hello.into(), now).expect("a hello");
+    link.admit(admission(), now);
+    let mut head = request("", false);
+    // Each quotation mark takes two characters.
+    let quotes = "\"".repeat(32 << 10);
+    head.path = RequestTarget::parse(format!("/{}", &quotes[1..])).unwrap();
+    assert!(link.open(head.clone(), now).is_ok());
+    let lines = format!("a:{quotes}\r\n");
+    head.headers = FieldLines::parse(lines.into(), limits::FIELDS).unwrap();
+    assert_eq!(link.open(head, now), Err(StreamError::TooBig));
 }
 
 #[test]
@@ -307,7 +399,7 @@ fn unread_answers_of_a_json_peer_have_a_bound() {
         pair.platform.link.handle(answer.into(), pair.now).unwrap();
     }
     let now = pair.now;
-    assert!(pair.platform.link.window.unread() <= crate::limits::SESSION_WINDOW_MAX);
+    assert!(pair.platform.link.window.unread() <= limits::SESSION_WINDOW_MAX);
     let link = &mut pair.platform.link;
     let ends: Vec<_> = keys
         .iter()

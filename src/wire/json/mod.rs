@@ -4,6 +4,7 @@
 //! The reader is our own, as nothing on the shelf refuses a repeated member, names the place
 //! without showing the value, which may be a secret, and hands out bodies as slices of the input.
 
+mod cost;
 mod fault;
 mod forms;
 mod messages;
@@ -14,8 +15,9 @@ mod reader;
 mod time;
 mod writer;
 
-use super::{Codec, DecodeError, Envelope};
+use super::{Codec, DecodeError, Envelope, compact, to_wire};
 use bytes::{Bytes, BytesMut};
+pub use cost::BodyCost;
 use fault::Fault;
 pub use object::JsonEnvelope;
 use reader::Reader;
@@ -31,7 +33,7 @@ pub struct Json;
 
 impl Codec for Json {
     fn encode<E: Envelope>(&self, message: E, out: &mut BytesMut) {
-        message.into_wire().write(out);
+        to_wire(message).write(out);
     }
 
     fn decode<E: Envelope>(&self, input: Bytes) -> Result<E, DecodeError> {
@@ -63,7 +65,7 @@ fn decode<E: Envelope>(
                 continue;
             }
             let name = reader.string().map_err(|fault| fault.in_member(tag))?;
-            if let Some(message) = read(tag, &name, &start)? {
+            if let Some(message) = read(tag, &name, &start, input.len())? {
                 return Ok(message);
             }
             unknown.get_or_insert(name);
@@ -76,7 +78,7 @@ fn decode<E: Envelope>(
     }
     reader.end()?;
     match (unknown, implied) {
-        (None, Some((tag, name))) => match read(tag, name, &start)? {
+        (None, Some((tag, name))) => match read(tag, name, &start, input.len())? {
             Some(message) => Ok(message),
             None => Err(DecodeError::UnknownType { name: None }),
         },
@@ -90,15 +92,27 @@ fn decode<E: Envelope>(
 }
 
 /// Reads the whole text as the message of that name, where the direction has it.
-fn read<E: Envelope>(tag: &str, name: &str, start: &Reader<'_>) -> Result<Option<E>, DecodeError> {
+fn read<E: Envelope>(
+    tag: &str,
+    name: &str,
+    start: &Reader<'_>,
+    input_bytes: usize,
+) -> Result<Option<E>, DecodeError> {
     let mut reader = start.clone();
     match E::Wire::read(tag, name, &mut reader)? {
         Some(wire) => {
             reader.end()?;
-            Ok(E::from_wire(wire)?)
+            Ok(E::from_wire(compact(wire, input_bytes)?)?)
         }
         None => Ok(None),
     }
+}
+
+/// How long the message is as text.
+pub fn length<E: Envelope>(message: E) -> usize {
+    let mut out = BytesMut::new();
+    Json.encode(message, &mut out);
+    out.len()
 }
 
 /// Whether the text is one JSON value that is nested no deeper than [`reader::DEPTH_MAX`].

@@ -130,6 +130,44 @@ async fn an_answer_that_is_too_long_costs_only_its_agent() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_long_as_json_costs_only_its_request() {
+    let mut beside = Beside::start().await;
+    let hello = json!({"type": "hello", "auth_token": beside.token});
+    let mut seed = Seed::connect(&beside, hello).await;
+    let session = beside.session().await;
+    let mut other = session.send("GET /other", "").await;
+    let waiting = seed.request().await["id"].clone();
+    let post = async |bytes: usize| {
+        let mut viewer = session.viewer().await;
+        let head = session.head("POST /zeros");
+        let fields = format!("origin: http://{}\r\ncontent-length: {bytes}", session.host);
+        viewer
+            .write(format!("{head}{fields}\r\n\r\n").as_bytes())
+            .await;
+        viewer.write(&vec![0; bytes]).await;
+        viewer
+    };
+
+    // Each zero takes six characters of JSON.
+    let answer = post(300_000).await.answer().await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (413, Some("request_body_too_long"))
+    );
+    let mut viewer = post(170_000).await;
+    let request = seed.request().await;
+    assert_eq!(request["body"].as_str().map(str::len), Some(170_000));
+    for (id, body) in [(request["id"].clone(), "long"), (waiting, "other")] {
+        let answer = json!({"type": "http_response", "id": id, "status": 200, "body": body});
+        seed.send(&answer).await;
+    }
+    assert_eq!(viewer.answer().await.text(), "long");
+    assert_eq!(other.answer().await.text(), "other");
+    drop(seed);
+    beside.settled().await;
+}
+
+#[tokio::test]
 async fn a_platform_that_stops_sends_it_off_without_a_word_that_it_does_not_know() {
     let beside = Beside::start().await;
     let hello = json!({"type": "hello", "auth_token": beside.token});
