@@ -1,16 +1,59 @@
-//! How many cheap messages a peer may send: those that cost this side work and carry nothing.
+//! How many messages a peer may send that cost this side work and carry nothing, or next to nothing.
 
 use super::time::Time;
 
 /// Cheap messages in a burst. A browser tab that closes cancels some hundreds of streams at once.
 const BURST: u64 = 4096;
 /// Cheap messages a second in the long run, beside those that come with work: each piece of some
-/// length and each stream that came to an answer pay for one more.
+/// length, each stream that opens and each that comes to an answer pay for one more.
 const PER_SECOND: u64 = 1000;
+/// Tiny pieces in a burst: what they cost passes within a second at the rate below.
+const TINY_BURST: u64 = 100_000;
+/// Tiny pieces a second in the long run. A keystroke is one, and so is each byte of a device that
+/// writes slowly. Whoever relays what others send gathers what waits, and cannot come by so many of
+/// them without a read and a write for each, which fills a processor before this is reached. Chosen,
+/// not measured.
+const TINY_PER_SECOND: u64 = 100_000;
+
+/// What a peer may send of both kinds.
+#[derive(Debug)]
+pub(super) struct Budget {
+    cheap: Bucket,
+    tiny: Bucket,
+}
+
+impl Budget {
+    pub(super) const fn new(now: Time) -> Self {
+        Self {
+            cheap: Bucket::new(BURST, PER_SECOND, now),
+            tiny: Bucket::new(TINY_BURST, TINY_PER_SECOND, now),
+        }
+    }
+
+    /// Something of use has passed, for which the peer may say a little: credit for what it took, a
+    /// stop of what it was sent.
+    pub(super) fn earn(&mut self) {
+        self.cheap.left = (self.cheap.left + MESSAGE).min(self.cheap.burst * MESSAGE);
+    }
+
+    /// Takes one message that carries nothing; `false` where the peer has used its budget up.
+    #[must_use]
+    pub(super) fn spend(&mut self, now: Time) -> bool {
+        self.cheap.spend(now)
+    }
+
+    /// Takes one tiny piece; `false` where the peer has used its budget up.
+    #[must_use]
+    pub(super) fn spend_tiny(&mut self, now: Time) -> bool {
+        self.tiny.spend(now)
+    }
+}
 
 /// A token bucket, full at the start.
 #[derive(Debug)]
-pub(super) struct Budget {
+struct Bucket {
+    burst: u64,
+    per_second: u64,
     /// Millionths of a message left.
     left: u64,
     filled_at: Time,
@@ -18,28 +61,22 @@ pub(super) struct Budget {
 
 const MESSAGE: u64 = 1_000_000;
 
-impl Budget {
-    pub(super) const fn new(now: Time) -> Self {
+impl Bucket {
+    const fn new(burst: u64, per_second: u64, now: Time) -> Self {
         Self {
-            left: BURST * MESSAGE,
+            burst,
+            per_second,
+            left: burst * MESSAGE,
             filled_at: now,
         }
     }
 
-    /// Something of use has passed, for which the peer may say a little: credit for what it took, a
-    /// stop of what it was sent.
-    pub(super) fn earn(&mut self) {
-        self.left = (self.left + MESSAGE).min(BURST * MESSAGE);
-    }
-
-    /// Takes one message; `false` where the peer has used its budget up.
-    #[must_use]
-    pub(super) fn spend(&mut self, now: Time) -> bool {
+    fn spend(&mut self, now: Time) -> bool {
         let micros = u64::try_from(now.since(self.filled_at).as_micros()).unwrap_or(u64::MAX);
         self.left = self
             .left
-            .saturating_add(micros.saturating_mul(PER_SECOND))
-            .min(BURST * MESSAGE);
+            .saturating_add(micros.saturating_mul(self.per_second))
+            .min(self.burst * MESSAGE);
         self.filled_at = now;
         match self.left.checked_sub(MESSAGE) {
             Some(left) => {
@@ -66,5 +103,27 @@ mod tests {
             (0..2 * PER_SECOND).filter(|_| budget.spend(later)).count() as u64,
             PER_SECOND
         );
+    }
+
+    #[test]
+    fn what_was_earned_is_kept_up_to_a_burst_and_no_more() {
+        let now = Time::default();
+        let mut budget = Budget::new(now);
+        budget.earn();
+        assert_eq!(
+            (0..2 * BURST).filter(|_| budget.spend(now)).count() as u64,
+            BURST
+        );
+        budget.earn();
+        assert!(budget.spend(now) && !budget.spend(now));
+    }
+
+    #[test]
+    fn tiny_pieces_have_a_budget_of_their_own() {
+        let now = Time::default();
+        let mut budget = Budget::new(now);
+        assert!((0..TINY_BURST).all(|_| budget.spend_tiny(now)));
+        assert!(!budget.spend_tiny(now));
+        assert!(budget.spend(now));
     }
 }

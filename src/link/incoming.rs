@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Credit raised by less than this is a cheap message.
 const RAISE_BYTES_MIN: u64 = 4 << 10;
+/// A piece shorter than this is tiny: it costs more to carry than it says.
+const PIECE_BYTES_MIN: usize = 64;
 
 impl<S: Side> Link<S> {
     pub(super) fn on_stream_data(
@@ -13,8 +15,14 @@ impl<S: Side> Link<S> {
         message: StreamData,
         now: Time,
     ) -> Result<(), Violation> {
-        if message.data.is_empty() && !message.fin {
-            self.cheap(now)?;
+        match message.data.len() {
+            // The end of a stream comes once.
+            _ if message.fin => {}
+            0 => self.cheap(now)?,
+            1..PIECE_BYTES_MIN if !self.budget.spend_tiny(now) => {
+                return Err(Violation::new(ErrorCode::Abuse, "tiny pieces without end"));
+            }
+            _ => {}
         }
         let key = self.find(&message.id)?;
         let thrown_away = self.streams.peek(key).is_some_and(|s| s.recv.is_stopped());

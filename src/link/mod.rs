@@ -199,6 +199,12 @@ impl<S: Side> Link<S> {
         }
     }
 
+    /// A WebSocket ping or pong has come: the peer lives, and it has a budget of them.
+    pub fn handle_ping(&mut self, now: Time) -> Result<(), Violation> {
+        self.handle_bytes(now);
+        self.cheap(now)
+    }
+
     /// A message has come whose type this schema does not name: it is answered, and survived.
     pub fn handle_unknown(&mut self, name: Option<&str>, now: Time) -> Result<(), Violation> {
         if self.phase == Phase::Closed {

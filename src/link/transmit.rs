@@ -3,7 +3,7 @@
 use super::{
     Control, Link, Phase, Side, StreamError, StreamKey, Time, WORTH_BYTES,
     schedule::{Gates, Lane, Turn},
-    streams::{Piece, Stream},
+    streams::{Head, Piece, Stream},
 };
 use crate::{
     ids::StreamId,
@@ -193,9 +193,23 @@ impl<S: Side> Link<S> {
         }
     }
 
+    /// A device that is away is no fault of the agent's: a reset of each answer is due, and a stop of
+    /// each body that follows.
+    fn pay_for_opening(&mut self, head: &mut S::Head) {
+        if S::Head::OPENS {
+            self.budget.earn();
+            if *head.body_follows() {
+                self.budget.earn();
+            }
+        }
+    }
+
     fn outgoing(&mut self, id: StreamId, piece: Piece<S::Head>, now: Time) -> S::Send {
         let (bytes, message) = match piece {
-            Piece::Head { head, bytes } => (bytes, head.into()),
+            Piece::Head { mut head, bytes } => {
+                self.pay_for_opening(&mut head);
+                (bytes, head.into())
+            }
             Piece::Data {
                 offset,
                 data,

@@ -240,7 +240,10 @@ where
                 };
                 return Err(Stop::Close(closing, Ending::Peer { close_code, text }));
             }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                let now = self.connection.now();
+                return Ok(self.connection.lock().link.handle_ping(now)?);
+            }
         };
         self.received = self.socket.get_ref().received();
         if *self.encoding.get_or_insert(encoding) != encoding {

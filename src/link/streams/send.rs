@@ -19,7 +19,7 @@ use crate::{
         messages::{ErrorCode, HttpRequest, HttpResponse},
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
 /// Bytes that the program may leave here beyond what can be sent now: one batch of the largest, so
@@ -30,6 +30,11 @@ const INTERACTIVE_BURST: u64 = 64 << 10;
 /// What it may send a second in the long run and be taken for interactive still: typing, a page's
 /// polling, and no video.
 const INTERACTIVE_BYTES_PER_SECOND: u64 = 256 << 10;
+/// A piece shorter than this is put behind the one before it, where one shorter than
+/// [`GATHERED_BYTES_MAX`] waits: who writes byte by byte must not cost a message a byte.
+const GATHER_BYTES_MAX: usize = 1 << 10;
+/// The longest piece that another is put behind, so that no byte is copied often.
+const GATHERED_BYTES_MAX: usize = 8 << 10;
 
 /// A message that begins a direction.
 pub(crate) trait Head {
@@ -229,9 +234,25 @@ impl<H: Head> SendHalf<H> {
                 whole.push(&data)?;
             }
             self.queued += data.len();
-            self.queue.push_back(data);
+            self.enqueue(data);
         }
         Ok(())
+    }
+
+    fn enqueue(&mut self, data: Bytes) {
+        let gathers =
+            |back: &mut Bytes| data.len() < GATHER_BYTES_MAX && back.len() < GATHERED_BYTES_MAX;
+        let Some(back) = self.queue.pop_back_if(gathers) else {
+            return self.queue.push_back(data);
+        };
+        // One that was gathered before is its own, and grows; any other is part of a larger buffer.
+        let mut gathered = back.try_into_mut().unwrap_or_else(|back| {
+            let mut gathered = BytesMut::with_capacity(back.len() + GATHER_BYTES_MAX);
+            gathered.extend_from_slice(&back);
+            gathered
+        });
+        gathered.extend_from_slice(&data);
+        self.queue.push_back(gathered.freeze());
     }
 
     /// Wants the end after what is queued. Refused where that is too long as a whole.
