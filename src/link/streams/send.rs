@@ -30,6 +30,9 @@ const INTERACTIVE_BURST: u64 = 64 << 10;
 /// What it may send a second in the long run and be taken for interactive still: typing, a page's
 /// polling, and no video.
 const INTERACTIVE_BYTES_PER_SECOND: u64 = 256 << 10;
+/// The most that is remembered of what it has sent: whatever it was, two seconds of silence later
+/// somebody may be typing again.
+const RECENT_BYTES_MAX: u64 = INTERACTIVE_BURST + 2 * INTERACTIVE_BYTES_PER_SECOND;
 /// A piece shorter than this is put behind the one before it, where one shorter than
 /// [`GATHERED_BYTES_MAX`] waits: who writes byte by byte must not cost a message a byte.
 const GATHER_BYTES_MAX: usize = 1 << 10;
@@ -453,6 +456,6 @@ impl<H: Head> SendHalf<H> {
 
     fn spend(&mut self, bytes: usize) {
         self.allowance.spend(bytes as u64);
-        self.recent = self.recent.saturating_add(bytes as u64);
+        self.recent = (self.recent + bytes as u64).min(RECENT_BYTES_MAX);
     }
 }

@@ -96,6 +96,16 @@ fn an_upgraded_stream_of_keystrokes_overtakes_bulk() {
         flow(pair, &streams, &mut [0, 0]);
         false
     });
+    let slowest = slowest_echo(&mut pair, (platform, agent), &streams);
+    assert!(slowest < millis(60), "{slowest:?}");
+}
+
+/// The longest that one of a hundred keystrokes is on its way while others download.
+fn slowest_echo(
+    pair: &mut Pair,
+    (platform, agent): (StreamKey, StreamKey),
+    others: &[(StreamKey, StreamKey)],
+) -> Duration {
     let mut slowest = Duration::ZERO;
     for _ in 0..100 {
         let typed = pair.now;
@@ -105,7 +115,7 @@ fn an_upgraded_stream_of_keystrokes_overtakes_bulk() {
             .unwrap();
         let mut echoed = false;
         pair.run_until(typed + seconds(1), &mut |pair| {
-            flow(pair, &streams, &mut [0, 0]);
+            flow(pair, others, &mut vec![0; others.len()]);
             let now = pair.now;
             pair.platform
                 .link
@@ -115,6 +125,31 @@ fn an_upgraded_stream_of_keystrokes_overtakes_bulk() {
         });
         slowest = slowest.max(pair.now.since(typed));
     }
+    slowest
+}
+
+/// A terminal after one long listing, or a remote screen after a change of all of it.
+#[test]
+fn a_stream_that_once_was_bulk_overtakes_bulk_again() {
+    let mut pair = Pair::open(SLOW, 1);
+    let terminal = download(&mut pair);
+    let mut got = [0];
+    let until = pair.now + seconds(200);
+    pair.run_until(until, &mut |pair| {
+        flow(pair, &[terminal], &mut got);
+        got[0] > 100_000_000
+    });
+    assert!(got[0] > 100_000_000, "{got:?}");
+    let streams: Vec<_> = (0..4).map(|_| download(&mut pair)).collect();
+    let until = pair.now + seconds(3);
+    pair.run_until(until, &mut |pair| {
+        flow(pair, &streams, &mut [0; 4]);
+        let now = pair.now;
+        let (platform, _) = terminal;
+        pair.platform.link.drain(platform, now, |_| ()).unwrap();
+        false
+    });
+    let slowest = slowest_echo(&mut pair, terminal, &streams);
     assert!(slowest < millis(60), "{slowest:?}");
 }
 
