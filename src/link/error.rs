@@ -82,4 +82,7 @@ pub enum StreamError {
     /// The peer takes only whole bodies, and this one is longer than a message may be.
     #[error("the body is too long for this agent")]
     TooBig,
+    /// Too many messages wait for the peer: it takes none.
+    #[error("the peer takes no messages")]
+    Backlog,
 }

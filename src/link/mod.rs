@@ -292,13 +292,14 @@ impl<S: Side> Link<S> {
     }
 
     /// Queues a message of the program's own that belongs to no stream. Refused where the link is
-    /// not open, or the peer takes none of them for too long.
+    /// not open, or so many wait that the peer takes none: close the connection then, as what is
+    /// refused is lost.
     pub fn send(&mut self, message: impl Into<S::Send>) -> Result<(), StreamError> {
         if self.phase != Phase::Open {
             return Err(StreamError::ConnectionLost);
         }
         if self.control.len() >= CONTROL_MAX {
-            return Err(StreamError::NotSupported);
+            return Err(StreamError::Backlog);
         }
         self.control.push_back(Control {
             message: message.into(),

@@ -1,8 +1,8 @@
 //! The platform's end: it lets an agent in or not, and opens streams to it.
 
 use super::{
-    Control, Growth, Head, Link, Phase, SendHalf, Side, StreamError, StreamKey, Terms, Time,
-    Violation, Window,
+    Control, Growth, Link, Phase, SendHalf, Side, StreamError, StreamKey, Terms, Time, Violation,
+    Window,
 };
 use crate::{
     ids::{StreamId, Uuid},

@@ -232,9 +232,14 @@ impl<S: Side> Connection<S> {
         self.lock().link.round_trip()
     }
 
-    /// Queues a message of no stream.
+    /// Queues a message of no stream. Where the peer takes none, the connection is closed: what it
+    /// has not been told, it can only learn anew.
     pub fn send(&self, message: impl Into<S::Send>) -> Result<(), StreamError> {
-        self.act(|link, _| link.send(message))
+        let queued = self.act(|link, _| link.send(message));
+        if queued == Err(StreamError::Backlog) {
+            self.close(ErrorCode::Overloaded, "the peer takes no messages");
+        }
+        queued
     }
 
     /// Closes the connection once what is queued has left. Streams fail at once.

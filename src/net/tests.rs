@@ -1,4 +1,4 @@
-//! Two connections over a real socket: what a program sees of the other end.
+//! Two connections over a socket: what a program sees of the other end.
 
 use super::{
     connection::{Connection, Ending},
@@ -11,16 +11,26 @@ use crate::{
     wire::{
         Encoding,
         fields::FieldLines,
-        messages::{ErrorCode, Hello, HttpRequest, HttpResponse},
+        messages::{ErrorCode, Hello, HttpRequest, HttpResponse, SessionClose, SessionCloseReason},
         values::{Method, RequestTarget, Secret, Text, Timestamp},
     },
 };
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use std::time::{Duration, SystemTime};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    time::Instant,
 };
+use tokio_tungstenite::tungstenite::Message;
+
+/// The interval of heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What a pipe in memory holds: the sockets of tests whose clock stands still until all wait, which
+/// a kernel's sockets do not tell.
+const PIPE_BYTES: usize = 64 << 10;
 
 type Stream = (HttpRequest, SendHalf<Agent>, RecvHalf<Agent>);
 
@@ -81,7 +91,7 @@ impl Pair {
         let (admitted, mut wait) = mpsc::unbounded_channel();
         let on_event = move |event, connection: &Connection<Platform>| {
             if let PlatformEvent::Hello(_) = event {
-                connection.admit(admission(Duration::from_secs(15)));
+                connection.admit(admission(HEARTBEAT));
                 let _ = admitted.send(());
             }
         };
@@ -211,41 +221,85 @@ async fn a_closed_connection_ends_its_streams_on_both_sides() {
     assert_eq!(pair.tunnel.ended().await, Ending::Local(text));
 }
 
-#[tokio::test]
-async fn text_after_binary_ends_the_connection_with_its_code() {
-    use futures_util::{SinkExt, StreamExt};
-    use tokio_tungstenite::tungstenite::Message;
-    let (near, far) = sockets().await;
+/// A platform, and the bare WebSocket of an agent that it has let in.
+async fn bare_agent<IO>(near: IO, far: IO) -> (socket::Socket<IO>, Tunnel)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut raw = socket::connected(near).await;
     let link = Link::<Platform>::accept(Time::default());
     let on_event = |event, connection: &Connection<Platform>| {
         if let PlatformEvent::Hello(_) = event {
-            connection.admit(admission(Duration::from_secs(15)));
+            connection.admit(admission(HEARTBEAT));
         }
     };
-    let (tunnel, driver) = driver::start(
-        socket::accepted(far, Vec::new()).await,
-        link,
-        None,
-        on_event,
-    );
+    let socket = socket::accepted(far, Vec::new()).await;
+    let (tunnel, driver) = driver::start(socket, link, None, on_event);
     tokio::spawn(driver);
     let mut bytes = bytes::BytesMut::new();
     let hello = crate::wire::messages::AgentToPlatform::from(hello());
     Encoding::Binary.encode(hello, &mut bytes);
     raw.send(Message::Binary(bytes.freeze())).await.unwrap();
     assert!(raw.next().await.unwrap().unwrap().is_binary());
-    raw.send(Message::text("{}")).await.unwrap();
+    (raw, tunnel)
+}
+
+async fn violation_of(tunnel: &Tunnel) -> ErrorCode {
     let Ending::Violation(violation) = tunnel.ended().await else {
         panic!("it was survived")
     };
-    assert_eq!(violation.code, ErrorCode::MixedEncodings);
+    violation.code
+}
+
+#[tokio::test]
+async fn text_after_binary_ends_the_connection_with_its_code() {
+    let (near, far) = sockets().await;
+    let (mut raw, tunnel) = bare_agent(near, far).await;
+    raw.send(Message::text("{}")).await.unwrap();
+    assert_eq!(violation_of(&tunnel).await, ErrorCode::MixedEncodings);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_without_end_are_abuse() {
+    let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let (mut raw, tunnel) = bare_agent(near, far).await;
+    // A few do no harm, and are answered.
+    raw.send(Message::Ping(Bytes::from_static(b"there?")))
+        .await
+        .unwrap();
+    let answer = raw.next().await.unwrap().unwrap();
+    assert_eq!(answer, Message::Pong(Bytes::from_static(b"there?")));
+    for _ in 0..6000 {
+        raw.feed(Message::Ping(Bytes::new())).await.unwrap();
+    }
+    raw.flush().await.unwrap();
+    assert_eq!(violation_of(&tunnel).await, ErrorCode::Abuse);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_no_messages_is_left() {
+    let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let (raw, tunnel) = bare_agent(near, far).await;
+    let close = SessionClose {
+        session_id: random_uuid([3; 16]),
+        reason: SessionCloseReason::Idle,
+    };
+    // Its task has no turn meanwhile; nor would the peer's end take what it writes.
+    let refused = loop {
+        if let Err(error) = tunnel.send(close.clone()) {
+            break error;
+        }
+    };
+    assert_eq!(refused, StreamError::Backlog);
+    let Ending::Local(text) = tunnel.ended().await else {
+        panic!("it goes on")
+    };
+    assert_eq!(text, "overloaded: the peer takes no messages");
+    drop(raw);
 }
 
 #[tokio::test]
 async fn a_stranger_is_given_no_more_than_a_hello() {
-    use futures_util::SinkExt;
-    use tokio_tungstenite::tungstenite::Message;
     let (near, far) = sockets().await;
     let mut raw = socket::connected(near).await;
     let link = Link::<Platform>::accept(Time::default());
@@ -259,15 +313,12 @@ async fn a_stranger_is_given_no_more_than_a_hello() {
     raw.send(Message::Binary(vec![0; 20_000].into()))
         .await
         .unwrap();
-    let Ending::Violation(violation) = tunnel.ended().await else {
-        panic!("it was survived")
-    };
-    assert_eq!(violation.code, ErrorCode::MessageTooBig);
+    assert_eq!(violation_of(&tunnel).await, ErrorCode::MessageTooBig);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_peer_is_given_up_after_three_intervals() {
-    let (near, far) = sockets().await;
+async fn a_stranger_who_says_nothing_is_given_up() {
+    let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let link = Link::<Platform>::accept(Time::default());
     let (tunnel, driver) = driver::start(
         socket::accepted(far, Vec::new()).await,
@@ -276,9 +327,22 @@ async fn a_silent_peer_is_given_up_after_three_intervals() {
         |_, _| {},
     );
     tokio::spawn(driver);
-    let Ending::Violation(violation) = tunnel.ended().await else {
-        panic!("it was survived")
-    };
-    assert_eq!(violation.code, ErrorCode::HelloTimeout);
+    assert_eq!(violation_of(&tunnel).await, ErrorCode::HelloTimeout);
     drop(near);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_given_up_after_three_intervals() {
+    let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let (mut raw, tunnel) = bare_agent(near, far).await;
+    // Bytes count as a sign of life, though they be no message of the protocol's.
+    tokio::time::advance(2 * HEARTBEAT).await;
+    raw.send(Message::Ping(Bytes::new())).await.unwrap();
+    assert!(raw.next().await.unwrap().unwrap().is_pong());
+    let silent = Instant::now();
+    assert!(raw.next().await.unwrap().unwrap().is_close());
+    // The clock is the runtime's, and moves only when everything waits.
+    assert_eq!(silent.elapsed().as_secs(), (3 * HEARTBEAT).as_secs());
+    drop(raw);
+    assert_eq!(violation_of(&tunnel).await, ErrorCode::PeerSilent);
 }

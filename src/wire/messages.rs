@@ -25,3 +25,10 @@ use bytes::Bytes;
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 include!(concat!(env!("OUT_DIR"), "/dispatch.rs"));
+
+impl HttpResponse {
+    /// Whether another head follows this one: 101 is no such answer.
+    pub const fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+}

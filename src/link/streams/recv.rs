@@ -103,7 +103,7 @@ impl RecvHalf {
         mut head: HttpResponse,
         kept: bool,
     ) -> Result<u64, Violation> {
-        let interim = head.status < 200 && head.status != 101;
+        let interim = head.is_interim();
         if self.begun || self.state != State::Open {
             return Err(Violation::new(
                 ErrorCode::UnexpectedMessage,

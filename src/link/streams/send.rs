@@ -78,7 +78,7 @@ impl Head for HttpResponse {
         &mut self.body_follows
     }
     fn is_interim(&self) -> bool {
-        self.status < 200 && self.status != 101
+        Self::is_interim(self)
     }
 }
 

@@ -184,7 +184,7 @@ async fn body_of(
 async fn final_head(recv: &mut RecvHalf) -> Result<HttpResponse, Refusal> {
     for _ in 0..INTERIM_MAX {
         let head = recv.head().await?;
-        if head.status == 101 || head.status >= 200 {
+        if !head.is_interim() {
             return Ok(head);
         }
     }

@@ -245,6 +245,10 @@ impl From<StreamError> for Refusal {
             StreamError::TooManyStreams => Self::TooManyStreams,
             StreamError::NotSupported => Self::NotSupported,
             StreamError::TooBig => Self::BodyTooLong,
+            StreamError::Backlog => Self::Device {
+                code: ErrorCode::Overloaded,
+                message: String::new(),
+            },
         }
     }
 }
