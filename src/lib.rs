@@ -19,6 +19,8 @@ pub mod logging;
 pub mod net;
 #[cfg(feature = "platform")]
 pub mod platform;
+#[cfg(feature = "net")]
+pub mod process;
 pub mod schema;
 pub mod secret;
 pub mod wire;

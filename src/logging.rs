@@ -36,6 +36,9 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would say of a line that could not be written so, to where it could not be written, and
+        // with a macro that panics: standard error without a reader would end whoever logs.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let set = match format {
         LogFormat::Text => lines.try_init(),

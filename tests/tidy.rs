@@ -13,7 +13,7 @@ use std::{fmt::Write as _, fs};
 const CORE: &[&str] = &["ids", "limits", "wire", "link"];
 
 /// What the programs share beside the core: the operating system, secrets, forms of the API.
-const COMMON: &[&str] = &["clock", "files", "logging", "secret", "api"];
+const COMMON: &[&str] = &["clock", "files", "logging", "process", "secret", "api"];
 
 /// Each room of the crate, and the rooms that it may name, in groups.
 const ROOMS: &[(&str, &[&[&str]])] = &[
@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("clock", &[]),
     ("files", &[]),
     ("logging", &[]),
+    ("process", &[]),
     ("secret", &[&["ids", "limits", "wire"]]),
     ("api", &[&["ids", "limits", "wire", "clock", "secret"]]),
     ("net", &[CORE, COMMON]),

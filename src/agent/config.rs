@@ -86,6 +86,9 @@ pub struct AgentArgs {
     /// Read the settings, say whether they can be used, and end
     #[arg(long)]
     pub check_config: bool,
+    /// End when standard input does, for whoever starts it as a part of itself
+    #[arg(long, hide = true)]
+    pub end_with_stdin: bool,
 }
 
 /// Everything that can be set, checked.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use fleetwire::agent::config::{AgentArgs, Config};
-use fleetwire::{agent, logging};
+use fleetwire::{agent, logging, process};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -29,7 +29,11 @@ fn run(args: &AgentArgs) -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     logging::init(config.log_format, &config.log)?;
-    // One thread carries the tunnel, measured best; what blocks has threads of its own.
+    if args.end_with_stdin {
+        process::end_with_stdin()?;
+    }
+    process::raise_open_files();
+    // One thread carries the tunnel, which an earlier spike measured best; what blocks has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use fleetwire::logging;
 use fleetwire::platform::Platform;
 use fleetwire::platform::config::{Args, Config};
 use fleetwire::platform::server::Server;
+use fleetwire::{logging, process};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,7 +31,10 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         writeln!(std::io::stdout(), "the settings can be used")?;
         return Ok(());
     }
-    // One thread carries all connections, measured best; the store has its own.
+    if args.end_with_stdin {
+        process::end_with_stdin()?;
+    }
+    // One thread carries all connections, which an earlier spike measured best; the store has its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

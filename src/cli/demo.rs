@@ -1,6 +1,7 @@
 //! `demo`: the whole way on one machine. It starts a demo device, a platform and an agent as
 //! processes of their own, waits until the device can be reached, and prints the address to open.
-//! Everything ends with it; without `--dir` nothing is left behind.
+//! Everything ends with it: its parts also when it is killed, as each holds a pipe from it. Without
+//! `--dir` nothing is left behind, but a directory where it was killed.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ const POLL: Duration = Duration::from_millis(50);
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// The host's name.
 const HOST: &str = "demo";
+/// How settings of platforms and agents begin in the environment.
+const SETTINGS_PREFIXES: [&str; 2] = ["FLEETWIRE_PLATFORM_", "FLEETWIRE_AGENT_"];
 const TOKEN_BYTES_MAX: usize = 4096;
 const CA_BYTES_MAX: usize = 64 * 1024;
 
@@ -286,7 +289,8 @@ impl Parts {
         let log = self.dir.join(format!("{name}.log"));
         let file = std::fs::File::create(&log).map_err(FileError::on("write", &log))?;
         command
-            .stdin(Stdio::null())
+            .arg("--end-with-stdin")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         match output {
@@ -405,13 +409,24 @@ impl Logged {
     }
 }
 
-/// Another program of this project: it lies beside this one.
+/// Another program of this project, which lies beside this one, without the settings that the caller
+/// may have in the environment for an agent or a platform of their own.
 fn program(name: &str) -> Result<Command, DemoError> {
     let own = std::env::current_exe().map_err(|source| DemoError::System {
         what: "this program's path",
         source,
     })?;
-    Ok(Command::new(own.with_file_name(name)))
+    let mut command = Command::new(own.with_file_name(name));
+    for (variable, _) in std::env::vars_os() {
+        let text = variable.to_string_lossy();
+        if SETTINGS_PREFIXES
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
+            command.env_remove(&variable);
+        }
+    }
+    Ok(command)
 }
 
 fn listening(line: &str, message: &str) -> Option<SocketAddr> {

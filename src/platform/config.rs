@@ -86,6 +86,9 @@ pub struct Args {
     /// Read the settings, say whether they can be used, and end
     #[arg(long)]
     pub check_config: bool,
+    /// End when standard input does, for whoever starts it as a part of itself
+    #[arg(long, hide = true)]
+    pub end_with_stdin: bool,
 }
 
 /// Everything that can be set, after all layers are laid over one another.
@@ -117,7 +120,7 @@ pub struct Config {
     /// Further names and addresses for the server certificate.
     #[serde(default, deserialize_with = "list")]
     pub names: Vec<String>,
-    /// An operator's certificate chain (PEM) for the names that browsers and the CLI use.
+    /// An operator's certificate chain (PEM), for the names that it covers.
     #[serde(default)]
     pub certificate: Option<PathBuf>,
     /// Its private key (PEM).

@@ -35,6 +35,7 @@ use super::registry::LinkEnd;
 use super::rest::{self, problem};
 use super::{Platform, StartError};
 use crate::net::{socket::AGENT_PATH, tls};
+use crate::process;
 
 /// A client that has not finished its handshake by then is not served.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,6 +53,8 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Listeners that run at once: TLS and plain.
 const LISTENERS_MAX: usize = 2;
+/// Files that are open beside the connections: listeners, the database, the runtime's own.
+const FILES_BESIDE: u64 = 64;
 /// However short the drain's window: so long may the last words take to their sockets.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often sessions are looked over and what was seen is written down.
@@ -79,6 +82,7 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        allow_connections(config.connections_max);
         let listen = |source| StartError::Listen {
             address: config.listen,
             source,
@@ -340,6 +344,21 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
         + fields
             .map(|(name, value)| name.as_str().len() + value.len() + 4)
             .sum::<usize>()
+}
+
+/// Lets the process open a file for each connection; says so where it may not.
+fn allow_connections(connections_max: usize) {
+    let open_files_max = process::raise_open_files();
+    if let Some(open_files_max) =
+        open_files_max.filter(|files| *files < connections_max as u64 + FILES_BESIDE)
+    {
+        warn!(
+            connections_max,
+            open_files_max,
+            "fewer files may be open than connections are allowed: raise the limit (LimitNOFILE in \
+             systemd, ulimit -Hn in a shell), or lower connections_max"
+        );
+    }
 }
 
 async fn keep_house(platform: Arc<Platform>) {

@@ -56,6 +56,44 @@ fn one_command_prints_one_address_and_leaves_nothing_behind() {
     assert!(!Path::new(dir).exists());
 }
 
+/// The process ids of a process's children.
+fn children_of(parent: u32) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").expect("a proc file system");
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    ids.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|id| {
+            // The second field, in parentheses, may hold anything; the parent is the second after it.
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            let after = stat.rsplit(')').next().unwrap_or_default();
+            after.split_whitespace().nth(1) == Some(&parent.to_string())
+        })
+        .collect()
+}
+
+#[test]
+fn its_parts_end_with_it_when_it_is_killed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut demo = command("fleetwire");
+    demo.arg("demo").arg("--dir").arg(dir.path());
+    // What the caller has set for programs of their own says nothing to the demonstration's.
+    demo.env("FLEETWIRE_PLATFORM_LOG", "error");
+    demo.env("FLEETWIRE_AGENT_STATE_DIR", "/nowhere");
+    let mut demo = Process::start("demo", &mut demo);
+    demo.line("/.fleetwire/enter#");
+    let parts = children_of(demo.id());
+    assert_eq!(parts.len(), 3, "device, platform, agent");
+    demo.signal("KILL");
+    demo.ended();
+    until("the end of its parts", || {
+        // One that has ended and is not reaped has no command line.
+        let runs = |id: &String| {
+            let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains("fleetwire")
+        };
+        (!parts.iter().any(runs)).then_some(())
+    });
+}
+
 #[test]
 fn a_demonstration_whose_part_fails_says_which() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -81,6 +119,7 @@ fn the_devices_page_works_in_chromium_through_the_tunnel() {
         .env("FLEETWIRE_TEST_URL", url)
         .output()
         .expect("node starts");
+    demo.end();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("# pass 10"),

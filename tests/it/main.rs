@@ -19,6 +19,7 @@ mod hostile;
 mod lifecycle;
 mod oracle;
 mod peers;
+mod programs;
 mod random;
 mod round_trips;
 mod support;

@@ -14,6 +14,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::process;
+
 mod canvas;
 mod control;
 mod diagnostics;
@@ -46,6 +48,9 @@ pub struct Args {
     /// Serve without asking for the sign-in.
     #[arg(long)]
     pub open: bool,
+    /// End when standard input does, for whoever starts it as a part of itself.
+    #[arg(long, hide = true)]
+    pub end_with_stdin: bool,
 }
 
 /// Why the demo device does not run.
@@ -63,7 +68,7 @@ pub enum Error {
     #[error("cannot write to standard output: {0}")]
     Print(std::io::Error),
     /// The end of the program could not be listened for.
-    #[error("cannot wait for signals: {0}")]
+    #[error("cannot wait for the end: {0}")]
     Signal(std::io::Error),
 }
 
@@ -79,6 +84,9 @@ pub struct Options {
 /// # Errors
 /// When it cannot listen, print or wait for signals.
 pub async fn run(args: Args) -> Result<(), Error> {
+    if args.end_with_stdin {
+        process::end_with_stdin().map_err(Error::Signal)?;
+    }
     let failed = |source| Error::Listen {
         address: args.listen,
         source,

@@ -19,8 +19,8 @@ use super::StoreError;
 const WRITES_QUEUED_MAX: usize = 1024;
 /// Reads that wait for one reader.
 const READS_QUEUED_MAX: usize = 1024;
-/// Changes in one transaction. Measured here: 221k rows/s at 64 and 318k at 512, where the slowest
-/// commits already take 27 ms and more.
+/// Changes in one transaction. An earlier spike wrote 221k rows/s at 64 and 318k at 512, where the
+/// slowest commits already took 27 ms and more.
 const BATCH_MAX: usize = 128;
 /// Readers, each a thread with a connection of its own.
 const READERS: usize = 2;
