@@ -4,10 +4,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -127,8 +127,9 @@ pub fn server(certificates: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerCon
     Ok(Arc::new(config))
 }
 
-/// The certificates a server presents: its own CA's, or the operator's for the names that browsers use.
-/// Either can be replaced while connections run.
+/// The certificates a server presents: the operator's to whoever asks for a name that it covers, else
+/// its own CA's, which covers every other name of the server. Either can be replaced while connections
+/// run.
 #[derive(Debug)]
 pub struct ServerCertificates {
     agents_name: String,
@@ -142,7 +143,8 @@ struct Certificates {
 }
 
 impl ServerCertificates {
-    /// `own` is shown to agents, who ask for `agents_name`, and to all when there is no other.
+    /// `own` is shown to agents, who ask for `agents_name` and trust no other, whatever the
+    /// operator's covers.
     pub fn new(
         agents_name: &str,
         own: Arc<CertifiedKey>,
@@ -169,16 +171,24 @@ impl ResolvesServerCert for ServerCertificates {
             .current
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let own = match hello.server_name() {
-            Some(name) => name.eq_ignore_ascii_case(&self.agents_name),
+        let operator = current.operator.as_ref().filter(|operator| {
             // No name: a client that dialled an address, which only our own certificate covers.
-            None => true,
-        };
-        match &current.operator {
-            Some(operator) if !own => Some(operator.clone()),
-            _ => Some(current.own.clone()),
-        }
+            hello.server_name().is_some_and(|name| {
+                !name.eq_ignore_ascii_case(&self.agents_name) && covers(operator, name)
+            })
+        });
+        Some(operator.unwrap_or(&current.own).clone())
     }
+}
+
+/// Whether a client that asks for this name would take the certificate for it, as far as the name goes.
+fn covers(certified: &CertifiedKey, name: &str) -> bool {
+    let covered = || -> Result<(), rustls::Error> {
+        let certificate = ParsedCertificate::try_from(certified.end_entity_cert()?)?;
+        let name = ServerName::try_from(name).map_err(|_| CertificateError::NotValidForName)?;
+        verify_server_name(&certificate, &name)
+    };
+    covered().is_ok()
 }
 
 /// Why a handshake failed, for people.

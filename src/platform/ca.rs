@@ -1,7 +1,7 @@
 //! The platform's own certificate authority and the server certificate that it signs, both made at
 //! the first start and kept under the data directory. Agents trust this CA alone; browsers may be
-//! given an operator's certificate beside it (see `config`). Revocation and client certificates are
-//! not here.
+//! given an operator's certificate beside it, for the names that it covers (see `config`). Revocation
+//! and client certificates are not here.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

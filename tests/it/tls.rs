@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::support::Platform;
+use crate::support::{Platform, command};
 
 /// Writes a certificate for `name`, signed by itself, and returns it.
 fn write_certificate(dir: &Path, name: &str) -> CertificateDer<'static> {
@@ -80,6 +80,48 @@ async fn an_operators_certificate_is_shown_to_browsers_and_replaced_while_runnin
     platform.process.line("certificates stay as they are");
     let shown = presented(platform.tls, trusting(&second), "kvm.example").await;
     assert_eq!(shown.expect("trusted").0, second);
+}
+
+#[tokio::test]
+async fn names_that_an_operators_certificate_does_not_cover_are_shown_the_platforms_own() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let operators = write_certificate(dir.path(), "*.console.example");
+    let path = |file: &str| dir.path().join(file).display().to_string();
+    let settings = format!(
+        "console_domain = 'console.example'\nnames = ['fleet.example']\n\
+         certificate = '{}'\ncertificate_key = '{}'\n",
+        path("chain.pem"),
+        path("key.pem")
+    );
+    fs::write(dir.path().join("platform.toml"), settings).expect("written");
+    let platform = Platform::start(&["--config", &path("platform.toml")]);
+
+    let shown = presented(platform.tls, trusting(&operators), "abc.console.example").await;
+    assert_eq!(shown.expect("trusted").0, operators);
+    let own = fs::read_to_string(platform.ca_file()).expect("there");
+    let own = tls::certificates_from_pem(&own)
+        .expect("certificates")
+        .remove(0);
+    for name in ["fleet.example", "console.example", "localhost"] {
+        let shown = presented(platform.tls, trusting(&own), name).await;
+        assert!(shown.is_ok(), "{name}: {shown:?}");
+    }
+    // The command as it is set up by the read-me: by name, with the platform's own CA.
+    let output = command("fleetwire")
+        .env(
+            "FLEETWIRE_SERVER",
+            format!("https://localhost:{}", platform.tls.port()),
+        )
+        .env("FLEETWIRE_TOKEN", platform.admin_token())
+        .env("FLEETWIRE_CA", platform.ca_file())
+        .args(["hosts", "list"])
+        .output()
+        .expect("setpriv of util-linux starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]
