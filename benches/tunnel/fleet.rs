@@ -4,6 +4,8 @@
 //! The agents are simulated in one process of this program's own: real TLS 1.3 connections and real
 //! messages of the link, from many loopback addresses. Beside the platform, and in the same way,
 //! stands a bare tokio-tungstenite server over the same TLS, which gives each beat back as it came.
+//! Memory is read while every connection still stands, against a server that was just started: what
+//! an allocator keeps after a connection is no figure of the connection.
 //! Leaves to others: everything that flows in streams.
 
 use std::{
@@ -19,13 +21,14 @@ use std::{
 
 use fleetwire::{
     net::tls,
+    process,
     schema::pb::{
         self, agent_to_platform::Message as FromAgent, platform_to_agent::Message as ToAgent,
     },
 };
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use rustls::{ClientConfig, client::Resumption};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
@@ -58,7 +61,9 @@ const IDLE_AGENTS: usize = 1000;
 pub(crate) const AGENTS: usize = 10_000;
 /// How long the long run is watched: four beats of each agent.
 const WATCHED: Duration = Duration::from_secs(60);
-/// How long memory is given to come to rest.
+/// How long idle connections are watched before their memory is read: some have beaten by then.
+const IDLE_WATCHED: Duration = Duration::from_secs(1);
+/// How long memory is given to come to rest before it is read.
 const REST: Duration = Duration::from_secs(2);
 /// The interval of beats towards the bare server; the platform says its own.
 const BARE_INTERVAL: Duration = Duration::from_secs(15);
@@ -71,7 +76,7 @@ const CONNECTING: usize = 64;
 const AGENTS_PER_ADDRESS: usize = 50;
 /// Descriptors that either side needs beside its agents'.
 const FILES_BESIDE: u64 = 500;
-/// No run of the agents takes longer, connecting included.
+/// No run of the agents takes longer, connecting and being held included.
 const PART_LIMIT: Duration = Duration::from_secs(600);
 
 /// Measures what is asked for.
@@ -79,7 +84,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
     if !options.wants("idle") && !options.wants("agents") {
         return Ok(());
     }
-    allow_files(options.agents.max(IDLE_AGENTS) as u64 + FILES_BESIDE)?;
+    check_files(options.agents.max(IDLE_AGENTS) as u64 + FILES_BESIDE)?;
     if options.wants("idle") {
         for round in 1..=options.rounds {
             progress(&format!("idle: round {round} of {}", options.rounds));
@@ -87,7 +92,12 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
                 .into_iter()
                 .filter(|name| options.takes(name))
             {
-                let seen = observe(name, IDLE_AGENTS, Duration::from_secs(1)).await?;
+                let seen = observe(name, IDLE_AGENTS, IDLE_WATCHED).await?;
+                if seen.resident_grown <= 0.0 {
+                    // Left out, it would shift the rounds; as a base, it makes no ratio.
+                    let fault = format!("{name}: {IDLE_AGENTS} connections took no memory");
+                    return Err(fault.into());
+                }
                 let bytes = seen.resident_grown / IDLE_AGENTS as f64;
                 let bound = Bound::AtMost(1.3);
                 let metric = Metric {
@@ -143,24 +153,21 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
     Ok(())
 }
 
-/// Lets this process and its children open so many files.
-fn allow_files(needed: u64) -> Outcome<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
+/// Fails where this machine lets no process open so many files. Each process raises its own limit:
+/// the platform must, and so no other does it for it.
+fn check_files(needed: u64) -> Outcome<()> {
+    let limit = getrlimit(Resource::Nofile).maximum;
+    if limit.is_some_and(|limit| limit < needed) {
         return Err(format!("{needed} open files are needed: raise ulimit -Hn").into());
     }
-    Ok(setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    )?)
+    Ok(())
 }
 
 /// What was seen of a server with its agents.
 struct Seen {
+    /// With all agents connected and at rest.
     resident: f64,
+    /// The same, less what it was before the first.
     resident_grown: f64,
     connecting_s: f64,
     connecting_cpu_s: f64,
@@ -170,34 +177,39 @@ struct Seen {
     slowest_ms: f64,
 }
 
-/// Starts a server of this name, connects `count` agents to it and watches them for `watched`.
+/// Starts a server of this name, connects `count` agents to it and watches them for `watched`. They
+/// stay connected until everything has been read.
 async fn observe(name: &str, count: usize, watched: Duration) -> Outcome<Seen> {
     let dir = tempfile::tempdir()?;
     let tokens_file = dir.path().join("tokens");
     let ca_file;
-    let (server, address, _held): (u32, SocketAddr, (Option<Platform>, Option<Part>)) = if name
-        == BARE
-    {
-        let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
-        ca_file = dir.path().join("bare.pem");
-        let key_file = dir.path().join("bare.key");
-        fs::write(&ca_file, made.cert.pem())?;
-        fs::write(&key_file, made.signing_key.serialize_pem())?;
-        fs::write(&tokens_file, "-\n".repeat(count))?;
-        let files = [ca_file.to_string_lossy(), key_file.to_string_lossy()];
-        let (part, address) =
-            Part::start_server(&Place::default(), &["tls-websocket", &files[0], &files[1]])?;
-        (part.running.id(), address, (None, Some(part)))
-    } else {
-        let platform = Platform::start(dir.path(), &Place::default(), Ipv4Addr::LOCALHOST).await?;
-        ca_file = platform.ca_file();
-        fs::write(&tokens_file, platform.create_hosts(count).await?.join("\n"))?;
-        (
-            platform.running.id(),
-            platform.secure,
-            (Some(platform), None),
-        )
-    };
+    let (server, address, _held): (u32, SocketAddr, (Option<Platform>, Option<Part>)) =
+        if name == BARE {
+            let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
+            ca_file = dir.path().join("bare.pem");
+            let key_file = dir.path().join("bare.key");
+            fs::write(&ca_file, made.cert.pem())?;
+            fs::write(&key_file, made.signing_key.serialize_pem())?;
+            fs::write(&tokens_file, "-\n".repeat(count))?;
+            let files = [ca_file.to_string_lossy(), key_file.to_string_lossy()];
+            let (part, address) =
+                Part::start_server(&Place::default(), &["tls-websocket", &files[0], &files[1]])?;
+            (part.running.id(), address, (None, Some(part)))
+        } else {
+            let place = Place::default();
+            let platform = Platform::start(dir.path(), &place, Ipv4Addr::LOCALHOST).await?;
+            ca_file = platform.ca_file();
+            fs::write(&tokens_file, platform.create_hosts(count).await?.join("\n"))?;
+            // Making the hosts grew its heap, which the agents would then fill for nothing: they come to
+            // a platform that was just started, as those of the bare server do.
+            drop(platform);
+            let platform = Platform::start(dir.path(), &place, Ipv4Addr::LOCALHOST).await?;
+            (
+                platform.running.id(),
+                platform.secure,
+                (Some(platform), None),
+            )
+        };
     let before = Usage::of(server)?;
     let start = Instant::now();
     let (ca_file, tokens_file) = (ca_file.to_string_lossy(), tokens_file.to_string_lossy());
@@ -211,21 +223,27 @@ async fn observe(name: &str, count: usize, watched: Duration) -> Outcome<Seen> {
     }
     let connecting_s = start.elapsed().as_secs_f64();
     let connected = Usage::of(server)?;
+    let account: Value = serde_json::from_str(&agents.line()?)?;
+    let watched = Usage::of(server)?;
     tokio::time::sleep(REST).await;
     let rested = Usage::of(server)?;
-    let account: Value = serde_json::from_str(&agents.line()?)?;
-    let after = Usage::of(server)?;
+    // Read after the memory: the connections stood when it was.
+    let open = fs::read_dir(format!("/proc/{server}/fd"))?.count();
+    if open < count {
+        return Err(format!("{name}: {open} files are open, with {count} agents").into());
+    }
+    drop(agents);
     let figure = |name: &str| {
         account[name]
             .as_f64()
             .ok_or_else(|| format!("the agents' account lacks {name}"))
     };
     Ok(Seen {
-        resident: after.resident as f64,
+        resident: rested.resident as f64,
         resident_grown: rested.resident as f64 - before.resident as f64,
         connecting_s,
         connecting_cpu_s: connected.cpu_s - before.cpu_s,
-        cpu_s: after.cpu_s - connected.cpu_s,
+        cpu_s: watched.cpu_s - connected.cpu_s,
         beats: figure("beats")?,
         late: figure("late")?,
         slowest_ms: figure("slowest_us")? / 1000.0,
@@ -235,6 +253,7 @@ async fn observe(name: &str, count: usize, watched: Duration) -> Outcome<Seen> {
 /// The bare server, as a part of its own: prints its address and gives every message back until it
 /// is killed.
 pub(crate) async fn serve_bare(certificate: &Path, key: &Path) -> Outcome<()> {
+    process::raise_open_files();
     let key =
         tls::certified_key_from_pem(&fs::read_to_string(certificate)?, &fs::read_to_string(key)?)?;
     let config = tls::server(Arc::new(tls::ServerCertificates::new(BARE, key, None)))?;
@@ -266,13 +285,14 @@ struct Account {
 
 /// The agents, as a part of its own: one for each line of the tokens' file (`-` towards the bare
 /// server). Prints `connected` when all are, and their account when they have been watched for
-/// `watched` after that.
+/// `watched` after that. Their connections stand until it is killed.
 pub(crate) async fn run_agents(
     address: SocketAddr,
     ca_file: &Path,
     tokens_file: &Path,
     watched: Duration,
 ) -> Outcome<()> {
+    process::raise_open_files();
     let roots = tls::certificates_from_pem(&fs::read_to_string(ca_file)?)?;
     let mut config = ClientConfig::clone(&*tls::client_trusting(roots, true)?);
     // Agents are machines apart: none can resume what another began, each handshake is whole.
@@ -304,8 +324,9 @@ pub(crate) async fn run_agents(
             running.spawn(agent.run(first, end, Arc::clone(&account)));
         }
         crate::say("connected");
-        while let Some(ended) = running.join_next().await {
-            ended??;
+        let mut held = Vec::with_capacity(count);
+        while let Some(agent) = running.join_next().await {
+            held.push(agent??);
         }
         let figure = |value: &AtomicU64| value.load(Ordering::Relaxed);
         let (beats, late, slowest) = (
@@ -314,6 +335,8 @@ pub(crate) async fn run_agents(
             figure(&account.slowest_us),
         );
         crate::say(&json!({ "beats": beats, "late": late, "slowest_us": slowest }).to_string());
+        std::future::pending::<()>().await;
+        drop(held);
         Outcome::Ok(())
     };
     tokio::time::timeout(PART_LIMIT, whole).await?
@@ -387,8 +410,9 @@ impl Agent {
         }
     }
 
-    /// Beats until `end` and counts the answers that come late or not at all.
-    async fn run(mut self, first: Duration, end: Instant, account: Arc<Account>) -> Outcome<()> {
+    /// Beats until `end` and counts the answers that come late or not at all; gives the agent back,
+    /// still connected.
+    async fn run(mut self, first: Duration, end: Instant, account: Arc<Account>) -> Outcome<Self> {
         let mut beats =
             tokio::time::interval_at(tokio::time::Instant::now() + first, self.interval);
         beats.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -429,7 +453,7 @@ impl Agent {
                     if due.is_some_and(|at| at.elapsed() > LATE) {
                         account.late.fetch_add(1, Ordering::Relaxed);
                     }
-                    return Ok(());
+                    return Ok(self);
                 }
             }
         }

@@ -25,6 +25,12 @@ const DIRECT: &str = "direct";
 const HYPER: &str = "hyper";
 /// A yardstick slower than this share of direct is no yardstick.
 const YARDSTICK_SHARE_MIN: f64 = 0.3;
+/// What that is judged by, in every round of every section.
+const YARDSTICK_SECTION: &str = "yardstick";
+const YARDSTICK_RATE: &str = "1 KiB, 32 at once";
+const YARDSTICK_AT_ONCE: usize = 32;
+/// How long one of its runs takes.
+const YARDSTICK_RUN: Duration = Duration::from_millis(300);
 
 /// A small request beside a download comes this often.
 const BUSY_INTERVAL: Duration = Duration::from_millis(5);
@@ -81,6 +87,9 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
     let mut paths = paths(options, report, dir.path(), origins).await?;
     for round in 1..=options.rounds {
         progress(&format!("round {round} of {}", options.rounds));
+        if let Some(hyper) = paths.iter().find(|path| path.name == HYPER) {
+            measure_yardstick(report, &hyper.files, origins).await?;
+        }
         for step in STEPS.iter().filter(|step| options.wants(step.section())) {
             // Every other round goes backwards, so that no path always follows the same one.
             let mut order: Vec<&UnderTest> = paths.iter().collect();
@@ -114,13 +123,35 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
         );
     }
     if let Some(share) = report
-        .ratio("requests", RATE_NAMES[1], HYPER, DIRECT)
+        .ratio(YARDSTICK_SECTION, YARDSTICK_RATE, HYPER, DIRECT)
         .filter(|share| *share < YARDSTICK_SHARE_MIN)
     {
         return Err(format!(
             "void: the yardstick reaches {share:.2} of direct, less than {YARDSTICK_SHARE_MIN}"
         )
         .into());
+    }
+    Ok(())
+}
+
+/// Takes the yardstick and the origin itself through a short run of requests.
+async fn measure_yardstick(report: &mut Report, hyper: &Endpoint, origins: Origins) -> Outcome<()> {
+    let direct = Endpoint::plain(origins.files);
+    for (name, endpoint) in [(DIRECT, &direct), (HYPER, hyper)] {
+        let load = load::requests(
+            endpoint,
+            origin::SMALL_PATH,
+            YARDSTICK_AT_ONCE,
+            YARDSTICK_RUN,
+        );
+        let metric = Metric {
+            section: YARDSTICK_SECTION,
+            name: YARDSTICK_RATE,
+            unit: "1/s",
+            base: DIRECT,
+            bound: Bound::None,
+        };
+        report.record(metric, name, load.await?.rate);
     }
     Ok(())
 }

@@ -28,8 +28,10 @@
 //! - The paths (all that can be had, or those of `--paths`, by comma): `direct` to the origin (for
 //!   the WebSocket that is raw tokio-tungstenite), `hyper` (a bare pooled reverse proxy, see
 //!   `proxy.rs`), `fleetwire` (platform and agent, TLS 1.3 between them, plain HTTP at the
-//!   browser's side), and each peer found on PATH (`rathole`, `penguin`, `ssh`, `chisel`, `frps`
-//!   with `frpc`, `wstunnel`). Where `hyper` does not reach 0.3 of `direct` the run is void.
+//!   browser's side), and each peer whose programs are on PATH: `rathole`, `penguin`, `ssh`,
+//!   `chisel`, `frp` (`frps` and `frpc`), `wstunnel`.
+//! - Whatever is measured beside `hyper`, each round also takes `hyper` and `direct` through a short
+//!   run of requests, 32 at once. Where `hyper` does not reach 0.3 of `direct` the run is void.
 //! - The origin is nginx; uploads, WebSockets and split answers go to a server of the benchmark's
 //!   own.
 //! - Every process here, the yardsticks too, is built with the release profile and uses mimalloc.
@@ -79,6 +81,8 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 
 /// The whole run is given up after this long: every section is bounded far below it.
 const RUN_LIMIT: Duration = Duration::from_secs(3600);
+/// How much later a run ends whose only thread is blocked, so that no timer of the runtime's fires.
+const BLOCKED_LIMIT: Duration = Duration::from_secs(3660);
 
 /// What was asked for on the command line.
 pub(crate) struct Options {
@@ -122,11 +126,14 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether a path is asked for.
+    /// Whether a path is asked for, by its name in the tables or by that of its program.
     pub(crate) fn takes(&self, path: &str) -> bool {
-        self.paths
-            .as_ref()
-            .is_none_or(|paths| paths.iter().any(|wanted| wanted == path))
+        let program = path.split(' ').next().unwrap_or(path);
+        self.paths.as_ref().is_none_or(|paths| {
+            paths
+                .iter()
+                .any(|wanted| wanted == path || wanted == program)
+        })
     }
 
     /// Whether a section is asked for.
@@ -170,6 +177,12 @@ fn main() -> ExitCode {
     let done = if part {
         runtime.block_on(run_part(&arguments[1..]))
     } else {
+        std::thread::spawn(|| {
+            std::thread::sleep(BLOCKED_LIMIT);
+            eprintln!("benchmark: given up after {BLOCKED_LIMIT:?}, waiting for a part of it");
+            // Its children end with it, however it ends.
+            std::process::exit(1);
+        });
         runtime.block_on(async { tokio::time::timeout(RUN_LIMIT, run(arguments)).await? })
     };
     match done {
