@@ -20,14 +20,14 @@ setup: ## Install what the tests need: packages of other registries, a browser.
 	sh tests/setup.sh
 
 .PHONY: test
-test: setup test-bindings test-rust ## Run every test.
+test: test-bindings test-rust ## Run every test.
 
 .PHONY: test-rust
-test-rust:
+test-rust: setup
 	$(CARGO) test --locked
 
 .PHONY: test-bindings
-test-bindings:
+test-bindings: setup
 	.tools/python/bin/python -m pytest -q bindings/python
 	cd bindings/typescript && npm test --silent
 	cd bindings/go && go vet ./... && go test -count=1 ./...

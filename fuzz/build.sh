@@ -9,7 +9,9 @@ if ! command -v c++ >/dev/null; then
     echo "missing package; as root: apt-get install --no-install-recommends g++" >&2
     exit 1
   fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends g++ >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q >&2
+  apt-get install -q -y --no-install-recommends g++ >&2
 fi
 
 target_dir=$1

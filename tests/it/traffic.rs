@@ -1,18 +1,22 @@
 //! Much at once through one connection: real platform, real agent, the demo device behind it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::console::viewer::{Session, Viewer};
-use crate::support::{Agent, Platform, Process, command};
+use crate::support::{Agent, PATIENCE, Platform, Process, command};
 
 /// Requests in flight at once.
 const REQUESTS: usize = 500;
 /// Each way: more than any buffer, and than 32 bits.
 const BULK_BYTES: u64 = 4 << 30;
+/// What passes beside a stream that has stalled.
+const BESIDE_BYTES: usize = 64 << 20;
 /// What platform and agent may hold of it, each.
 const PEAK_MEMORY_KIB_MAX: u64 = 64 << 10;
 
@@ -25,13 +29,18 @@ pub struct Site {
 
 impl Site {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more targets, as the agent's flag takes them.
+    fn start_with(targets: &[&str]) -> Self {
         let platform = Platform::start(&[]);
         let mut device = command("fleetwire");
         device.args(["demo-device", "--open", "--listen", "127.0.0.1:0"]);
         let mut device = Process::start("device", &mut device);
         let line = device.line("demo device on ");
         let url = line.rsplit(' ').next().expect("its address");
-        let agent = Agent::start_for(&platform, "kvm", url);
+        let agent = Agent::start_for(&platform, "kvm", &[&[url], targets].concat());
         Self {
             platform,
             agent,
@@ -51,7 +60,7 @@ async fn status(session: &Session) -> serde_json::Value {
 }
 
 async fn until_viewers(session: &Session, wanted: u64) {
-    let deadline = tokio::time::Instant::now() + crate::support::PATIENCE;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while status(session).await["viewers"] != wanted {
         assert!(
             tokio::time::Instant::now() < deadline,
@@ -125,7 +134,8 @@ async fn download(mut viewer: Viewer) {
     piece[..filled].copy_from_slice(&early);
     let mut index = 0;
     while index < BULK_BYTES / 8 {
-        let read = stream.read(&mut piece[filled..]).await.expect("it goes on");
+        let read = timeout(PATIENCE, stream.read(&mut piece[filled..])).await;
+        let read = read.expect("in time").expect("it goes on");
         assert!(read > 0 || filled >= 8, "it ended after {index} words");
         filled += read;
         let (words, rest) = piece[..filled].as_chunks::<8>();
@@ -157,34 +167,69 @@ async fn upload(mut viewer: Viewer, head: String) -> serde_json::Value {
     let piece = vec![0x5a; 256 << 10];
     let (mut stream, _) = viewer.into_stream();
     for _ in 0..BULK_BYTES / piece.len() as u64 {
-        stream.write_all(&piece).await.expect("it reads");
+        let written = timeout(PATIENCE, stream.write_all(&piece)).await;
+        written.expect("in time").expect("it reads");
     }
     let answer = Viewer::from_stream(stream).answer().await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
+/// A device whose answer never ends; `taken` is how much of it has gone to its socket. The task ends
+/// with the agent's connection.
+async fn endless(listener: TcpListener, taken: Arc<AtomicU64>) {
+    let (mut socket, _) = listener.accept().await.expect("the agent dials");
+    let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    socket.write_all(head).await.expect("the agent reads");
+    let piece = vec![0x5a; 64 << 10];
+    while let Ok(written) = socket.write(&piece).await {
+        taken.fetch_add(written as u64, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test]
 async fn a_viewer_who_stops_reading_stalls_nobody_else_and_is_gone_when_it_leaves() {
-    let site = Site::start();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let target = format!("/endless=http://{}", listener.local_addr().expect("bound"));
+    let taken = Arc::new(AtomicU64::new(0));
+    let device = tokio::spawn(endless(listener, taken.clone()));
+    let site = Site::start_with(&[&target]);
     let session = site.session().await;
-    let mut stalled = session.send("GET /stream", "").await;
+    let mut stalled = session.send("GET /endless/", "").await;
     assert_eq!(stalled.answer_head().await.status, 200);
+    let mut watching = session.send("GET /stream", "").await;
+    assert_eq!(watching.answer_head().await.status, 200);
     until_viewers(&session, 1).await;
 
-    // Its video goes on at the device while much else passes, whole and in order.
+    // Video goes on at the device while much else passes beside both, whole and in order.
     let before = status(&session).await["frames"].as_u64().expect("a number");
-    while status(&session).await["frames"].as_u64().expect("a number") < before + 30 {}
-    let other = session
-        .send("GET /download?bytes=67108864&seed=7", "")
-        .await
-        .answer()
-        .await;
-    assert_eq!(other.body.len(), 64 << 20);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while status(&session).await["frames"].as_u64().expect("a number") < before + 30 {
+        assert!(tokio::time::Instant::now() < deadline, "no more frames");
+    }
+    // Until nothing more is taken of what nobody reads, while as much as would fill every buffer
+    // passes beside it.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let before = taken.load(Ordering::Relaxed);
+        let other = session
+            .send(&format!("GET /download?bytes={BESIDE_BYTES}&seed=7"), "")
+            .await
+            .answer()
+            .await;
+        assert_eq!(other.body.len(), BESIDE_BYTES);
+        if before > 0 && taken.load(Ordering::Relaxed) == before {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it does not stall");
+    }
+    assert!(taken.load(Ordering::Relaxed) < BESIDE_BYTES as u64);
     for process in [&site.platform.process, &site.agent.process] {
         assert!(process.peak_memory_kib() < PEAK_MEMORY_KIB_MAX);
     }
 
-    drop(stalled);
+    drop((stalled, watching));
     until_viewers(&session, 0).await;
+    let gone = timeout(PATIENCE, device).await.expect("in time");
+    gone.expect("it had a connection");
 }

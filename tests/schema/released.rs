@@ -48,6 +48,11 @@ fn no_release_was_changed_after_it_was_listed() {
         );
         String::from_utf8(output.stdout).unwrap()
     };
+    assert_eq!(
+        git(&["rev-parse", "--is-shallow-repository"]).trim(),
+        "false",
+        "a shallow clone lacks the history that would show a change: git fetch --unshallow"
+    );
     let commits = git(&["log", "--reverse", "--format=%H", "--", "proto/released"]);
     let mut before = Vec::new();
     for commit in commits.lines() {

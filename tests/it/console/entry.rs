@@ -1,6 +1,9 @@
 //! The way in: page, ticket, cookie, and the end of a session.
 
+use tokio::time::timeout;
+
 use super::*;
+use crate::support::PATIENCE;
 
 #[tokio::test]
 async fn the_page_then_the_ticket_then_the_device() {
@@ -155,8 +158,10 @@ async fn the_end_of_a_session_ends_what_it_carries_and_clears_its_data() {
         Some("\"cache\", \"storage\"")
     );
     assert_eq!(streaming.rest().await, b"", "no last chunk: it broke off");
-    waits.send.stopped().await;
-    streams.send.stopped().await;
+    for exchange in [&mut waits, &mut streams] {
+        let stopped = timeout(PATIENCE, exchange.send.stopped()).await;
+        stopped.expect("in time");
+    }
 
     let later = session.send("GET /", "").await.answer().await;
     assert_eq!((later.status, later.code()), (410, Some("session_ended")));
@@ -172,7 +177,9 @@ async fn an_offline_agent_is_said_to_be_and_the_session_outlives_it() {
     host.disconnect();
     let lost = waiting.answer().await;
     assert_eq!((lost.status, lost.code()), (502, Some("connection_lost")));
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
+        assert!(tokio::time::Instant::now() < deadline, "it is not offline");
         let answer = session
             .send("GET /", "accept: text/html\r\n")
             .await

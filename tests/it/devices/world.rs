@@ -51,6 +51,7 @@ fn start_ready(name: &str, command: &mut Command) -> (Process, Value) {
 /// A platform with a namespace that reaches nothing else, and a directory for the state of all others.
 pub(crate) struct World {
     // In this order: agents and devices end first, the platform last, the directory after all.
+    agent: Option<Process>,
     others: Vec<Process>,
     _namespace: Process,
     enter: Vec<String>,
@@ -62,12 +63,18 @@ pub(crate) struct World {
 impl World {
     /// Starts both, and proves that nothing but the platform is reached from the namespace.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts both, the platform with settings out of the environment.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let platform = Platform::start(&[]);
+        let platform = Platform::start_with(&[], settings);
         let port = platform.tls.port().to_string();
         let mut hold = python("tests/devices/netns.py");
         let (namespace, facts) = start_ready("namespace", hold.args(["hold", "--port", &port]));
         let world = Self {
+            agent: None,
             others: Vec::new(),
             _namespace: namespace,
             enter: serde_json::from_value(facts["enter"].clone()).expect("a list of words"),
@@ -148,15 +155,33 @@ impl World {
         agent.args(targets.iter().flat_map(|target| ["--target", target]));
         agent.arg("--token-file").arg(token);
         agent.arg("--state-dir").arg(self.path("kvm.state"));
-        self.start_inside("fleetwire-agent", &agent);
+        self.agent = Some(Process::start("fleetwire-agent", &mut self.inside(&agent)));
         until_status(&self.platform, "kvm", "online");
+    }
+
+    /// Waits for a line of the agent's log that has this in it.
+    pub(crate) fn agent_line(&mut self, part: &str) -> String {
+        self.agent.as_mut().expect("it was started").line(part)
+    }
+
+    /// Takes the namespace's link `down` or `up`. Down, it carries nothing and tells nobody: what was
+    /// connected stays connected, as far as either end can see.
+    pub(crate) fn link(&self, state: &str) {
+        let mut link = Command::new("ip");
+        link.args(["link", "set", "lo", state]);
+        let output = self.inside(&link).output().expect("nsenter starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         // Asked first, a device ends its own processes and leaves no lock files behind.
-        for process in &mut self.others {
+        for process in self.agent.iter_mut().chain(&mut self.others) {
             process.end();
         }
     }

@@ -33,7 +33,7 @@ impl Hostile {
     pub async fn start() -> Self {
         let platform = Platform::start(&[]);
         let target = device().await;
-        let agent = Agent::start_for(&platform, NAME, &target);
+        let agent = Agent::start_for(&platform, NAME, &[&target]);
         agent.process.signal("KILL");
         let read = |file: &str| fs::read_to_string(platform.data_dir().join(file)).expect("there");
         let key = tls::certified_key_from_pem(&read("server.pem"), &read("server.key"))

@@ -15,7 +15,7 @@ use super::until;
 pub struct Agent {
     /// The process.
     pub process: Process,
-    target: String,
+    targets: Vec<String>,
     // Last, so that the process ends before its directory goes.
     dir: TempDir,
 }
@@ -26,29 +26,30 @@ const NOBODY: &str = "http://127.0.0.1:9";
 impl Agent {
     /// Starts an agent with a token of its own, and waits until the platform lists it as online.
     pub fn start(platform: &Platform, name: &str) -> Self {
-        Self::start_for(platform, name, NOBODY)
+        Self::start_for(platform, name, &[NOBODY])
     }
 
-    /// Starts an agent for the device at this URL, and waits until the platform lists it as online.
-    pub fn start_for(platform: &Platform, name: &str, target: &str) -> Self {
-        let agent = Self::launch(platform, name, &platform.enrolment_token(&[]), target);
+    /// Starts an agent for the devices at these URLs, as its flag takes them, and waits until the
+    /// platform lists it as online.
+    pub fn start_for(platform: &Platform, name: &str, targets: &[&str]) -> Self {
+        let agent = Self::launch(platform, name, &platform.enrolment_token(&[]), targets);
         until_status(platform, name, "online");
         agent
     }
 
     /// Starts an agent with this token.
     pub fn start_with(platform: &Platform, name: &str, token: &str) -> Self {
-        Self::launch(platform, name, token, NOBODY)
+        Self::launch(platform, name, token, &[NOBODY])
     }
 
-    fn launch(platform: &Platform, name: &str, token: &str, target: &str) -> Self {
+    fn launch(platform: &Platform, name: &str, token: &str, targets: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("token"), token).expect("written");
-        let process = run(&platform.url(), name, dir.path(), target);
-        let target = target.to_owned();
+        let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
+        let process = run(&platform.url(), name, dir.path(), &targets);
         Self {
             process,
-            target,
+            targets,
             dir,
         }
     }
@@ -59,11 +60,11 @@ impl Agent {
         fs::create_dir(dir.path().join("state")).expect("made");
         let state = |dir: &Path| dir.join("state/state.json");
         fs::copy(state(self.dir.path()), state(dir.path())).expect("copied");
-        let process = run(&platform.url(), name, dir.path(), &self.target);
-        let target = self.target.clone();
+        let process = run(&platform.url(), name, dir.path(), &self.targets);
+        let targets = self.targets.clone();
         Self {
             process,
-            target,
+            targets,
             dir,
         }
     }
@@ -75,7 +76,7 @@ impl Agent {
 
     /// Starts the same agent again, towards whatever listens there.
     pub fn restart_at(&mut self, platform: &ServerUrl, name: &str) {
-        self.process = run(platform, name, self.dir.path(), &self.target);
+        self.process = run(platform, name, self.dir.path(), &self.targets);
     }
 
     /// Its state directory.
@@ -93,11 +94,11 @@ pub fn until_status(platform: &Platform, name: &str, status: &str) -> Value {
     })
 }
 
-fn run(platform: &ServerUrl, name: &str, dir: &Path, target: &str) -> Process {
+fn run(platform: &ServerUrl, name: &str, dir: &Path, targets: &[String]) -> Process {
     let mut command = command("fleetwire-agent");
     command.args(["--platform", &platform.to_string(), "--name", name]);
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--token-file").arg(dir.join("token"));
-    command.args(["--target", target]);
+    command.args(targets.iter().flat_map(|target| ["--target", target]));
     Process::start(&format!("agent {name}"), &mut command)
 }
