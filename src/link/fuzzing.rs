@@ -256,6 +256,11 @@ const fn canary(_reset: bool, _unread: u64) {}
 #[cfg(test)]
 mod tests {
     #[test]
+    fn the_kept_inputs_pass() {
+        crate::wire::fuzzing::replay("link_state", super::link_state);
+    }
+
+    #[test]
     fn bytes_by_chance_are_survived() {
         let mut chance = crate::link::tests::Chance::seeded(17);
         for _ in 0..4000 {

@@ -1,7 +1,7 @@
 //! The compatibility JSON against a second implementation, `tests/oracle` in Python, that works from
 //! the descriptors and their options and shares no code with this one.
 
-use crate::random;
+use crate::{random, vectors::same};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use fleetwire::{
@@ -210,22 +210,6 @@ fn canonical_raw(message: &mut DynamicMessage, name: &str) {
             *raw = serde_json::from_str::<Value>(raw).unwrap().to_string();
         }
         _ => {}
-    }
-}
-
-/// Equal as JSON: numbers by value, objects in any order.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
-        }
-        _ => a == b,
     }
 }
 

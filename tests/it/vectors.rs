@@ -53,7 +53,7 @@ fn read_json(text: &[u8]) -> Value {
 }
 
 /// Equal as JSON: numbers by value, objects in any order.
-fn same(a: &Value, b: &Value) -> bool {
+pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => {

@@ -4,7 +4,7 @@
 //! schema is negative, so nothing is mistaken for it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Mutex, PoisonError},
 };
 
@@ -14,10 +14,13 @@ const NAME_BYTES_MAX: usize = 64;
 /// that came later is written as its number.
 const NAMES_MAX: usize = 1024;
 
-static NAMES: Mutex<BTreeMap<i32, Box<str>>> = Mutex::new(BTreeMap::new());
+/// `None` for a number that two names have: each is written as the number.
+type Names = BTreeMap<i32, Option<Box<str>>>;
 
-/// The number that stands for the name; `None` where the text cannot be a name, or another name
-/// has its number.
+/// One for all connections, as what came on one is handed on by another.
+static NAMES: Mutex<Names> = Mutex::new(Names::new());
+
+/// The number that stands for the name; `None` where the text cannot be a name.
 pub fn number_of(name: &str) -> Option<i32> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(|b| b.is_ascii_graphic())
     {
@@ -25,15 +28,19 @@ pub fn number_of(name: &str) -> Option<i32> {
     }
     let number = hash(name);
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    match names.get(&number) {
-        Some(known) => (**known == *name).then_some(number),
-        None => {
-            if names.len() < NAMES_MAX {
-                names.insert(number, name.into());
+    let full = names.len() >= NAMES_MAX;
+    match names.entry(number) {
+        Entry::Occupied(mut known) => {
+            if known.get().as_deref().is_some_and(|known| known != name) {
+                known.insert(None);
             }
-            Some(number)
         }
+        Entry::Vacant(place) if !full => {
+            place.insert(Some(name.into()));
+        }
+        Entry::Vacant(_) => {}
     }
+    Some(number)
 }
 
 /// The name that this number stands for, where one came.
@@ -42,7 +49,7 @@ pub fn name_of(number: i32) -> Option<Box<str>> {
         return None;
     }
     let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    names.get(&number).cloned()
+    names.get(&number).cloned().flatten()
 }
 
 /// FNV-1a of 32 bits with the sign set. `docs/PROTOCOL.md` states it, so that two ends agree.
@@ -64,6 +71,17 @@ mod tests {
         assert_eq!(number_of("paused_by_owner"), Some(number));
         assert_eq!(name_of(number).as_deref(), Some("paused_by_owner"));
         assert_eq!(name_of(3), None);
+    }
+
+    #[test]
+    fn a_name_whose_number_another_has_is_only_its_number() {
+        let number = number_of("paused_by_18cbf").expect("a name");
+        assert!(name_of(number).is_some());
+        // Both are of one hash.
+        assert_eq!(number_of("paused_by_25a11"), Some(number));
+        assert_eq!(name_of(number), None);
+        assert_eq!(number_of("paused_by_18cbf"), Some(number));
+        assert_eq!(name_of(number), None);
     }
 
     #[test]
