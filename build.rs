@@ -1,6 +1,8 @@
 //! Compiles the schema in `proto/` without an installed protoc and generates from it what both
 //! ends are made of: see `build/` for one generator a file.
 
+#[path = "build/counted.rs"]
+mod counted;
 #[path = "build/dispatch.rs"]
 mod dispatch;
 #[path = "build/docs.rs"]
@@ -13,6 +15,8 @@ mod json_schema;
 mod messages;
 #[path = "build/model.rs"]
 mod model;
+#[path = "build/rules.rs"]
+mod rules;
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -54,6 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         compiler.encode_file_descriptor_set(),
     )?;
     fs::write(out_dir.join("messages.rs"), messages::generate(&schema)?)?;
+    fs::write(out_dir.join("counted.rs"), counted::generate(&schema)?)?;
     fs::write(out_dir.join("dispatch.rs"), dispatch::generate(&schema)?)?;
     fs::write(out_dir.join("json.rs"), json::generate(&schema)?)?;
     fs::write(out_dir.join("protocol.md"), docs::generate(&schema)?)?;

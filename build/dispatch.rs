@@ -3,7 +3,7 @@
 //! messages and no others.
 
 use crate::{
-    messages::{camel, doc, snake},
+    messages::{camel, doc, snake, table},
     model::{FieldKind, Message, Schema, Tag},
 };
 use std::{error::Error, fmt::Write};
@@ -100,7 +100,8 @@ fn write_envelope(
 
     writeln!(
         out,
-        "impl Envelope for {name} {{\n    type Wire = pb::{name};\n    fn from_wire(wire: pb::{name}) -> Result<Option<Self>, FieldInvalid> {{\n        Ok(match wire.message {{\n            None => None,"
+        "impl Envelope for {name} {{\n    type Wire = pb::{name};\n    const COUNTED: &'static Counted = &{table}_COUNTED;\n    fn from_wire(wire: pb::{name}) -> Result<Option<Self>, FieldInvalid> {{\n        Ok(match wire.message {{\n            None => None,",
+        table = table(name)
     )?;
     for (_, kind, variant) in &fields {
         writeln!(

@@ -5,6 +5,7 @@
 use crate::{
     json::{OneofForm, always_written, tag_name},
     model::{Enum, Field, FieldKind, Format, JsonForm, Message, Schema},
+    rules::range,
 };
 use std::{error::Error, fmt::Write};
 
@@ -73,7 +74,7 @@ fn write_message(out: &mut String, schema: &Schema, message: &Message) -> Result
     let oneof = OneofForm::of(schema, message)?;
     for field in &message.fields {
         let json = match &oneof {
-            Some(form) if field.oneof == Some(form.index) => oneof_member(form, field),
+            Some(form) if field.oneof.is_some() => oneof_member(form, field),
             _ => json_form(field),
         };
         writeln!(
@@ -170,8 +171,8 @@ fn limits(field: &Field) -> String {
     if rules.max_bytes > 0 {
         limits.push(format!("{} bytes", rules.max_bytes));
     }
-    if rules.min > 0 || rules.max > 0 {
-        limits.push(format!("{} to {}", rules.min, rules.max));
+    if let Some((min, max)) = range(field) {
+        limits.push(format!("{min} to {max}"));
     }
     if field.sensitive {
         limits.push("secret".into());

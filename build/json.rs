@@ -2,14 +2,14 @@
 //! writer, after the options of `options.proto`. The hand-written part is `src/wire/json/`.
 
 use crate::{
-    messages::{camel, snake},
+    messages::{camel, snake, table},
     model::{Enum, Field, FieldKind, JsonForm, JsonOneof, Message, Oneof, Schema, Tag},
 };
 use std::{error::Error, fmt::Write};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// `JsonMessage::MEMBERS` and a tag are told apart by the bits of a `u64`.
+/// Members and a tag are told apart by the bits of a `u64`.
 const MEMBERS_MAX: usize = 63;
 
 /// The text of the module.
@@ -50,9 +50,9 @@ pub fn always_written(field: &Field) -> bool {
     field.json_form == JsonForm::FieldLines && field.name == "headers"
 }
 
-/// The oneof of a message that has one in JSON: its index, itself, its form and its catch-all.
+/// The oneof of a message that has one in JSON: itself, its form and its catch-all. A message has
+/// one at most.
 pub struct OneofForm<'a> {
-    pub index: usize,
     pub oneof: &'a Oneof,
     pub json: &'a JsonOneof,
     /// The field that keeps what no other field knows.
@@ -73,7 +73,7 @@ impl<'a> OneofForm<'a> {
         if message.oneofs.len() > 1 {
             return Err(fault("is not the only oneof").into());
         }
-        let rest = members(message, 0).find(|field| match &field.kind {
+        let rest = message.members(0).find(|field| match &field.kind {
             _ if json.tag.is_empty() => field.json_form == JsonForm::Raw,
             FieldKind::Message(name) => {
                 let fields = &schema.message(name).fields;
@@ -87,26 +87,14 @@ impl<'a> OneofForm<'a> {
             _ => false,
         });
         let rest = rest.ok_or_else(|| fault("has no field for what is unknown"))?;
-        Ok(Some(Self {
-            index: 0,
-            oneof,
-            json,
-            rest,
-        }))
+        Ok(Some(Self { oneof, json, rest }))
     }
 
     /// The fields with a type of their own.
     pub fn known(&self, message: &'a Message) -> impl Iterator<Item = &'a Field> + use<'a> {
-        let (index, rest) = (self.index, self.rest.number);
-        members(message, index).filter(move |field| field.number != rest)
+        let rest = self.rest.number;
+        message.members(0).filter(move |field| field.number != rest)
     }
-}
-
-fn members(message: &Message, index: usize) -> impl Iterator<Item = &Field> {
-    message
-        .fields
-        .iter()
-        .filter(move |field| field.oneof == Some(index))
 }
 
 fn write_enum(out: &mut String, item: &Enum) -> Result<()> {
@@ -116,10 +104,6 @@ fn write_enum(out: &mut String, item: &Enum) -> Result<()> {
     }
     writeln!(out, "];")?;
     Ok(())
-}
-
-fn table(name: &str) -> String {
-    snake(name).to_uppercase()
 }
 
 fn write_message(out: &mut String, message: &Message, oneof: Option<&OneofForm<'_>>) -> Result<()> {

@@ -6,6 +6,7 @@ use crate::{
     json::{OneofForm, tag_name},
     messages::snake,
     model::{Enum, Field, FieldKind, Format, JsonForm, Message, Schema},
+    rules::range,
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, error::Error};
@@ -15,6 +16,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Base64 with its padding and no stray bits before it (RFC 4648 sections 3.5 and 4).
 const BASE64: &str =
     "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+/// The largest whole number that every JSON reader keeps (RFC 8259 section 6).
+const EXACT_MAX: u64 = 1 << 53;
 /// What a field value may hold (RFC 9110 section 5.5), bytes as code points.
 const FIELD_VALUE: &str = "^[\\t\\u0020-\\u007e\\u0080-\\u00ff]*$";
 /// RFC 3339. How many days a month has is left to the format, as no pattern can say it.
@@ -171,27 +174,29 @@ fn of_field(field: &Field) -> Map<String, Value> {
 
 fn of_value(field: &Field) -> Value {
     let rules = &field.rules;
-    let min = rules.min.max(rules.required.into());
+    let min = u64::from(rules.required);
+    let range = range(field);
     match (&field.kind, field.json_form) {
         (_, JsonForm::FieldLines) => json!({ "$ref": reference("FieldLines") }),
         (_, JsonForm::Raw) => json!({}),
         (_, JsonForm::TextOrBase64) | (FieldKind::Bytes, _) => json!({ "type": "string" }),
         (FieldKind::Bool, _) => json!({ "type": "boolean" }),
-        (FieldKind::Double, _) => {
-            json!({ "type": "number", "minimum": f64::MIN, "maximum": f64::MAX })
-        }
+        (FieldKind::Double, _) => match range {
+            Some((min, max)) => json!({ "type": "number", "minimum": min, "maximum": max }),
+            None => json!({ "type": "number", "minimum": f64::MIN, "maximum": f64::MAX }),
+        },
         (FieldKind::Uint32, _) => {
-            let max = if rules.max > 0 {
-                rules.max
-            } else {
-                u32::MAX.into()
-            };
+            let (min, max) = range.unwrap_or((min, u32::MAX.into()));
             json!({ "type": "integer", "minimum": min, "maximum": max })
         }
-        // Past 2^53 as a string.
+        (FieldKind::Uint64, _) if range.is_some_and(|(_, max)| max <= EXACT_MAX) => {
+            let (min, max) = range.unwrap_or_default();
+            json!({ "type": "integer", "minimum": min, "maximum": max })
+        }
+        // Past that as a string.
         (FieldKind::Uint64, _) => json!({
             "anyOf": [
-                { "type": "integer", "minimum": min, "maximum": 1_u64 << 53 },
+                { "type": "integer", "minimum": min, "maximum": EXACT_MAX },
                 { "type": "string", "pattern": uint64_pattern() },
             ]
         }),

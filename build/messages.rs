@@ -2,8 +2,11 @@
 //! from prost's types to them and back. The rules of `options.proto` become code here, once, so
 //! that no encoding can go around them.
 
-use crate::json::OneofForm;
-use crate::model::{Enum, Field, FieldKind, Format, JsonForm, Message, Oneof, Rules, Schema};
+use crate::{
+    json::OneofForm,
+    model::{Enum, Field, FieldKind, Format, JsonForm, Message, Oneof, Schema},
+    rules,
+};
 use std::{error::Error, fmt::Write};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -15,7 +18,7 @@ pub fn generate(schema: &Schema) -> Result<String> {
         write_enum(&mut out, item)?;
     }
     for message in &schema.messages {
-        check_bounds(message)?;
+        rules::check(message)?;
         for (index, oneof) in message.oneofs.iter().enumerate() {
             write_oneof(&mut out, message, index, oneof)?;
         }
@@ -45,28 +48,6 @@ pub fn camel(name: &str) -> String {
         first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
     });
     words.by_ref().collect()
-}
-
-/// Refuses a schema that leaves a value unbounded.
-fn check_bounds(message: &Message) -> Result<()> {
-    for field in &message.fields {
-        let rules = &field.rules;
-        let sized = matches!(field.kind, FieldKind::String | FieldKind::Bytes)
-            && !matches!(rules.format, Format::Uuid | Format::StreamId);
-        if sized && rules.max_bytes == 0 {
-            return Err(format!("{}.{} has no max_bytes", message.name, field.name).into());
-        }
-        if field.repeated && rules.max_items == 0 {
-            return Err(format!("{}.{} has no max_items", message.name, field.name).into());
-        }
-        if rules.required && (field.presence || field.repeated) {
-            return Err(format!("{}.{} cannot be required", message.name, field.name).into());
-        }
-        if field.comment.is_empty() {
-            return Err(format!("{}.{} has no comment", message.name, field.name).into());
-        }
-    }
-    Ok(())
 }
 
 fn write_enum(out: &mut String, item: &Enum) -> Result<()> {
@@ -160,13 +141,6 @@ fn oneof_type(message: &Message, oneof: &Oneof) -> String {
     format!("{}{}", message.name, camel(&oneof.name))
 }
 
-fn members(message: &Message, index: usize) -> impl Iterator<Item = &Field> {
-    message
-        .fields
-        .iter()
-        .filter(move |field| field.oneof == Some(index))
-}
-
 fn write_oneof(out: &mut String, message: &Message, index: usize, oneof: &Oneof) -> Result<()> {
     let name = oneof_type(message, oneof);
     writeln!(
@@ -174,7 +148,7 @@ fn write_oneof(out: &mut String, message: &Message, index: usize, oneof: &Oneof)
         "/// `{}` of [`{}`].\n#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{",
         oneof.name, message.name
     )?;
-    for field in members(message, index) {
+    for field in message.members(index) {
         doc(out, "    ", &field.comment)?;
         writeln!(out, "    {}({}),", camel(&field.name), element_type(field))?;
     }
@@ -203,7 +177,8 @@ fn write_struct(out: &mut String, message: &Message) -> Result<()> {
                 ));
             }
             Some(index)
-                if members(message, index)
+                if message
+                    .members(index)
                     .next()
                     .is_some_and(|f| f.name == field.name) =>
             {
@@ -303,12 +278,8 @@ fn domain_type(field: &Field) -> String {
 
 /// The checked conversion of one value, `value` being an expression of prost's type for it.
 fn check(message: &Message, field: &Field, value: &str) -> String {
-    let Rules {
-        max_bytes,
-        min,
-        max,
-        ..
-    } = field.rules;
+    let max_bytes = field.rules.max_bytes;
+    let range = rules::range(field);
     let place = format!(
         "Place {{ message: {:?}, field: {:?} }}",
         message.name, field.name
@@ -320,19 +291,19 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
             format!("check::parsed({value}, {max_bytes}, {place})?")
         }
         (FieldKind::Bool, _) => value.to_owned(),
-        (FieldKind::Uint32 | FieldKind::Uint64, _) if min == 0 && max == 0 => {
-            if field.rules.required {
-                typed("not_zero")
-            } else {
-                value.to_owned()
-            }
-        }
-        (FieldKind::Uint32 | FieldKind::Uint64, _) => {
-            format!("check::range({value}, {min}, {max}, {place})?")
-        }
-        (FieldKind::Double, _) => typed("finite"),
+        (FieldKind::Uint32 | FieldKind::Uint64, _) => match range {
+            Some((min, max)) => format!("check::range({value}, {min}, {max}, {place})?"),
+            None if field.rules.required => typed("not_zero"),
+            None => value.to_owned(),
+        },
+        (FieldKind::Double, _) => match range {
+            Some((min, max)) => format!("check::range_of_double({value}, {min}, {max}, {place})?"),
+            None => typed("finite"),
+        },
         (FieldKind::Timestamp, _) => typed("timestamp"),
-        (FieldKind::Bytes, Format::FieldLines) => typed("field_lines"),
+        (FieldKind::Bytes, Format::FieldLines) => {
+            format!("check::field_lines({value}, {max_bytes}, {place})?")
+        }
         (FieldKind::Bytes, _) => format!("check::bytes({value}, {max_bytes}, {place})?"),
         (FieldKind::String, Format::Any) => {
             let check = if field.rules.required {
@@ -342,7 +313,9 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
             };
             format!("check::{check}({value}, {max_bytes}, {place})?")
         }
-        (FieldKind::String, Format::StreamId) => typed("stream_id"),
+        (FieldKind::String, Format::StreamId) => {
+            format!("check::stream_id({value}, {max_bytes}, {place})?")
+        }
         (FieldKind::String, Format::Uuid) => typed("uuid"),
         (FieldKind::String, _) => {
             format!("check::parsed({value}, {max_bytes}, {place})?")
@@ -391,7 +364,7 @@ fn write_from_wire(out: &mut String, schema: &Schema, message: &Message) -> Resu
             "            {}: match wire.{} {{\n                None => None,",
             oneof.name, oneof.name
         )?;
-        for field in members(message, index) {
+        for field in message.members(index) {
             let variant = camel(&field.name);
             // What is kept as unknown would come back as known where it named a known type.
             if let (Some(form), FieldKind::Message(rest)) = (&form, &field.kind)
@@ -466,7 +439,7 @@ fn write_to_wire(out: &mut String, message: &Message) -> Result<()> {
             "            {}: domain.{}.map(|value| match value {{",
             oneof.name, oneof.name
         )?;
-        for field in members(message, index) {
+        for field in message.members(index) {
             let variant = camel(&field.name);
             writeln!(
                 out,
@@ -481,6 +454,11 @@ fn write_to_wire(out: &mut String, message: &Message) -> Result<()> {
     }
     writeln!(out, "        }}\n    }}\n}}")?;
     Ok(())
+}
+
+/// `AgentToPlatform` as `AGENT_TO_PLATFORM`: the beginning of a constant's name.
+pub fn table(name: &str) -> String {
+    snake(name).to_uppercase()
 }
 
 /// `AgentToPlatform` as `agent_to_platform`: the module that prost makes for a message's oneofs.

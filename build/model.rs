@@ -236,6 +236,13 @@ impl Message {
         })
     }
 
+    /// The fields of that oneof.
+    pub fn members(&self, oneof: usize) -> impl Iterator<Item = &Field> {
+        self.fields
+            .iter()
+            .filter(move |field| field.oneof == Some(oneof))
+    }
+
     /// Whether any field is a credential.
     pub fn has_sensitive_field(&self) -> bool {
         self.fields.iter().any(|field| field.sensitive)
@@ -311,6 +318,11 @@ impl Oneof {
 }
 
 impl Rules {
+    /// Whether a number has a least or a greatest value.
+    pub const fn bounded(&self) -> bool {
+        self.min > 0 || self.max > 0
+    }
+
     fn read(rules: &DynamicMessage) -> Self {
         let number = |name| match rules.get_field_by_name(name).as_deref() {
             Some(Value::U32(n)) => u64::from(*n),

@@ -1,6 +1,6 @@
 //! The binary encoding: protobuf, one envelope a message.
 
-use super::{Codec, DecodeError, Envelope, compact, to_wire};
+use super::{Codec, DecodeError, Envelope, compact, count, to_wire};
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
@@ -16,6 +16,7 @@ impl Codec for Binary {
     }
 
     fn decode<E: Envelope>(&self, input: Bytes) -> Result<E, DecodeError> {
+        count::check(&input, E::COUNTED)?;
         let input_bytes = input.len();
         let wire = E::Wire::decode(input).map_err(|e| DecodeError::Malformed(e.to_string()))?;
         E::from_wire(compact(wire, input_bytes)?)?.ok_or(DecodeError::UnknownType { name: None })
@@ -98,10 +99,68 @@ mod tests {
         assert_eq!(invalid.problem, Problem::Missing);
     }
 
+    /// An envelope with what is not whole behind it, so that the decoder would find that first.
+    fn broken_after(message: pb::agent_to_platform::Message) -> Option<Problem> {
+        let wire = pb::AgentToPlatform {
+            message: Some(message),
+        };
+        let mut input = wire.encode_to_vec();
+        // The same again: the decoder would take both for one message.
+        input.extend(wire.encode_to_vec());
+        input.push(0xff);
+        match Binary.decode::<AgentToPlatform>(input.into()) {
+            Err(DecodeError::Invalid(invalid)) => Some(invalid.problem),
+            Err(DecodeError::Malformed(_)) => None,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn items_are_counted_before_they_are_decoded() {
+        use pb::agent_to_platform::Message;
+        let response = |items: usize| {
+            let result = pb::PackageResult {
+                installed_packages: vec![String::new(); items],
+                ..Default::default()
+            };
+            Message::Response(pb::Response {
+                result: Some(pb::response::Result::PackageOperation(result)),
+                ..Default::default()
+            })
+        };
+        assert_eq!(broken_after(response(512)), None);
+        assert_eq!(broken_after(response(513)), Some(Problem::TooMany(1024)));
+        let hello = |versions: usize| {
+            Message::Hello(pb::Hello {
+                protocol_versions: vec![300; versions],
+                ..Default::default()
+            })
+        };
+        assert_eq!(broken_after(hello(8)), None);
+        assert_eq!(broken_after(hello(9)), Some(Problem::TooMany(16)));
+    }
+
+    #[test]
+    fn a_percentage_keeps_to_a_hundred() {
+        let problem = |percent| {
+            let heartbeat = pb::Heartbeat {
+                cpu_percent: Some(percent),
+                ..Default::default()
+            };
+            Heartbeat::try_from(heartbeat).err().map(|e| e.problem)
+        };
+        for percent in [0.0, 12.3, 100.0] {
+            assert_eq!(problem(percent), None);
+        }
+        for percent in [-5.0, 100.1, 1e308, f64::INFINITY] {
+            assert_eq!(problem(percent), Some(Problem::OutOfRange(0, 100)));
+        }
+    }
+
     #[test]
     fn numbers_that_json_cannot_say_are_refused() {
         let heartbeat = pb::Heartbeat {
-            cpu_percent: Some(f64::NAN),
+            load_1m: Some(f64::NAN),
             ..Default::default()
         };
         let problem = Heartbeat::try_from(heartbeat)

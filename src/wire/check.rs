@@ -1,9 +1,9 @@
 //! The rules of the schema as functions: each takes a value as a peer sent it and gives it back as
 //! a type that cannot be wrong, or names the field and what is the matter. The generated
-//! conversions of `messages` call these; nobody else does.
+//! conversions of `messages` call these, and `count` does before anything is decoded; nobody else.
 
 use super::{
-    fields::FieldLines,
+    fields::{FieldLimits, FieldLines},
     values::{Secret, Text, Timestamp},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub enum Problem {
 }
 
 /// Where a value stands, for its error.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) message: &'static str,
     pub(super) field: &'static str,
@@ -131,6 +131,14 @@ pub(super) fn range<T: Copy + Into<u64>>(value: T, min: u64, max: u64, place: Pl
     }
 }
 
+pub(super) fn range_of_double(value: f64, min: u32, max: u32, place: Place) -> Checked<f64> {
+    if (f64::from(min)..=f64::from(max)).contains(&value) {
+        Ok(value)
+    } else {
+        Err(place.invalid(Problem::OutOfRange(min.into(), max.into())))
+    }
+}
+
 pub(super) fn finite(value: f64, place: Place) -> Checked<f64> {
     if value.is_finite() {
         Ok(value)
@@ -144,15 +152,20 @@ pub(super) fn timestamp(value: prost_types::Timestamp, place: Place) -> Checked<
         .ok_or_else(|| place.invalid(Problem::Format("a time from year 1 to 9999")))
 }
 
-pub(super) fn field_lines(value: Bytes, place: Place) -> Checked<FieldLines> {
-    FieldLines::parse(value, limits::FIELDS)
+pub(super) fn field_lines(value: Bytes, max: usize, place: Place) -> Checked<FieldLines> {
+    let limits = FieldLimits {
+        bytes: max,
+        ..limits::FIELDS
+    };
+    FieldLines::parse(value, limits)
         .map_err(|_| place.invalid(Problem::Format("a list of HTTP field lines within bounds")))
 }
 
-pub(super) fn stream_id(value: String, place: Place) -> Checked<StreamId> {
+pub(super) fn stream_id(value: String, max: usize, place: Place) -> Checked<StreamId> {
     if value.is_empty() {
         return Err(place.invalid(Problem::Missing));
     }
+    within(value.len(), max, place)?;
     StreamId::parse(&value)
         .ok_or_else(|| place.invalid(Problem::Format("1 to 64 visible ASCII characters")))
 }

@@ -1,5 +1,5 @@
-//! The messages of the link, checked: generated from `proto/` by `build/messages.rs` and
-//! `build/dispatch.rs`. The schema's comments are their documentation.
+//! The messages of the link, checked: generated from `proto/` by `build/messages.rs`,
+//! `build/counted.rs` and `build/dispatch.rs`. The schema's comments are their documentation.
 
 #![allow(
     clippy::large_enum_variant,
@@ -14,6 +14,7 @@
 use super::{
     Envelope,
     check::{self, FieldInvalid, Place},
+    count::{Counted, Entry, Kind},
     fields::FieldLines,
     values::{Method, Name, Origin, RawJson, RequestTarget, Secret, Timestamp},
 };
@@ -24,6 +25,7 @@ use crate::{
 use bytes::Bytes;
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+include!(concat!(env!("OUT_DIR"), "/counted.rs"));
 include!(concat!(env!("OUT_DIR"), "/dispatch.rs"));
 
 impl HttpResponse {

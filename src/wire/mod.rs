@@ -3,6 +3,7 @@
 
 pub mod binary;
 mod check;
+mod count;
 pub mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -12,6 +13,7 @@ pub mod values;
 
 use bytes::{Bytes, BytesMut};
 pub use check::{FieldInvalid, Problem};
+pub use count::Counted;
 use messages::ErrorCode;
 use prost::Message;
 
@@ -23,6 +25,8 @@ const KEPT_WHOLE_BYTES_MAX: usize = 16 << 10;
 pub trait Envelope: Sized + Clone + std::fmt::Debug + PartialEq {
     /// Prost's type for it.
     type Wire: Message + Clone + Default + json::JsonEnvelope;
+    /// Where its repeated fields stand in the binary encoding.
+    const COUNTED: &'static Counted;
     /// Checks a decoded message; `None` where it is of a type that this schema does not name.
     fn from_wire(wire: Self::Wire) -> Result<Option<Self>, FieldInvalid>;
     /// The message ready to be encoded.

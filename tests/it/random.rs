@@ -160,6 +160,12 @@ fn one(field: &FieldDescriptor) -> BoxedStrategy<Value> {
         Kind::Uint64 => prop_oneof![any::<u64>(), 0..9_u64, (1 << 53) - 2..(1 << 53) + 3_u64]
             .prop_map(Value::U64)
             .boxed(),
+        Kind::Double if max > 0 => prop_oneof![
+            min as f64..=max as f64,
+            (min as u32 * 10..=max as u32 * 10).prop_map(|tenths| f64::from(tenths) / 10.0),
+        ]
+        .prop_map(Value::F64)
+        .boxed(),
         Kind::Double => prop_oneof![
             any::<f64>().prop_filter("JSON has none", |number| number.is_finite()),
             (-1000..1000_i32).prop_map(|number| f64::from(number) / 10.0),

@@ -229,9 +229,10 @@ class Codec:
             demand(not rules["max_bytes"] or size <= rules["max_bytes"], "too long")
             pattern = FORMATS.get(rules["format"])
             demand(pattern is None or pattern.fullmatch(value), "not of its format")
-        elif not isinstance(value, float):
+        else:
             demand(not rules["required"] or value, "missing")
-            demand(not rules["max"] or rules["min"] <= value <= rules["max"], "out of range")
+            bounded = rules["min"] or rules["max"]
+            demand(not bounded or rules["min"] <= value <= (rules["max"] or math.inf), "out of range")
 
     # Writing
 

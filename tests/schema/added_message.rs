@@ -1,12 +1,8 @@
 //! Nobody can forget a message: with one more message in each envelope, the crate does not compile,
 //! and the compiler names the method that each side lacks.
 
-use crate::{copy_folder, printed, root};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use crate::{fails_to_compile, fresh_copy};
+use std::fs;
 
 /// A file of the schema with one message for each side to send.
 const ADDED: &str = r#"// Added by a test.
@@ -35,7 +31,7 @@ message AddedByPlatform {
 
 #[test]
 fn a_message_without_a_handler_does_not_compile() {
-    let copy = fresh_copy();
+    let copy = fresh_copy("added-message");
     let schema = copy.join("proto/fleetwire/link/v1");
     fs::write(schema.join("added.proto"), ADDED).unwrap();
     let envelopes = fs::read_to_string(schema.join("envelope.proto")).unwrap();
@@ -50,24 +46,7 @@ fn a_message_without_a_handler_does_not_compile() {
     );
     fs::write(schema.join("envelope.proto"), envelopes).unwrap();
 
-    // The build folder is shared, so that only the copy of the crate itself is compiled.
-    let check = Command::new(env!("CARGO"))
-        .args([
-            "check",
-            "--lib",
-            "--locked",
-            "--offline",
-            "--no-default-features",
-        ])
-        .current_dir(&copy)
-        .env("CARGO_TARGET_DIR", target_folder())
-        .output()
-        .expect("cargo starts");
-    let said = printed(&check);
-    assert!(
-        !check.status.success(),
-        "it compiles, though a message is handled by nobody"
-    );
+    let said = fails_to_compile(&copy);
     for (handler, method) in [
         ("AgentToPlatformHandler", "added_by_agent"),
         ("PlatformToAgentHandler", "added_by_platform"),
@@ -81,22 +60,6 @@ fn a_message_without_a_handler_does_not_compile() {
     }
 }
 
-/// A copy of what the crate is built from, in the same place each time: what is left of an earlier
-/// run is replaced.
-fn fresh_copy() -> PathBuf {
-    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("added-message");
-    if copy.exists() {
-        fs::remove_dir_all(&copy).unwrap();
-    }
-    for folder in ["build", "proto", "src"] {
-        copy_folder(&root().join(folder), &copy.join(folder));
-    }
-    for file in ["Cargo.toml", "Cargo.lock", "build.rs"] {
-        fs::copy(root().join(file), copy.join(file)).unwrap();
-    }
-    copy
-}
-
 /// The envelopes with one field more in that one.
 fn with_field(envelopes: &str, envelope: &str, field: &str) -> String {
     let begin = format!("message {envelope} {{");
@@ -105,12 +68,4 @@ fn with_field(envelopes: &str, envelope: &str, field: &str) -> String {
     let inside = envelopes[at..].find(oneof).expect("an envelope is a oneof") + oneof.len();
     let (before, after) = envelopes.split_at(at + inside);
     format!("{before}    // Added by a test.\n    {field} = 1000;\n{after}")
-}
-
-/// The folder of this very build.
-fn target_folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("the folder for tests is in the build folder")
-        .to_owned()
 }

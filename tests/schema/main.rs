@@ -1,5 +1,6 @@
 //! The schema's own tests: its style, that it stays compatible with what was released, that the
-//! bindings are those that it gives, and that nobody can forget a message. The tools are those
+//! bindings are those that it gives, and that nobody can forget a
+//! message or write a rule that is not enforced. The tools are those
 //! that `tests/setup.sh` installs.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -8,6 +9,7 @@ mod added_message;
 mod bindings;
 mod compatibility;
 mod released;
+mod rules;
 
 use std::{
     fs,
@@ -51,6 +53,45 @@ fn copy_folder(from: &Path, to: &Path) {
             fs::copy(&from, &to).unwrap();
         }
     }
+}
+
+/// A copy of what the crate is built from, in the same place each time: what is left of an earlier
+/// run is replaced.
+fn fresh_copy(name: &str) -> PathBuf {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if copy.exists() {
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    for folder in ["build", "proto", "src"] {
+        copy_folder(&root().join(folder), &copy.join(folder));
+    }
+    for file in ["Cargo.toml", "Cargo.lock", "build.rs"] {
+        fs::copy(root().join(file), copy.join(file)).unwrap();
+    }
+    copy
+}
+
+/// Compiles such a copy, which fails, and gives what the compiler said. The build folder is that of
+/// this very build, so that only the copy of the crate itself is compiled.
+fn fails_to_compile(copy: &Path) -> String {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    let check = Command::new(env!("CARGO"))
+        .args([
+            "check",
+            "--lib",
+            "--locked",
+            "--offline",
+            "--no-default-features",
+        ])
+        .current_dir(copy)
+        .env(
+            "CARGO_TARGET_DIR",
+            target.expect("the folder for tests is in the build folder"),
+        )
+        .output()
+        .expect("cargo starts");
+    assert!(!check.status.success(), "it compiles");
+    printed(&check)
 }
 
 /// Every file under a folder, its path from there, in order.

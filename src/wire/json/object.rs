@@ -16,7 +16,7 @@ pub trait JsonEnvelope: Sized {
 
 /// A message in this encoding. Generated.
 pub trait JsonMessage: Default + Members {
-    /// The names of its members, 64 at most.
+    /// The names of its members, 63 at most: with a tag, each has its bit of a `u64`.
     const MEMBERS: &'static [&'static str];
     /// Takes the value of that member.
     fn read<'a>(

@@ -270,15 +270,15 @@ func (x *JsonOneof) GetContent() string {
 // The bounds of one field. Sizes are in bytes of the value as it stands in the binary encoding.
 type Rules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Refused when absent or empty.
+	// Refused when absent or empty. Of texts and whole numbers.
 	Required bool `protobuf:"varint,1,opt,name=required,proto3" json:"required,omitempty"`
 	// The longest value, for text and bytes.
 	MaxBytes uint32 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	// The most values of a repeated field.
 	MaxItems uint32 `protobuf:"varint,3,opt,name=max_items,json=maxItems,proto3" json:"max_items,omitempty"`
-	// The smallest number.
+	// The smallest number. A number without presence is then never absent.
 	Min uint64 `protobuf:"varint,4,opt,name=min,proto3" json:"min,omitempty"`
-	// The largest number.
+	// The largest number; 0 for the largest of its type. A double with bounds has this one.
 	Max uint64 `protobuf:"varint,5,opt,name=max,proto3" json:"max,omitempty"`
 	// What the text or the bytes must be.
 	Format        Format `protobuf:"varint,6,opt,name=format,proto3,enum=fleetwire.link.v1.Format" json:"format,omitempty"`

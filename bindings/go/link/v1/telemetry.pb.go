@@ -184,13 +184,13 @@ var File_fleetwire_link_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_fleetwire_link_v1_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"!fleetwire/link/v1/telemetry.proto\x12\x11fleetwire.link.v1\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x03\n" +
+	"!fleetwire/link/v1/telemetry.proto\x12\x11fleetwire.link.v1\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n" +
 	"\tHeartbeat\x12*\n" +
-	"\x0euptime_seconds\x18\x01 \x01(\x04H\x00R\ruptimeSeconds\x88\x01\x01\x12$\n" +
-	"\vcpu_percent\x18\x02 \x01(\x01H\x01R\n" +
-	"cpuPercent\x88\x01\x01\x12*\n" +
-	"\x0ememory_percent\x18\x03 \x01(\x01H\x02R\rmemoryPercent\x88\x01\x01\x12&\n" +
-	"\fdisk_percent\x18\x04 \x01(\x01H\x03R\vdiskPercent\x88\x01\x01\x12\x1c\n" +
+	"\x0euptime_seconds\x18\x01 \x01(\x04H\x00R\ruptimeSeconds\x88\x01\x01\x12,\n" +
+	"\vcpu_percent\x18\x02 \x01(\x01B\x06\x8a\xb5\x18\x02(dH\x01R\n" +
+	"cpuPercent\x88\x01\x01\x122\n" +
+	"\x0ememory_percent\x18\x03 \x01(\x01B\x06\x8a\xb5\x18\x02(dH\x02R\rmemoryPercent\x88\x01\x01\x12.\n" +
+	"\fdisk_percent\x18\x04 \x01(\x01B\x06\x8a\xb5\x18\x02(dH\x03R\vdiskPercent\x88\x01\x01\x12\x1c\n" +
 	"\aload_1m\x18\x05 \x01(\x01H\x04R\x06load1m\x88\x01\x01\x124\n" +
 	"\x13temperature_celsius\x18\x06 \x01(\x01H\x05R\x12temperatureCelsius\x88\x01\x01\x12\x1c\n" +
 	"\asent_us\x18\a \x01(\x04H\x06R\x06sentUs\x88\x01\x01:\x04\x88\xb5\x18\x01B\x11\n" +

@@ -49,7 +49,7 @@ export declare const JsonOneofSchema: GenMessage<JsonOneof>;
  */
 export declare type Rules = Message<"fleetwire.link.v1.Rules"> & {
   /**
-   * Refused when absent or empty.
+   * Refused when absent or empty. Of texts and whole numbers.
    *
    * @generated from field: bool required = 1;
    */
@@ -70,14 +70,14 @@ export declare type Rules = Message<"fleetwire.link.v1.Rules"> & {
   maxItems: number;
 
   /**
-   * The smallest number.
+   * The smallest number. A number without presence is then never absent.
    *
    * @generated from field: uint64 min = 4;
    */
   min: bigint;
 
   /**
-   * The largest number.
+   * The largest number; 0 for the largest of its type. A double with bounds has this one.
    *
    * @generated from field: uint64 max = 5;
    */
