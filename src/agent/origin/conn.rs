@@ -204,9 +204,10 @@ impl Connection {
                         (result, _) => result?,
                     };
                     if uploading && progress.upgraded.load(Relaxed) {
-                        // The origin closed its side only: what the browser still sends goes up.
-                        return match timeout(timeouts.idle, upload).await {
-                            Ok(Err(UploadFault::Cancelled)) => Err(OriginError::Cancelled),
+                        // The origin closed its side only: what the browser still sends goes up,
+                        // for as long as it sends.
+                        return match upload.await {
+                            Err(UploadFault::Cancelled) => Err(OriginError::Cancelled),
                             _ => Ok(None),
                         };
                     }
@@ -219,14 +220,22 @@ impl Connection {
                         // The origin may have answered before it stopped reading: look for that.
                         Err(UploadFault::Write(fault)) => write_fault = Some(fault),
                         Err(UploadFault::Cancelled) => return Err(OriginError::Cancelled),
+                        Err(UploadFault::Silent) => return Err(OriginError::UploadTimeout),
                         Err(UploadFault::Length) => {
                             return Err(OriginError::Request(RequestError::BodyLength));
                         }
                     }
                     head_timeout.as_mut().reset(tokio::time::Instant::now() + timeouts.head);
                 }
-                () = &mut head_timeout, if !uploading && !progress.headed.load(Relaxed) => {
-                    return Err(OriginError::HeadTimeout);
+                // What follows a request for an upgrade waits for its answer.
+                () = &mut head_timeout, if (!uploading || sending == Sending::Raw)
+                    && !progress.headed.load(Relaxed) =>
+                {
+                    // The condition was looked at before the download ran: the head may have come
+                    // meanwhile, and its body may take as long as it likes.
+                    if !progress.headed.load(Relaxed) {
+                        return Err(OriginError::HeadTimeout);
+                    }
                 }
             }
         }
@@ -412,6 +421,8 @@ struct Upload<'a, S> {
 
 enum UploadFault {
     Cancelled,
+    /// The source gave nothing for too long.
+    Silent,
     Length,
     Write(io::Error),
 }
@@ -424,11 +435,7 @@ impl<S: Source> Upload<'_, S> {
         }
         let mut sending = self.sending;
         loop {
-            let piece = self
-                .source
-                .next()
-                .await
-                .map_err(|Cancelled| UploadFault::Cancelled)?;
+            let piece = self.piece().await?;
             self.progress.taken.store(true, Relaxed);
             let (done, write) = match (piece, &mut sending) {
                 (Piece::Data(data), Sending::Length(left)) => {
@@ -458,6 +465,19 @@ impl<S: Source> Upload<'_, S> {
                 return Ok(true);
             }
         }
+    }
+
+    /// The next piece of the body, within the time that an HTTP exchange may be idle. An upgraded
+    /// connection may be silent for ever.
+    async fn piece(&mut self) -> Result<Piece, UploadFault> {
+        let next = self.source.next();
+        let piece = if self.sending == Sending::Raw {
+            next.await
+        } else {
+            let next = timeout(self.timeouts.idle, next).await;
+            next.map_err(|_| UploadFault::Silent)?
+        };
+        piece.map_err(|Cancelled| UploadFault::Cancelled)
     }
 
     /// Waits until the origin may be sent the body; false if it does not want it.

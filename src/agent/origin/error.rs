@@ -29,6 +29,9 @@ pub enum OriginError {
     /// The device's: its body stopped in the middle.
     #[error("the device stopped in the middle of its answer")]
     BodyTimeout,
+    /// The viewer's: the request's body stopped in the middle.
+    #[error("the browser stopped in the middle of its request")]
+    UploadTimeout,
     /// The device's: it closed the connection instead of answering.
     #[error("the device closed the connection without an answer")]
     Closed,
@@ -59,7 +62,7 @@ impl OriginError {
                 ErrorCode::TargetClosed
             }
             Self::Malformed(_) => ErrorCode::TargetMalformed,
-            Self::Cancelled => ErrorCode::Cancelled,
+            Self::UploadTimeout | Self::Cancelled => ErrorCode::Cancelled,
         }
     }
 

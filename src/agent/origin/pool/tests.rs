@@ -294,6 +294,9 @@ async fn a_cut_answer_is_an_error_and_a_clean_end_is_not() {
     }
 }
 
+/// How long anything may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[tokio::test]
 async fn silence_has_its_limits() {
     const SHORT: Duration = Duration::from_millis(50);
@@ -306,9 +309,16 @@ async fn silence_has_its_limits() {
         idle: SHORT,
         ..Timeouts::default()
     };
-    for (timeouts, says, code) in [
-        (no_head, &b""[..], ErrorCode::TargetTimeout),
-        (no_body, HALF, ErrorCode::TargetTimeout),
+    let upgrade = || {
+        let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        request("GET", fields, RequestBody::Stream)
+    };
+    let post = || request("POST", "", RequestBody::Stream);
+    for (timeouts, request, says, code) in [
+        (no_head, get(), &b""[..], ErrorCode::TargetTimeout),
+        (no_head, upgrade(), b"", ErrorCode::TargetTimeout),
+        (no_body, get(), HALF, ErrorCode::TargetTimeout),
+        (no_body, post(), b"", ErrorCode::Cancelled),
     ] {
         let (pool, _) = origin(timeouts, move |_, mut stream| async move {
             read_head(&mut stream).await?;
@@ -316,12 +326,41 @@ async fn silence_has_its_limits() {
             stream.read_u8().await.map(|_| ())
         })
         .await;
-        let error = exchange(&pool, &get(), Feed::none())
-            .await
-            .1
-            .expect_err("in time");
-        assert_eq!(error.code(), code);
+        // Nothing comes of it, and nothing says that nothing will.
+        let (_open, pieces) = mpsc::unbounded_channel();
+        let exchange = exchange(&pool, &request, Feed::Channel(pieces));
+        let (_, result) = timeout(PATIENCE, exchange).await.expect("it has a limit");
+        assert_eq!(result.expect_err("in time").code(), code);
     }
+}
+
+/// Lets the runtime's clock pass by more than any limit on silence.
+async fn hours_pass() {
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_connection_that_never_comes_about_is_given_up() {
+    // TCP connects, and then there is nobody to shake hands with.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("https://{}", listener.local_addr().expect("bound"));
+    let options = TargetOptions {
+        trust: Some(Trust::Insecure),
+        ..TargetOptions::default()
+    };
+    let target = Target::new(&url, options).expect("a target");
+    let pool = Pool::new(&target, Timeouts::default()).expect("a pool");
+    let started = Instant::now();
+    // With nothing else to do, the clock goes on to the limit by itself.
+    tokio::time::pause();
+    let error = exchange(&pool, &get(), Feed::none()).await.1;
+    assert!(
+        matches!(error, Err(OriginError::ConnectTimeout)),
+        "{error:?}"
+    );
+    assert!(started.elapsed() >= Duration::from_secs(10));
 }
 
 #[tokio::test]

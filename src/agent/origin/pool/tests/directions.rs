@@ -224,6 +224,43 @@ async fn each_piece_is_handed_on_before_the_next_is_sent() {
 }
 
 #[tokio::test]
+async fn an_answer_that_has_begun_is_not_late() {
+    let (had, has) = mpsc::unbounded_channel();
+    let has = Arc::new(tokio::sync::Mutex::new(has));
+    // Longer than the time to the head, and without a pause that would end it.
+    let timeouts = Timeouts {
+        idle: Duration::from_secs(24 * 3600),
+        ..Timeouts::default()
+    };
+    let (pool, _) = origin(timeouts, move |_, mut stream| {
+        let has = has.clone();
+        async move {
+            read_head(&mut stream).await?;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+                .await?;
+            has.lock().await.recv().await.expect("the test goes on");
+            stream.write_all(b"late").await
+        }
+    })
+    .await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut kept = Kept {
+        tell: Some(tell),
+        ..Kept::default()
+    };
+    let (get, mut feed) = (get(), Feed::none());
+    let drive = async {
+        assert!(matches!(told.recv().await, Some(Answer::Head(_))));
+        hours_pass().await;
+        had.send(()).expect("the origin waits");
+    };
+    let (result, ()) = tokio::join!(pool.exchange(&get, &mut feed, &mut kept), drive);
+    result.expect("an answer");
+    assert_eq!(&kept.body[..], b"late");
+}
+
+#[tokio::test]
 async fn leaving_an_exchange_reaches_the_origin() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
@@ -301,7 +338,10 @@ async fn what_the_browser_sends_after_the_origins_end_still_goes_up() {
     let drive = async {
         assert!(matches!(told.recv().await, Some(Answer::Upgraded(_))));
         assert!(matches!(told.recv().await, Some(Answer::End(_))));
-        feed.send(Piece::Data("late".into())).expect("taken");
+        // There is no limit on the whole, nor on a pause.
+        feed.send(Piece::Data("la".into())).expect("taken");
+        hours_pass().await;
+        feed.send(Piece::Data("te".into())).expect("taken");
         feed.send(Piece::End(FieldLines::default())).expect("taken");
     };
     let (result, ()) = tokio::join!(pool.exchange(&upgrade, &mut source, &mut kept), drive);
