@@ -27,6 +27,8 @@ pub const FIELDS: FieldLimits = FieldLimits {
     bytes: 64 << 10,
     count: 200,
 };
+/// The longest text of a reset, in bytes, as the schema has it: one sentence.
+pub const RESET_TEXT_BYTES_MAX: usize = 1024;
 /// Interim answers (1xx) of one request: what devices send is one or two.
 pub const INTERIM_HEADS_MAX: usize = 16;
 /// Streams open at once on one connection, unless negotiated otherwise.

@@ -195,14 +195,25 @@ impl Reply<'_> {
             None => Mapped::Fields(head.fields),
         };
         let headers = match mapped {
-            // Mapping, and a device's short line ends, may have brought it over the link's limit.
-            Mapped::Fields(fields) if fields.len() <= limits::FIELDS.bytes => fields,
+            // Mapping, a device's short lines and the fields of an upgrade may have brought it over
+            // the link's limits.
+            Mapped::Fields(fields) if fields.fits(limits::FIELDS) => fields,
             Mapped::Fields(_) => return self.refuse(Refused::TooLarge),
             Mapped::ToHttps => return self.refuse(Refused::ToHttps),
         };
         self.send
             .send_head(response(head.status, headers, body, body_follows))
             .map_err(|_| Cancelled)
+    }
+
+    /// Trailers that are over the link's limits are left out: the body itself was whole.
+    fn finish(&mut self, trailers: FieldLines) {
+        let fits = trailers.fits(limits::FIELDS);
+        self.send.finish(if fits {
+            trailers
+        } else {
+            FieldLines::default()
+        });
     }
 
     fn refuse(&mut self, refused: Refused) -> Result<(), Cancelled> {
@@ -216,7 +227,7 @@ impl Sink for Reply<'_> {
         match answer {
             // Interim heads only hint: one that finds no room is left out.
             Answer::Interim(head) => {
-                if head.fields.len() <= limits::FIELDS.bytes {
+                if head.fields.fits(limits::FIELDS) {
                     let interim = response(head.status, head.fields, Bytes::new(), true);
                     let _ = self.send.send_head(interim);
                 }
@@ -227,13 +238,13 @@ impl Sink for Reply<'_> {
             }
             Answer::Whole(head, body, trailers) => {
                 self.head(head, body, true)?;
-                self.send.finish(trailers);
+                self.finish(trailers);
                 Ok(())
             }
             Answer::Head(head) | Answer::Upgraded(head) => self.head(head, Bytes::new(), true),
             Answer::Data(data) => self.send.write(data).await.map_err(|_| Cancelled),
             Answer::End(trailers) => {
-                self.send.finish(trailers);
+                self.finish(trailers);
                 Ok(())
             }
         }

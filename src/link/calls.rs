@@ -81,8 +81,10 @@ impl<S: Side> Link<S> {
         self.touch(key);
     }
 
-    /// Ends the direction that this side sends, now.
+    /// Ends the direction that this side sends, now. A text over the schema's limit, which others may
+    /// have had a part in, is cut: as it is it would cost the connection.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode, message: &str) {
+        let message = &message[..message.floor_char_boundary(limits::RESET_TEXT_BYTES_MAX)];
         if self.with_send(key, |send| send.reset(code, message.to_owned())) == Some(true) {
             self.want_control(key);
         }

@@ -127,6 +127,17 @@ impl FieldLines {
         Self(Bytes::copy_from_slice(&self.0))
     }
 
+    /// Whether the lines are within these limits, as [`FieldLines::parse`] asks of them. Those that a
+    /// builder made are of any size.
+    #[must_use]
+    pub fn fits(&self, limits: FieldLimits) -> bool {
+        /// A name of one character, its colon and the line's end.
+        const LINE_BYTES_MIN: usize = 4;
+        // So few bytes cannot be too many lines: most heads need no count.
+        self.len() <= limits.bytes
+            && (self.len() / LINE_BYTES_MIN <= limits.count || self.iter().count() <= limits.count)
+    }
+
     /// Each line's name as written and its value without the white space around it, in order.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
@@ -400,6 +411,14 @@ mod tests {
             })
         );
         assert_eq!(check(12, 1), Err(FieldError::TooMany { limit: 1 }));
+        let fields = parse(b"a: b\r\nc: d\r\n").expect("well formed");
+        for (bytes, count, fits) in [(12, 2, true), (11, 2, false), (12, 1, false), (99, 9, true)] {
+            assert_eq!(
+                fields.fits(FieldLimits { bytes, count }),
+                fits,
+                "{bytes} {count}"
+            );
+        }
     }
 
     #[test]

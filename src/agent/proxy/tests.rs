@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::agent::target::{Target, TargetOptions};
+use crate::agent::target::{Target, TargetOptions, Trust};
 use crate::ids::random_uuid;
 use crate::link::{Admission, AgentEvent, Link, Platform, PlatformEvent, Time};
 use crate::net::connection::Connection;
@@ -286,6 +286,86 @@ fn failure<T: std::fmt::Debug>(answer: Result<T, StreamError>) -> (ErrorCode, St
     match answer {
         Err(StreamError::Reset { code, message }) => (code, message),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_the_links_limits_costs_its_stream_at_most() {
+    let (tunnel, _) = tunnel_to(|mut stream| async move {
+        let head = read_head(&mut stream).await?;
+        let answer = match head.split(' ').nth(1) {
+            // Within 64 KiB as they come, and over it once each has its space and CR.
+            Some("/trailers") => {
+                let line = format!("a:{}\n", "x".repeat(324));
+                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+                format!("{head}2\r\nok\r\n0\r\n{}\n", line.repeat(200))
+            }
+            // As many fields as there may be, and no Connection, which is made anew.
+            Some("/upgrade") => {
+                let fields = "X-Field: 1\r\n".repeat(199);
+                format!("HTTP/1.1 101 Up\r\n{fields}Upgrade: x\r\n\r\n")
+            }
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_owned(),
+        };
+        stream.write_all(answer.as_bytes()).await
+    })
+    .await;
+    let plain = "Host: x\r\n";
+    let (send, mut recv) = tunnel
+        .open(request("GET", "/trailers", plain, Some("")))
+        .expect("opened");
+    assert_eq!(recv.head().await.expect("a head").status, 200);
+    assert_eq!(recv.data().await, Some(Ok(Bytes::from_static(b"ok"))));
+    assert_eq!(recv.data().await, None);
+    assert!(recv.trailers().is_empty());
+    drop(send);
+
+    let upgrade = "Host: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n";
+    let opened = tunnel.open(request("GET", "/upgrade", upgrade, None));
+    assert_eq!(
+        failure(answer(opened.expect("opened")).await).0,
+        ErrorCode::TargetMalformed
+    );
+    let opened = tunnel.open(request("GET", "/", plain, Some("")));
+    let (status, _, body) = answer(opened.expect("opened")).await.expect("an answer");
+    assert_eq!((status, body.as_str()), (200, "ok"));
+}
+
+#[tokio::test]
+async fn a_certificate_for_hundreds_of_other_names_costs_its_stream_alone() {
+    let names: Vec<_> = (0..300).map(|n| format!("device-{n}.example")).collect();
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let certificate = made.cert.der().clone();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key.expect("a key"))
+        .expect("a key pair");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The agent ends the handshake.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    let options = TargetOptions {
+        trust: Some(Trust::Ca(vec![certificate])),
+        ..TargetOptions::default()
+    };
+    let target = Target::new(&format!("https://localhost:{port}"), options).expect("a target");
+    let routes = Routes::new([("/".to_owned(), target)]).expect("routes");
+    let tunnel = tunnel(routes).await;
+    for _ in 0..2 {
+        let opened = tunnel.open(request("GET", "/", "Host: x\r\n", Some("")));
+        assert_eq!(
+            failure(answer(opened.expect("opened")).await).0,
+            ErrorCode::TargetUntrusted
+        );
     }
 }
 

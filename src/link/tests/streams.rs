@@ -156,6 +156,24 @@ fn a_device_that_never_stops_announcing_costs_no_connection() {
 }
 
 #[test]
+fn a_reset_with_a_long_text_costs_no_connection() {
+    let mut pair = near();
+    let (platform, agent) = pair.exchange(request("", false));
+    let text = format!("x{}", "é".repeat(limits::RESET_TEXT_BYTES_MAX));
+    let code = ErrorCode::TargetUntrusted;
+    pair.agent.link.reset(agent, code, &text);
+    pair.run(millis(100));
+    let message = text[..limits::RESET_TEXT_BYTES_MAX - 1].to_owned();
+    assert_eq!(
+        pair.platform.link.read(platform, pair.now),
+        Received::Failed(StreamError::Reset { code, message }),
+        "cut before a character that would not fit"
+    );
+    pair.release(platform, agent);
+    pair.assert_quiet();
+}
+
+#[test]
 fn after_an_upgrade_bytes_pass_both_ways_until_each_end() {
     let mut pair = near();
     let (platform, agent) = pair.exchange(request("", true));

@@ -9,9 +9,12 @@ use hyper::{
 };
 
 use super::{guard, refusal::Refusal};
-use crate::wire::{
-    fields::{FieldLines, FieldLinesBuilder, trim_ows},
-    values::{Method as WireMethod, RequestTarget, Text as _},
+use crate::{
+    limits,
+    wire::{
+        fields::{FieldLines, FieldLinesBuilder, trim_ows},
+        values::{Method as WireMethod, RequestTarget, Text as _},
+    },
 };
 
 /// A request's head, line and fields: 32 KiB hold what browsers send, and device servers take less.
@@ -94,10 +97,11 @@ pub fn trailers(trailers: &HeaderMap) -> Result<FieldLines, Refusal> {
             push(&mut out, name.as_str(), value.as_bytes())?;
         }
     }
-    if out.len() > HEAD_BYTES_MAX {
+    let out = out.finish();
+    if out.len() > HEAD_BYTES_MAX || !out.fits(limits::FIELDS) {
         return Err(Refusal::HeadTooLarge);
     }
-    Ok(out.finish())
+    Ok(out)
 }
 
 /// Method and target, byte for byte (rule 9). An absolute or authority form asks for a forward
