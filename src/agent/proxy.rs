@@ -82,6 +82,10 @@ impl Proxy {
             let text = "no target of this agent has this path";
             return reply.send.reset(ErrorCode::NotAllowed, text);
         };
+        if route.is_left_by(routed) {
+            let text = "the path leads out of what the agent's owner allows";
+            return reply.send.reset(ErrorCode::NotAllowed, text);
+        }
         let mapping = Mapping::new(request.origin.as_ref().map(|origin| origin.as_str()), route);
         reply.mapping = Some(mapping);
         let body = if request.body_follows {

@@ -182,7 +182,16 @@ impl<'a> Mapping<'a> {
     fn url_down(&self, value: &[u8]) -> Option<Vec<u8>> {
         match Url::parse(value) {
             Some(url) => self.own_url_down(&url),
-            None => Some(self.path_down(value)?.into_bytes()),
+            // A reference of another form is relative to a path that the browser knows as public.
+            None if value.starts_with(b"/") => {
+                let path = self.path_down(value)?;
+                // With two slashes in front, what follows would be another host; browsers take
+                // backslashes for slashes, and leave tabs out (URL Standard, URL parsing).
+                let leaves = matches!(path.as_bytes(), [b'/', b'/' | b'\\' | b'\t', ..]);
+                let stay = if leaves { "/." } else { "" };
+                Some([stay, &path].concat().into_bytes())
+            }
+            None => None,
         }
     }
 

@@ -201,7 +201,7 @@ impl Target {
     ///
     /// # Errors
     /// [`TargetError`] says which part is refused.
-    pub fn new(url: &str, options: TargetOptions) -> Result<Self, TargetError> {
+    pub fn new(url: &str, mut options: TargetOptions) -> Result<Self, TargetError> {
         let trust = options.trust.is_some();
         if let Some(path) = url.strip_prefix("unix:") {
             if !path.starts_with('/') || path.contains('\0') {
@@ -239,15 +239,14 @@ impl Target {
             (false, true) => return Err(TargetError::TrustUnused),
             _ => {}
         }
-        for alias in &options.aliases {
+        for alias in &mut options.aliases {
             split_authority(alias, default_port)?;
+            *alias = without_port(alias, default_port).to_owned();
         }
-        // A default port is left out, as a browser would (RFC 9110 4.2.3).
-        let authority = match authority.rsplit_once(':') {
-            Some((host, digits)) if digits.parse() == Ok(default_port) => host,
-            _ => authority,
-        };
-        let authority = authority.to_ascii_lowercase();
+        if let HostMode::Fixed(name) = &mut options.host {
+            *name = without_port(name, default_port).to_owned();
+        }
+        let authority = without_port(authority, default_port).to_ascii_lowercase();
         Ok(Self {
             address: Address::Tcp { host, port },
             tls,
@@ -349,6 +348,15 @@ impl Route {
         after_prefix(path, &self.prefix).is_some()
     }
 
+    /// Whether a path that this route leads on climbs out of the route's prefix, or of the path in
+    /// the target's URL, by its dot segments. What lies there is another route's, or nobody's.
+    #[must_use]
+    pub fn is_left_by(&self, path: &str) -> bool {
+        let base = self.target.base.as_deref().unwrap_or_default();
+        let bounded = !self.prefix.is_empty() || !base.is_empty();
+        bounded && after_prefix(path, &self.prefix).is_some_and(climbs)
+    }
+
     /// A request's path and query as the target sees it. A target without a path in its URL sees
     /// it byte for byte; a path in its URL stands in the place of the route's prefix.
     #[must_use]
@@ -425,6 +433,36 @@ fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
         .filter(|rest| matches!(rest.as_bytes(), [] | [b'/' | b'?' | b'#', ..]))
 }
 
+/// Whether the dot segments of a path lead above where it begins, as any server may read it: dots and
+/// slashes percent-encoded or not, backslashes for slashes, a parameter behind the dots, and slashes
+/// in a row as one.
+fn climbs(path: &str) -> bool {
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let mut rest = &path.as_bytes()[..end];
+    let mut plain = Vec::with_capacity(end);
+    while let [first, others @ ..] = rest {
+        let (byte, after) = match rest {
+            [b'%', b'2', b'e' | b'E', after @ ..] => (b'.', after),
+            [b'%', b'2', b'f' | b'F', after @ ..] => (b'/', after),
+            [b'%', b'5', b'c' | b'C', after @ ..] => (b'\\', after),
+            _ => (*first, others),
+        };
+        plain.push(byte);
+        rest = after;
+    }
+    let mut depth = 0_usize;
+    for segment in plain.split(|byte| matches!(byte, b'/' | b'\\')) {
+        let name = segment.split(|&byte| byte == b';').next();
+        match name.unwrap_or_default() {
+            b"" | b"." => {}
+            b".." if depth == 0 => return true,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
 fn join(prefix: &str, rest: &str) -> String {
     let slash = if prefix.is_empty() && !rest.starts_with('/') {
         "/"
@@ -443,6 +481,14 @@ fn normal_prefix(path: &str) -> Result<String, TargetError> {
         return Err(TargetError::Prefix);
     }
     Ok(path.trim_end_matches('/').to_owned())
+}
+
+/// An authority as a browser writes it: without its scheme's own port (RFC 9110 4.2.3).
+fn without_port(authority: &str, default_port: u16) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, digits)) if digits.parse() == Ok(default_port) => host,
+        _ => authority,
+    }
 }
 
 /// Host without brackets, and port.

@@ -273,6 +273,7 @@ async fn failures_end_the_stream_and_name_their_cause() {
         (&broken, "/", ErrorCode::TargetMalformed),
         (&unreachable, "/only", ErrorCode::TargetUnreachable),
         (&unreachable, "/other", ErrorCode::NotAllowed),
+        (&unreachable, "/only/../other", ErrorCode::NotAllowed),
     ] {
         for method in ["GET", "HEAD"] {
             let opened = tunnel.open(request(method, path, "Host: x\r\n", Some("")));

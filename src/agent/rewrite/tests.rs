@@ -263,7 +263,12 @@ fn sources_of_a_policy_become_public() {
 #[test]
 fn aliases_and_default_ports_are_the_device_too() {
     let options = TargetOptions {
-        aliases: vec!["pikvm.local".into(), "kvm.lan:8443".into()],
+        aliases: vec![
+            "pikvm.local".into(),
+            "kvm.lan:8443".into(),
+            "kvm.home:443".into(),
+        ],
+        host: HostMode::Fixed("device:443".into()),
         trust: Some(Trust::Insecure),
         ..TargetOptions::default()
     };
@@ -274,6 +279,9 @@ fn aliases_and_default_ports_are_the_device_too() {
         "http://kvm",
         "https://PiKVM.local",
         "https://kvm.lan:8443",
+        "https://kvm.home",
+        "https://kvm.home:443",
+        "https://device",
     ] {
         let mapped = down(
             "https://abc.console.example",
@@ -287,6 +295,7 @@ fn aliases_and_default_ports_are_the_device_too() {
     }
     let other = "Location: https://kvm.lan/x\r\n";
     assert_eq!(down("https://abc.console.example", &route, other), other);
+    assert_eq!(up(&route, "Host: x\r\n"), "Host: device\r\n");
 }
 
 #[test]
@@ -347,10 +356,53 @@ fn paths_follow_the_route() {
         ("/ui/login?a", "/kvm/login?a"),
         ("/other", "/other"),
         ("login", "login"),
+        ("?page=2", "?page=2"),
+        ("#top", "#top"),
     ] {
         let mapped = down(PUBLIC, &route, &format!("Location: {value}\r\n"));
         assert_eq!(mapped, format!("Location: {expected}\r\n"));
     }
+}
+
+#[test]
+fn a_relative_reference_is_the_browsers_to_resolve() {
+    let strip = route("/camera", "http://10.0.0.5/", TargetOptions::default());
+    for lines in [
+        "Location: ?page=2\r\n",
+        "Location: #top\r\n",
+        "Location: list\r\n",
+        "Content-Location: \r\n",
+        "Refresh: 5; url=\r\n",
+        "Refresh: 5; url='?x'\r\n",
+    ] {
+        assert_eq!(down(PUBLIC, &strip, lines), lines);
+    }
+    assert_eq!(
+        down(PUBLIC, &strip, "Location: /?page=2\r\n"),
+        "Location: /camera/?page=2\r\n"
+    );
+}
+
+#[test]
+fn a_mapped_path_is_never_another_host() {
+    let app = route("/", "http://10.0.0.5/app", TargetOptions::default());
+    for (value, expected) in [
+        ("/app//evil.example/", "/.//evil.example/"),
+        ("/app/\\evil.example/", "/./\\evil.example/"),
+        ("/app/\t/evil.example/", "/./\t/evil.example/"),
+        ("/app/x//y", "/x//y"),
+    ] {
+        let lines = format!("Location: {value}\r\nRefresh: 0; url={value}\r\n");
+        assert_eq!(
+            down(PUBLIC, &app, &lines),
+            format!("Location: {expected}\r\nRefresh: 0; url={expected}\r\n")
+        );
+    }
+    // Behind an origin it is a path whatever it begins with.
+    assert_eq!(
+        down(PUBLIC, &app, "Location: http://10.0.0.5/app//x\r\n"),
+        format!("Location: {PUBLIC}//x\r\n")
+    );
 }
 
 #[test]

@@ -118,6 +118,51 @@ fn a_path_in_the_url_stands_for_the_prefix_both_ways() {
 }
 
 #[test]
+fn dot_segments_do_not_leave_a_route() {
+    let route = |prefix: &str, url| {
+        Routes::new([(prefix.to_owned(), target(url))])
+            .expect("routes")
+            .all()[0]
+            .clone()
+    };
+    let under_prefix = route("/auth", "http://a");
+    for path in [
+        "/auth/../admin",
+        "/auth/x/../../admin",
+        "/auth/%2e%2e/admin",
+        "/auth/.%2E/admin",
+        "/auth/..%2fadmin",
+        "/auth/..%5Cadmin",
+        "/auth/..\\admin",
+        "/auth/x//../../admin",
+        "/auth/./../admin",
+        "/auth/..;a=b/admin",
+        "/auth/..",
+        "/auth/..?x",
+    ] {
+        assert!(under_prefix.is_left_by(path), "{path}");
+    }
+    for path in [
+        "/auth",
+        "/auth/",
+        "/auth/x/../y",
+        "/auth/x/y/../../",
+        "/auth/...",
+        "/auth/..x/..y",
+        "/auth/.",
+        "/auth?/../../x",
+        "/auth/%252e%252e/x",
+    ] {
+        assert!(!under_prefix.is_left_by(path), "{path}");
+    }
+    assert!(route("/", "http://a/ui").is_left_by("/../x"));
+    assert!(route("/kvm", "http://a/").is_left_by("/kvm/../x"));
+    // Nothing lies above a whole device.
+    assert!(!route("/", "http://a").is_left_by("/../x"));
+    assert!(!route("/", "http://a/").is_left_by("/../x"));
+}
+
+#[test]
 fn bad_routes_are_refused() {
     let refused = |prefixes: &[&str]| {
         let pairs = prefixes
