@@ -15,6 +15,7 @@ use crate::{
         http_client::ServerUrl,
         socket::{self, AGENT_PATH, SUBPROTOCOL_PROTO, Socket},
         stream::{RecvHalf, SendHalf},
+        tcp,
         tls::{self, TlsError},
     },
     secret,
@@ -189,8 +190,7 @@ impl Dialer {
     }
 
     async fn dial(&self) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
-        let address = (self.platform.host(), self.platform.port());
-        let tcp = TcpStream::connect(address).await?;
+        let tcp = tcp::connect(self.platform.host(), self.platform.port()).await?;
         socket::tune(&tcp)?;
         let connector = TlsConnector::from(self.tls.clone());
         let tls = connector.connect(self.server_name.clone(), tcp).await?;

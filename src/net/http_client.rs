@@ -17,11 +17,10 @@ use rustls_pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::tls;
+use super::{tcp, tls};
 use crate::api::Problem;
 use crate::secret::Secret;
 
@@ -293,11 +292,13 @@ impl HttpClient {
             server: self.server.clone(),
             source,
         };
-        let address = (self.server.host.as_str(), self.server.port);
-        let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
-            .await
-            .map_err(|_| HttpError::Timeout(self.server.clone()))?
-            .map_err(connect)?;
+        let tcp = timeout(
+            CONNECT_TIMEOUT,
+            tcp::connect(&self.server.host, self.server.port),
+        )
+        .await
+        .map_err(|_| HttpError::Timeout(self.server.clone()))?
+        .map_err(connect)?;
         tcp.set_nodelay(true).map_err(connect)?;
         match &self.tls {
             Some((config, name)) => {

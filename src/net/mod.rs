@@ -7,6 +7,7 @@ pub mod enrolment;
 pub mod http_client;
 pub mod socket;
 pub mod stream;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod tls;

@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::agent::target::{Address, Target, Trust};
+use crate::net::tcp;
 
 /// Dials one target, with what its TLS needs made once.
 pub(super) struct Connector {
@@ -50,7 +51,7 @@ impl Connector {
     pub(super) async fn dial(&self) -> io::Result<Socket> {
         let stream = match &self.address {
             Address::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
-            Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await?,
+            Address::Tcp { host, port } => tcp::connect(host, *port).await?,
         };
         stream.set_nodelay(true)?;
         match &self.tls {
