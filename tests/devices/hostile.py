@@ -26,6 +26,7 @@ docs/PROXY.md names; "own" is this device's authority as its client dialled it.
     /expect/silent           11    never sends 100, waits for the body, then echoes
     /expect/refuse           11    417 at once, body never read
     /early                   11    103 with Link, 102, 103, then 200
+    /progress                11    102 twenty times, then 200
     /refuse-body             11    413 and close before the body was read
     /ws/echo?protocol=P      12    101, with it in one segment a text frame of JSON (what arrived), then echoes
                                    every frame unmasked, close codes included; HSTS on the 101 (rule 8)
@@ -268,6 +269,7 @@ FIXED = {
     b'5;name=value\r\nhello\r\n00006;q="a;b"\r\n world\r\n0\r\nX-Sum: 11\r\nX-Last: yes\r\n\r\n',
     "/early": b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
     b"HTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\n\r\n" + whole("final"),
+    "/progress": b"HTTP/1.1 102 Processing\r\n\r\n" * 20 + whole("done"),
     "/http10/length": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok",
     "/204": b"HTTP/1.1 204 No Content\r\nX-Kept: yes\r\n\r\n",
     "/204/body": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nstray",

@@ -8,9 +8,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::head::{Asked, Framing, HEAD_BYTES_MAX, Head, ParseError, parse_head, parse_trailers};
 use crate::wire::fields::FieldLines;
 
-/// Most interim answers before a final one. One 103 is usual; without a bound an origin could
-/// keep a request for ever.
-const INTERIM_MAX: u32 = 32;
 /// Longest line of a chunk's size with its extensions, which nobody reads.
 const CHUNK_LINE_MAX: usize = 4096;
 /// Data of chunks smaller than this is put together with what follows it in the buffer, up to
@@ -22,7 +19,8 @@ const GATHERED_MAX: usize = 16 * 1024;
 /// for as long as the connection lives, or `Head`, any number of `Data`, and `End`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A 1xx head other than 101: the answer is still to come.
+    /// A 1xx head other than 101: the answer is still to come. There may be any number of them: the
+    /// wait for a final one is bounded in time, and the link passes on only the first few.
     Interim(Head),
     /// The final head.
     Head(Head),
@@ -47,7 +45,6 @@ pub struct Decoder {
     asked: Asked,
     state: State,
     keep: Option<Duration>,
-    interim: u32,
     /// Where the search for the end of a head or trailer section goes on.
     search: Search,
     held: Option<Event>,
@@ -74,7 +71,6 @@ impl Decoder {
             asked,
             state: State::Head,
             keep: None,
-            interim: 0,
             search: Search::default(),
             held: None,
         }
@@ -184,12 +180,6 @@ impl Decoder {
         let status = parsed.head.status;
         if status == 101 && !self.asked.upgrade {
             return Err(ParseError::UnaskedUpgrade);
-        }
-        if status < 200 && status != 101 {
-            if self.interim == INTERIM_MAX {
-                return Err(ParseError::TooManyInterim);
-            }
-            self.interim += 1;
         }
         buffer.advance(end);
         self.search = Search::default();

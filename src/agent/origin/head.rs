@@ -66,9 +66,6 @@ pub enum ParseError {
     /// 101 without a request to upgrade.
     #[error("the origin switched protocols unasked")]
     UnaskedUpgrade,
-    /// Interim answers without an end.
-    #[error("too many interim answers")]
-    TooManyInterim,
     /// The connection ended before the answer did.
     #[error("the connection closed in the middle of the answer")]
     Truncated,

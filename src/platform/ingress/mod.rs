@@ -40,6 +40,7 @@ use super::{Platform, peer::Peer, service::ErrorKind, sessions::Session};
 use crate::{
     clock::UnixMillis,
     ids::StreamId,
+    limits,
     net::stream::{RecvHalf, SendHalf},
     secret,
     wire::{
@@ -52,9 +53,6 @@ use guard::{PublicOrigin, Scheme};
 use refusal::Form;
 use response::Length;
 use set_cookie::Cookies;
-
-/// Interim answers (1xx) before the final one. Servers send one or two.
-const INTERIM_MAX: usize = 16;
 
 /// Answers a request to a session's origin; without a session, to one that has ended or never was.
 pub async fn serve(
@@ -182,7 +180,8 @@ async fn body_of(
 /// The answer's final head. Interim ones are dropped: hyper sends its own 100 when the body is
 /// first read, and can send no other.
 async fn final_head(recv: &mut RecvHalf) -> Result<HttpResponse, Refusal> {
-    for _ in 0..INTERIM_MAX {
+    // The link lets so many pass, and the final one.
+    for _ in 0..=limits::INTERIM_HEADS_MAX {
         let head = recv.head().await?;
         if !head.is_interim() {
             return Ok(head);

@@ -86,6 +86,8 @@ async fn rule_11_an_early_refusal_is_read_and_interim_answers_are_passed_over() 
     assert_eq!((answer.status, answer.text().as_str()), (413, "too large"));
     let answer = stack.get("/early").await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "final"));
+    let answer = stack.get("/progress").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "done"));
 }
 
 #[tokio::test]
