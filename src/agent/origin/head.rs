@@ -169,6 +169,7 @@ pub(super) enum Role {
     TransferEncoding,
     Upgrade,
     KeepAlive,
+    Te,
     /// Another field that concerns this connection only.
     Hop,
 }
@@ -177,7 +178,7 @@ pub(super) enum Role {
 pub(super) fn role(name: &str) -> Role {
     let is = |other: &str| name.eq_ignore_ascii_case(other);
     match name.len() {
-        2 if is("te") => Role::Hop,
+        2 if is("te") => Role::Te,
         7 if is("upgrade") => Role::Upgrade,
         10 if is("connection") => Role::Connection,
         10 if is("keep-alive") => Role::KeepAlive,
@@ -366,7 +367,7 @@ impl Fields {
             Role::TransferEncoding => self.take_coding(&value)?,
             Role::Upgrade => self.upgrade = Some(value.into_owned()),
             Role::KeepAlive => self.idle = parse_timeout(&value),
-            Role::Hop => {}
+            Role::Te | Role::Hop => {}
         }
         Ok(())
     }

@@ -110,7 +110,7 @@ impl Request {
             None => Sending::Chunked,
         };
 
-        let room = self.method.len() + self.path.len() + self.fields.len() + body.len() + 96;
+        let room = self.method.len() + self.path.len() + self.fields.len() + body.len() + 128;
         let mut bytes = Vec::with_capacity(room);
         for part in [
             self.method.as_bytes(),
@@ -151,6 +151,8 @@ struct Connection<'a> {
     length: Option<u64>,
     upgrade: bool,
     expects_continue: bool,
+    /// The sender keeps trailers (RFC 9110 10.1.4). They pass, so this hop says the same.
+    keeps_trailers: bool,
     /// Other fields that a Connection field names.
     named: Vec<&'a [u8]>,
 }
@@ -187,6 +189,10 @@ impl<'a> Connection<'a> {
                 Role::Upgrade => {
                     protocol |= members(value).all(|name| !name.eq_ignore_ascii_case(b"h2c"));
                 }
+                Role::Te => {
+                    let trailers = |coding: &[u8]| coding.eq_ignore_ascii_case(b"trailers");
+                    connection.keeps_trailers |= members(value).any(trailers);
+                }
                 Role::EndToEnd if name.eq_ignore_ascii_case("expect") => {
                     connection.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
                 }
@@ -222,7 +228,10 @@ impl<'a> Connection<'a> {
             }
         }
         if self.upgrade {
+            // Alone: there are devices that look for exactly this.
             bytes.extend_from_slice(b"Connection: Upgrade\r\n");
+        } else if self.keeps_trailers {
+            bytes.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
         }
     }
 }
@@ -337,10 +346,20 @@ mod tests {
 
     #[test]
     fn hop_by_hop_fields_stay_behind() {
-        let fields = "A: 1\r\nConnection: close, x-hop\r\nX-Hop: 2\r\nKeep-Alive: 3\r\nTE: trailers\r\n\
+        let fields = "A: 1\r\nConnection: close, x-hop\r\nX-Hop: 2\r\nKeep-Alive: 3\r\nTE: gzip\r\n\
             Proxy-Connection: keep-alive\r\nUpgrade: websocket\r\nB: 4\r\n";
         let (text, _) = encode("GET", fields, NONE).expect("encoded");
         assert_eq!(text, "GET /a?b HTTP/1.1\r\nA: 1\r\nB: 4\r\n\r\n");
+    }
+
+    #[test]
+    fn a_sender_that_keeps_trailers_is_one_on_this_hop_too() {
+        for te in ["trailers", "gzip, Trailers"] {
+            let fields = format!("Connection: TE\r\nTE: {te}\r\nA: 1\r\n");
+            let (text, _) = encode("GET", &fields, NONE).expect("encoded");
+            let made = "A: 1\r\nTE: trailers\r\nConnection: TE\r\n\r\n";
+            assert_eq!(text, format!("GET /a?b HTTP/1.1\r\n{made}"));
+        }
     }
 
     #[test]

@@ -216,6 +216,10 @@ async fn rule_10_hop_by_hop_fields_end_and_trailers_pass() {
         .await;
     assert!(values(&arrived, "x-hop").is_empty());
     assert!(values(&arrived, "keep-alive").is_empty());
+    assert!(values(&arrived, "te").is_empty());
+    let arrived = stack.arrived("GET /echo", "TE: trailers\r\n").await;
+    assert_eq!(values(&arrived, "te"), ["trailers"]);
+    assert_eq!(values(&arrived, "connection"), ["TE"]);
     let answer = stack.get("/hop").await;
     for name in [
         "keep-alive",
