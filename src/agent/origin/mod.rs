@@ -11,3 +11,4 @@ pub mod error;
 pub mod head;
 pub mod pool;
 pub mod request;
+mod trust;

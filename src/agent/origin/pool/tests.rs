@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use super::super::conn::{Answer, Cancelled, Piece};
 use super::super::head::ParseError;
 use super::super::request::RequestBody;
+use super::super::trust::tests::version_1;
 use super::*;
 use crate::agent::target::{TargetOptions, Trust};
 use crate::wire::fields::{FieldLimits, FieldLines};
@@ -424,19 +426,22 @@ async fn unix_sockets_are_dialled() {
     assert_eq!(kept.status(), 200);
 }
 
-#[tokio::test]
-async fn tls_is_trusted_by_pin_authority_or_explicitly() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let certificate = made.cert.der().clone();
-    let key =
-        rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+/// A device with this certificate that answers over one version of TLS, and its port.
+async fn tls_origin(
+    certificate: CertificateDer<'static>,
+    key: &rcgen::KeyPair,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let key = provider.key_provider.load_private_key(key).expect("a key");
+    // Not checked against each other: devices do not ask rustls about their certificates.
+    let certified = rustls::sign::CertifiedKey::new(vec![certificate], key);
     let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
+        .with_protocol_versions(&[version])
+        .expect("a version")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
-        .expect("a key pair");
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("bound").port();
@@ -446,29 +451,49 @@ async fn tls_is_trusted_by_pin_authority_or_explicitly() {
             tokio::spawn(async move { answer_all(acceptor.accept(stream).await?, OK).await });
         }
     });
-    let pin: [u8; 32] = Sha256::digest(&certificate).into();
-    let mut wrong = pin;
-    wrong[0] ^= 1;
-    for (host, trust, works) in [
-        ("127.0.0.1", Trust::Pin(pin), true),
-        ("127.0.0.1", Trust::Pin(wrong), false),
-        ("127.0.0.1", Trust::Insecure, true),
-        ("localhost", Trust::Ca(vec![certificate.clone()]), true),
-        ("127.0.0.1", Trust::Ca(vec![certificate.clone()]), false),
-    ] {
-        let options = TargetOptions {
-            trust: Some(trust.clone()),
-            ..TargetOptions::default()
-        };
-        let target = Target::new(&format!("https://{host}:{port}"), options).expect("a target");
-        let pool = Pool::new(&target, Timeouts::default()).expect("a pool");
-        let result = exchange(&pool, &get(), Feed::none()).await.1;
-        match result {
-            Ok(()) => assert!(works, "{host} {trust:?}"),
-            Err(error) => assert!(
-                !works && error.code() == ErrorCode::TargetUntrusted,
-                "{error}"
-            ),
+    port
+}
+
+#[tokio::test]
+async fn tls_is_trusted_by_pin_authority_or_explicitly() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let old = version_1(made.cert.der());
+    let other = rcgen::KeyPair::generate().expect("a key");
+    let pin = |certificate: &CertificateDer<'_>| Trust::Pin(Sha256::digest(certificate).into());
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let certificate = made.cert.der().clone();
+        let ca = || Trust::Ca(vec![made.cert.der().clone()]);
+        let port = tls_origin(certificate.clone(), &made.signing_key, version).await;
+        let old_port = tls_origin(old.clone(), &made.signing_key, version).await;
+        // Whoever shows the certificate must hold its key.
+        let copied = tls_origin(certificate.clone(), &other, version).await;
+        let old_copied = tls_origin(old.clone(), &other, version).await;
+        for (host, port, trust, works) in [
+            ("127.0.0.1", port, pin(&certificate), true),
+            ("127.0.0.1", port, pin(&old), false),
+            ("127.0.0.1", port, Trust::Insecure, true),
+            ("localhost", port, ca(), true),
+            ("127.0.0.1", port, ca(), false),
+            ("127.0.0.1", old_port, pin(&old), true),
+            ("127.0.0.1", old_port, pin(&certificate), false),
+            ("127.0.0.1", old_port, Trust::Insecure, true),
+            ("127.0.0.1", copied, pin(&certificate), false),
+            ("127.0.0.1", copied, Trust::Insecure, false),
+            ("127.0.0.1", old_copied, pin(&old), false),
+        ] {
+            let options = TargetOptions {
+                trust: Some(trust.clone()),
+                ..TargetOptions::default()
+            };
+            let target = Target::new(&format!("https://{host}:{port}"), options).expect("a target");
+            let pool = Pool::new(&target, Timeouts::default()).expect("a pool");
+            match exchange(&pool, &get(), Feed::none()).await.1 {
+                Ok(()) => assert!(works, "{host} {trust:?} {version:?}"),
+                Err(error) => assert!(
+                    !works && error.code() == ErrorCode::TargetUntrusted,
+                    "{host} {trust:?} {version:?}: {error}"
+                ),
+            }
         }
     }
 }
