@@ -35,6 +35,7 @@ docs/PROXY.md names; "own" is this device's authority as its client dialled it.
     /ws/abort                12    101, one frame cut in its middle, then a TCP reset
     /ws/ping                 12    101, a ping with 8 bytes, and a text frame with the pong's payload
     /drip?ms=N               13    chunks "0\\n" to "9\\n", each in a segment of its own, N ms apart
+    /drip?asked=yes          13    the same, each once a request to /drip/next has asked for it
     /split                   13    head, and after 5 ms body, as two segments
     /endless                 13    close-delimited bytes without end; /stats tells whether it was cancelled
     /mjpeg                   13    HTTP/1.0 multipart/x-mixed-replace without end
@@ -326,6 +327,7 @@ class Device:
 
     def __init__(self):
         self.seen = Seen()
+        self.asked = threading.Semaphore(0)
         self.cases = {
             "/stats": self.stats,
             "/auth/basic": self.auth_basic,
@@ -347,6 +349,7 @@ class Device:
             "/ws/abort": self.ws_abort,
             "/ws/ping": self.ws_ping,
             "/drip": self.drip,
+            "/drip/next": self.drip_next,
             "/split": self.split,
             "/endless": self.endless,
             "/mjpeg": self.mjpeg,
@@ -505,11 +508,19 @@ class Device:
 
     def drip(self, request):
         pause = int(request.query.get("ms", "20")) / 1000
+        asked = "asked" in request.query
         request.connection.send(OK + "Transfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n")
         for n in range(10):
+            if asked:
+                self.asked.acquire()
             request.connection.send(f"2\r\n{n}\n\r\n")
-            time.sleep(pause)
+            if not asked:
+                time.sleep(pause)
         request.connection.send("0\r\n\r\n")
+
+    def drip_next(self, request):
+        self.asked.release()
+        request.connection.send(whole("asked"))
 
     def split(self, request):
         request.connection.send(OK + "Content-Length: 2\r\n\r\n")

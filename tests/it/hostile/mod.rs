@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::console::viewer::{Answer, Session, Viewer};
 use crate::devices::world::{World, url_of};
+use crate::support::until_true;
 
 /// The device and its agent in a namespace that reaches the platform alone, and a session entered.
 struct Stack {
@@ -61,14 +62,10 @@ impl Stack {
         self.arrived("GET /stats", "").await
     }
 
-    /// Waits until no stream is open at the device.
-    async fn no_stream_is_left(&self) {
-        loop {
-            if self.stats().await["streams"] == 0 {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+    /// Waits until so many streams are open at the device.
+    async fn until_streams(&self, count: u64) {
+        let there = async || self.stats().await["streams"] == count;
+        until_true(&format!("{count} streams"), there).await;
     }
 }
 

@@ -5,9 +5,11 @@ use super::*;
 #[tokio::test]
 async fn rule_13_pieces_come_as_they_are_sent() {
     let stack = Stack::start().await;
-    let mut viewer = stack.open("/drip?ms=20").await;
+    let mut viewer = stack.open("/drip?asked=yes").await;
     viewer.answer_head().await;
     for number in 0..10 {
+        // The device sends none that was not asked for, so none waits to be joined to another.
+        stack.get("/drip/next").await;
         let piece = format!("{number}\n").into_bytes();
         assert_eq!(viewer.chunk().await, Some(piece), "each alone");
     }
@@ -26,14 +28,9 @@ async fn rule_13_a_viewer_that_leaves_is_gone_at_the_device() {
         }
         viewers.push(viewer);
     }
-    loop {
-        if stack.stats().await["streams"] == 5 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    stack.until_streams(5).await;
     drop(viewers);
-    stack.no_stream_is_left().await;
+    stack.until_streams(0).await;
 }
 
 #[tokio::test]
@@ -50,7 +47,7 @@ async fn a_viewer_that_stops_reading_slows_nobody_else() {
         "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"
     );
     drop(stuck);
-    stack.no_stream_is_left().await;
+    stack.until_streams(0).await;
 }
 
 #[tokio::test]
@@ -66,12 +63,10 @@ async fn the_end_of_a_session_reaches_the_device() {
     assert!(closed.status.success());
     viewer.rest().await;
     // Asked through the other session, which goes on.
-    loop {
+    let closed = async || {
         let answer = other.send("GET /stats", "").await.answer().await;
         let stats: Value = serde_json::from_slice(&answer.body).expect("JSON");
-        if stats["streams"] == 0 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        stats["streams"] == 0
+    };
+    until_true("the stream's end", closed).await;
 }

@@ -90,7 +90,7 @@ async fn rule_12_a_websocket_passes_untouched() {
         "close 4001"
     );
     assert_eq!(viewer.rest().await, b"");
-    stack.no_stream_is_left().await;
+    stack.until_streams(0).await;
 }
 
 #[tokio::test]
@@ -153,5 +153,5 @@ async fn rule_12_a_viewer_that_leaves_ends_the_devices_side() {
     frame(&mut viewer).await;
     assert_eq!(stack.stats().await["streams"], 1);
     drop(viewer);
-    stack.no_stream_is_left().await;
+    stack.until_streams(0).await;
 }

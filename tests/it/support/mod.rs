@@ -31,3 +31,17 @@ pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(POLL);
     }
 }
+
+/// Waits until `condition` holds, where looking is itself async.
+///
+/// # Panics
+/// When it does not after [`PATIENCE`].
+pub async fn until_true(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let look = async {
+        while !condition().await {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    let came = tokio::time::timeout(PATIENCE, look).await;
+    assert!(came.is_ok(), "{what} did not come");
+}
