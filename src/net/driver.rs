@@ -449,6 +449,22 @@ where
     }
 }
 
+/// A task that is dropped before its end, by a panic or by the runtime's, ends its connection all the
+/// same: whoever waits for it, or on its streams, would wait for ever.
+impl<S: Side, IO, F> Drop for Driver<S, IO, F> {
+    fn drop(&mut self) {
+        if self.connection.is_ended() {
+            return;
+        }
+        let mut state = self.connection.lock();
+        state.link.close();
+        state.take_woken(&mut self.woken);
+        drop(state);
+        self.woken.drain(..).for_each(Waker::wake);
+        self.connection.end(Ending::Lost("its task is gone".into()));
+    }
+}
+
 fn shorten(text: &str) -> String {
     let mut end = text.len().min(CLOSE_TEXT_BYTES_MAX);
     while !text.is_char_boundary(end) {

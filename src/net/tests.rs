@@ -221,6 +221,46 @@ async fn a_closed_connection_ends_its_streams_on_both_sides() {
     assert_eq!(pair.tunnel.ended().await, Ending::Local(text));
 }
 
+#[tokio::test]
+async fn a_task_that_panics_takes_its_connection_and_streams_with_it() {
+    let (near, far) = sockets().await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let on_event = move |event, connection: &Connection<Agent>| match event {
+        AgentEvent::Opened { key, .. } => {
+            let _ = tell.send(connection.halves(key));
+        }
+        AgentEvent::SessionClose(_) => panic!("as the test wants"),
+        _ => {}
+    };
+    let link = Link::<Agent>::connect(hello(), Time::default());
+    let socket = socket::connected(near).await;
+    let (agent, driver) = driver::start(socket, link, Some(Encoding::Binary), on_event);
+    let task = tokio::spawn(driver);
+    let mut open = Vec::new();
+    let on_event = move |event, connection: &Connection<Platform>| {
+        if let PlatformEvent::Hello(_) = event {
+            connection.admit(admission(HEARTBEAT));
+            open.push(connection.open(request(b"", true)));
+        }
+    };
+    let link = Link::<Platform>::accept(Time::default());
+    let socket = socket::accepted(far, Vec::new()).await;
+    let (tunnel, driver) = driver::start(socket, link, None, on_event);
+    tokio::spawn(driver);
+    let (_send, mut recv) = told.recv().await.unwrap();
+    let close = SessionClose {
+        session_id: random_uuid([3; 16]),
+        reason: SessionCloseReason::Unspecified,
+    };
+    let ends = async { tokio::join!(agent.ended(), recv.data()) };
+    tunnel.send(close).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), ends).await;
+    let (ending, read) = ended.expect("nobody waits for ever");
+    assert!(matches!(ending, Ending::Lost(_)), "{ending:?}");
+    assert_eq!(read, Some(Err(StreamError::ConnectionLost)));
+    assert!(task.await.unwrap_err().is_panic());
+}
+
 /// A platform, and the bare WebSocket of an agent that it has let in.
 async fn bare_agent<IO>(near: IO, far: IO) -> (socket::Socket<IO>, Tunnel)
 where
