@@ -1,11 +1,12 @@
 //! The platform: what agents dial out to, and where operators and browsers come in. This file owns
 //! its state, one [`Platform`] that everything shares, and its start; `server` has the listeners,
-//! `service` the operations, `rest` their HTTP form.
+//! `door` what comes in there, `service` the operations, `rest` their HTTP form.
 
 mod accept;
 pub mod agent_link;
 pub mod ca;
 pub mod config;
+mod door;
 pub mod ingress;
 pub mod peer;
 pub mod registry;
@@ -223,6 +224,12 @@ impl Platform {
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Waits until the platform is about to stop.
+async fn stop_told(stopping: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the platform, which outlives every connection.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// The administrator's token stands in its file, and its hash in the store follows the file: to

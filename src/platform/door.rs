@@ -1,0 +1,300 @@
+//! What comes in at a listener: a connection, its TLS, and its requests. Each goes where its `Host`
+//! and path say: to a console session's origin, to the agents' WebSocket, or to the API. The
+//! listeners themselves are `server`'s.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{HOST, HeaderMap};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service as _;
+use tracing::{debug, warn};
+
+use super::peer::Peer;
+use super::rest::problem;
+use super::{Platform, accept, ingress, stop_told};
+use crate::net::socket::AGENT_PATH;
+
+/// A client that has not finished its handshake by then is not served.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that takes longer for a request's head, or for its next request, is not kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// A call of the API that has not been made and answered by then is given up: its body may never
+/// come.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest request head; a larger one is answered 431. So is one of more than 100 fields: that is
+/// hyper's own limit, and to set any other would cost it an allocation a request.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Most bytes that a connection holds of a body on its way, in each direction.
+const BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// After a failed accept (no file descriptor is free, most often) the listener rests.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What lets connections in.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub platform: Arc<Platform>,
+    pub router: Router,
+    pub connections: Arc<Semaphore>,
+}
+
+impl Door {
+    /// Lets in whom this listener takes, one task a connection.
+    pub async fn accept(self, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
+        loop {
+            // A place first: past the limit new connections wait in the kernel's queue.
+            let Ok(permit) = self.connections.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let peer = Peer {
+                        address,
+                        tls: acceptor.is_some(),
+                        permit: permit.into(),
+                    };
+                    tokio::spawn(self.clone().serve(stream, acceptor.clone(), peer));
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, peer: Peer) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "the connection is gone already");
+            return;
+        }
+        match acceptor {
+            Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.serve_http(stream, peer).await,
+                Ok(Err(error)) => debug!(address = %peer.address, %error, "no TLS handshake"),
+                Err(_) => debug!(address = %peer.address, "no TLS handshake in time"),
+            },
+            None => self.serve_http(stream, peer).await,
+        }
+    }
+
+    async fn serve_http<S>(self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut stopping = self.platform.stopping.subscribe();
+        let address = peer.address;
+        // Shared by the connection's requests, so that one costs no more than a count.
+        let visit = Arc::new((self, peer));
+        let service = service_fn(move |request| answer(visit.clone(), request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = stop_told(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%address, %error, "connection ended");
+        }
+    }
+}
+
+/// Hands a request to whom it is for.
+async fn answer(
+    visit: Arc<(Door, Peer)>,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let (door, peer) = &*visit;
+    let session = match addressee(request.headers(), &door.platform.config.console_domain) {
+        Ok(Addressee::Console(label)) => door.platform.sessions().by_label(&label),
+        Ok(Addressee::Platform) if head_bytes(&request) > HEAD_BYTES_MAX => {
+            let detail = format!("a request's head has at most {HEAD_BYTES_MAX} bytes");
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            let answer = problem(status, "head_too_large", detail);
+            return Ok(answer.map(Answer::Api));
+        }
+        Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
+            let answer = accept::serve(door.platform.clone(), request, peer.clone());
+            return Ok(answer.map(Answer::Api));
+        }
+        Ok(Addressee::Platform) => {
+            let answer = match timeout(CALL_TIMEOUT, door.router.clone().call(request)).await {
+                Ok(answer) => answer?,
+                Err(_) => {
+                    let detail = "the request did not come in time".to_owned();
+                    problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+                }
+            };
+            return Ok(answer.map(Answer::Api));
+        }
+        Err(NoHost) => {
+            let detail = "a request names exactly one host".to_owned();
+            let answer = problem(StatusCode::BAD_REQUEST, "host_invalid", detail);
+            return Ok(answer.map(Answer::Api));
+        }
+    };
+    let answer = ingress::serve(&door.platform, session, peer, request).await;
+    Ok(answer.map(Answer::Console))
+}
+
+/// The body of an answer: the API's, or one out of a console session.
+enum Answer {
+    Api(axum::body::Body),
+    Console(ingress::Body),
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Api(body) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                frame.map_err(Into::into)
+            }
+            Self::Console(body) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                frame.map_err(Into::into)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Api(body) => body.is_end_stream(),
+            Self::Console(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Api(body) => body.size_hint(),
+            Self::Console(body) => body.size_hint(),
+        }
+    }
+}
+
+/// The size of a request's head as it came, near enough. hyper refuses only what its buffer cannot
+/// hold, and that may have grown for a body.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter();
+    target
+        + fields
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>()
+}
+
+/// Whom a request is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Addressee<'a> {
+    Platform,
+    /// The console session with this label, in lower case.
+    Console(Cow<'a, str>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct NoHost;
+
+/// Reads it off the `Host` field, of which there must be exactly one (RFC 9112 section 3.2).
+fn addressee<'a>(headers: &'a HeaderMap, console_domain: &str) -> Result<Addressee<'a>, NoHost> {
+    let mut fields = headers.get_all(HOST).iter();
+    let (Some(host), None) = (fields.next(), fields.next()) else {
+        return Err(NoHost);
+    };
+    let host = host.to_str().map_err(|_| NoHost)?;
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    // Browsers write a host in lower case, so that nearly always nothing is copied here.
+    let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    };
+    let label = |name: &str| {
+        let label = name.strip_suffix(console_domain)?.strip_suffix('.')?;
+        (!label.is_empty()).then_some(label.len())
+    };
+    Ok(match (label(&name), name) {
+        (Some(length), Cow::Borrowed(name)) => Addressee::Console(name[..length].into()),
+        (Some(length), Cow::Owned(mut name)) => {
+            name.truncate(length);
+            Addressee::Console(name.into())
+        }
+        (None, _) => Addressee::Platform,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(hosts: &[&str]) -> Result<Addressee<'static>, NoHost> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(HOST, host.parse().expect("a value"));
+        }
+        addressee(&headers, "console.example").map(|addressee| match addressee {
+            Addressee::Platform => Addressee::Platform,
+            Addressee::Console(label) => Addressee::Console(label.into_owned().into()),
+        })
+    }
+
+    #[test]
+    fn the_host_decides_whom_a_request_is_for() {
+        let console = |label: &'static str| Ok(Addressee::Console(label.into()));
+        for host in [
+            "console.example",
+            "console.example:443",
+            "127.0.0.1:8443",
+            "[::1]:80",
+            "",
+        ] {
+            assert_eq!(of(&[host]), Ok(Addressee::Platform), "{host}");
+        }
+        assert_eq!(of(&["evilconsole.example"]), Ok(Addressee::Platform));
+        assert_eq!(of(&[".console.example"]), Ok(Addressee::Platform));
+        assert_eq!(of(&["abc.console.example"]), console("abc"));
+        assert_eq!(of(&["ABC.Console.Example:8443"]), console("abc"));
+        assert_eq!(
+            of(&["a.b.console.example"]),
+            console("a.b"),
+            "no label has a dot"
+        );
+        assert_eq!(of(&[]), Err(NoHost));
+        assert_eq!(of(&["a.console.example", "b.console.example"]), Err(NoHost));
+        assert_eq!(of(&["\u{e9}.console.example"]), Err(NoHost));
+    }
+}
