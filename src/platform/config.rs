@@ -275,7 +275,7 @@ impl Config {
             }
         }
         for name in &mut self.names {
-            *name = name.to_ascii_lowercase();
+            *name = name.trim_end_matches('.').to_ascii_lowercase();
             let plain = name.strip_prefix("*.").unwrap_or(name);
             if name.parse::<IpAddr>().is_err() && DnsName::try_from(plain).is_err() {
                 return refuse("names", "each must be a DNS name or an IP address");
@@ -283,6 +283,18 @@ impl Config {
             // One spelling for one address, so that it is found again in the certificate.
             if let Ok(address) = name.parse::<IpAddr>() {
                 *name = address.to_string();
+            }
+        }
+        let sessions = format!(".{}", self.console_domain);
+        for (key, name) in std::iter::once(("server_name", &self.server_name))
+            .chain(self.names.iter().map(|name| ("names", name)))
+        {
+            if name.ends_with(&sessions) && *name != format!("*{sessions}") {
+                return refuse(
+                    key,
+                    "names under console_domain are those of console sessions: give the platform a \
+                     name beside it, or that domain's own",
+                );
             }
         }
         if self.certificate.is_some() != self.certificate_key.is_some() {
@@ -519,6 +531,17 @@ mod tests {
         assert_eq!(refused("server_name = 'a b'"), "server_name");
         assert_eq!(refused("names = ['a b']"), "names");
         assert_eq!(refused("certificate = '/c'"), "certificate");
+        for (key, setting) in [
+            ("names", "names = ['fleet.Example.com.']"),
+            ("names", "names = ['*.fleet.example.com']"),
+            ("server_name", "server_name = 'fleet.example.com'"),
+        ] {
+            let under = format!("console_domain = 'example.com'\n{setting}");
+            assert_eq!(refused(&under), key, "it would be taken for a session's");
+        }
+        let beside = "data_dir = '/d'\nconsole_domain = 'c.example.com'\n\
+                      names = ['example.com', 'c.example.com', '*.c.example.com', 'xc.example.com']";
+        assert!(load(beside, &[], &[]).is_ok());
         assert_eq!(refused("heartbeat = '0s'"), "heartbeat");
         assert_eq!(refused("connections_max = 0"), "connections_max");
         assert!(matches!(
