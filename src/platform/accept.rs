@@ -20,7 +20,7 @@ use crate::{
     secret,
     wire::{
         Encoding,
-        messages::{ErrorCode, Heartbeat, Hello, Refuse},
+        messages::{Error, ErrorCode, Heartbeat, Hello, Refuse},
         values::Timestamp,
     },
 };
@@ -34,7 +34,10 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::SystemTime,
 };
 use tokio::net::TcpStream;
@@ -175,6 +178,10 @@ fn tune(socket: &TcpStream) {
     }
 }
 
+/// Errors that one connection's agent reports in the log's own level. Its budget of messages allows
+/// many more, and one agent is not to bury what the others say.
+const ERRORS_LOGGED_MAX: u32 = 8;
+
 /// What the connection's task knows of its host.
 #[derive(Clone, Copy)]
 struct Place {
@@ -192,10 +199,11 @@ async fn converse<IO>(
 {
     let address = peer.address;
     let place: Arc<Mutex<Option<Place>>> = Arc::default();
+    let errors = Arc::new(AtomicU32::new(0));
     let known =
         move |place: &Mutex<Option<Place>>| *place.lock().unwrap_or_else(PoisonError::into_inner);
     let on_event = {
-        let (platform, place) = (platform.clone(), place.clone());
+        let (platform, place, errors) = (platform.clone(), place.clone(), errors.clone());
         move |event, tunnel: &Tunnel| match event {
             PlatformEvent::Hello(hello) => {
                 let (platform, place) = (platform.clone(), place.clone());
@@ -220,7 +228,12 @@ async fn converse<IO>(
                 }
             }
             PlatformEvent::Error(error) => {
-                warn!(%address, code = %error.code, "an agent reports: {:?}", error.message);
+                let Error { code, message, .. } = error;
+                if errors.fetch_add(1, Ordering::Relaxed) < ERRORS_LOGGED_MAX {
+                    warn!(%address, %code, "an agent reports: {message:?}");
+                } else {
+                    debug!(%address, %code, "an agent reports: {message:?}");
+                }
             }
             PlatformEvent::StatusUpdate(_) | PlatformEvent::Response(_) => {
                 debug!(%address, "an agent reports on a command that was never sent");
@@ -230,6 +243,10 @@ async fn converse<IO>(
     let link = Link::<PlatformSide>::accept(Time::default());
     let (_tunnel, driver) = driver::start(socket, link, encoding, on_event);
     let ending = Box::pin(driver).await;
+    let errors = errors.load(Ordering::Relaxed);
+    if errors > ERRORS_LOGGED_MAX {
+        warn!(%address, errors, "an agent reported more errors than were logged");
+    }
     match known(&place) {
         Some(Place { host, connection }) => {
             platform.host_disconnected(host, connection, &ending.to_string());

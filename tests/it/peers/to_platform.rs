@@ -16,9 +16,10 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::beside::Beside;
+use super::beside::{Beside, HOST, device_token};
 use super::raw::RawAgent;
 use crate::console::viewer::Viewer;
+use crate::support::Platform;
 
 const BOTH: [Encoding; 2] = [Encoding::Binary, Encoding::Json];
 
@@ -320,6 +321,21 @@ async fn cheap_messages_without_end_are_abuse() {
         agent.flood(nonsense).await.assert(1008, "abuse");
         beside.settled().await;
     }
+}
+
+#[tokio::test]
+async fn one_agents_errors_do_not_fill_the_log() {
+    let mut platform = Platform::start(&[]);
+    let token = device_token(&platform, HOST);
+    let mut agent = RawAgent::admitted(&platform, Encoding::Binary, &token).await;
+    for _ in 0..50 {
+        agent.send(failure()).await;
+    }
+    drop(agent);
+    let line = platform.process.line("more errors than were logged");
+    assert!(line.contains(r#""errors":50"#), "{line}");
+    let said = platform.process.said();
+    assert_eq!(said.matches("an agent reports").count(), 8);
 }
 
 fn failure() -> Error {
