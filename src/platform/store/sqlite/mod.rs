@@ -34,7 +34,9 @@ pub struct SqliteStore {
 }
 
 /// A change: runs in a savepoint and says whether to keep it; its answer goes out after the commit.
-type Job = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
+/// Where there is no transaction it gets the error in place of the connection, on which it would
+/// otherwise stand by itself.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> (bool, Answer) + Send>;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -85,16 +87,7 @@ impl SqliteStore {
         &self,
         change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let result = change(connection);
-            let keep = result.is_ok();
-            let answer: Answer = Box::new(move |committed| {
-                // Whoever asked may have given up; the change stands all the same.
-                let _ = sender.send(committed.and(result));
-            });
-            (keep, answer)
-        });
+        let (job, receiver) = job(change);
         let writer = self.writer.as_ref().ok_or(StoreError::Stopped)?;
         writer.send(job).await.map_err(|_| StoreError::Stopped)?;
         receiver.await.map_err(|_| StoreError::Stopped)?
@@ -143,6 +136,23 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
         .map_err(|error| StoreError::Failed(error.to_string()))
 }
 
+/// A change for the writer, and where its answer comes out.
+fn job<T: Send + 'static>(
+    change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+) -> (Job, oneshot::Receiver<Result<T, StoreError>>) {
+    let (sender, receiver) = oneshot::channel();
+    let job: Job = Box::new(move |connection| {
+        let result = connection.and_then(change);
+        let keep = result.is_ok();
+        let answer: Answer = Box::new(move |committed| {
+            // Whoever asked may have given up; the change stands all the same.
+            let _ = sender.send(committed.and(result));
+        });
+        (keep, answer)
+    });
+    (job, receiver)
+}
+
 fn write_loop(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
     let mut answers = Vec::with_capacity(BATCH_MAX);
     while let Some(first) = jobs.blocking_recv() {
@@ -168,16 +178,16 @@ fn commit(
     answers: &mut Vec<Answer>,
 ) -> Result<(), StoreError> {
     let mut next = Some(first);
-    let mut begun = connection.execute_batch("BEGIN IMMEDIATE");
+    let execute = |sql| connection.execute_batch(sql).map_err(StoreError::from);
+    let mut begun = execute("BEGIN IMMEDIATE");
     while let Some(job) = next {
         if begun.is_ok() {
-            begun = connection.execute_batch("SAVEPOINT change");
+            begun = execute("SAVEPOINT change");
         }
-        // It runs even when the transaction is lost, only so that its answer is known.
-        let (keep, answer) = job(connection);
+        let (keep, answer) = job(begun.clone().map(|()| connection));
         answers.push(answer);
         if begun.is_ok() {
-            begun = connection.execute_batch(if keep {
+            begun = execute(if keep {
                 "RELEASE change"
             } else {
                 "ROLLBACK TO change; RELEASE change"
@@ -190,6 +200,47 @@ fn commit(
         };
     }
     begun?;
-    connection.execute_batch("COMMIT")?;
-    Ok(())
+    execute("COMMIT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_transaction_nothing_is_changed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("platform.db");
+        drop(SqliteStore::open(&path).expect("opened"));
+        let (connection, other) = (Connection::open(&path), Connection::open(&path));
+        let (connection, other) = (connection.expect("opened"), other.expect("opened"));
+        for connection in [&connection, &other] {
+            connection
+                .execute_batch("PRAGMA busy_timeout = 0")
+                .expect("set");
+        }
+        other.execute_batch("BEGIN IMMEDIATE").expect("begun");
+        let (job, mut answer) = job(move |connection| {
+            // Whoever held the lock lets go just now.
+            other.execute_batch("ROLLBACK")?;
+            connection.execute_batch("INSERT INTO api_tokens VALUES ('a', x'00', 0)")?;
+            Ok(())
+        });
+        let (_jobs_in, mut jobs) = mpsc::channel(1);
+        let mut answers = Vec::new();
+        let committed = commit(&connection, job, &mut jobs, &mut answers);
+        assert!(
+            matches!(committed, Err(StoreError::Failed(_))),
+            "{committed:?}"
+        );
+        for answer in answers {
+            answer(committed.clone());
+        }
+        assert_eq!(answer.try_recv().expect("answered"), committed);
+        let count = "SELECT count(*) FROM api_tokens";
+        let count: i64 = connection
+            .query_row(count, [], |row| row.get(0))
+            .expect("read");
+        assert_eq!(count, 0, "an answer of an error is no change");
+    }
 }
