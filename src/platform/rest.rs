@@ -1,6 +1,7 @@
 //! The HTTP form of the service: convert in, call, convert out. Refusals are RFC 9457 problem
 //! details with a stable `code`.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use tracing::error;
 
 use super::Platform;
 use super::service::{Actor, ErrorKind, ServiceError};
@@ -46,7 +48,8 @@ async fn create_token(
     actor: Actor,
     JsonBody(request): JsonBody<api::CreateToken>,
 ) -> Result<Response, ServiceError> {
-    Ok(created(platform.create_token(&actor, request).await?))
+    let token = whole(async move { platform.create_token(&actor, request).await });
+    Ok(created(token.await?))
 }
 
 async fn create_host(
@@ -54,7 +57,8 @@ async fn create_host(
     actor: Actor,
     JsonBody(request): JsonBody<api::CreateHost>,
 ) -> Result<Response, ServiceError> {
-    Ok(created(platform.create_host(&actor, request).await?))
+    let host = whole(async move { platform.create_host(&actor, request).await });
+    Ok(created(host.await?))
 }
 
 async fn list_hosts(State(platform): Shared, _: Actor) -> Result<Json<api::Hosts>, ServiceError> {
@@ -66,7 +70,8 @@ async fn open_session(
     actor: Actor,
     JsonBody(request): JsonBody<api::OpenSession>,
 ) -> Result<Response, ServiceError> {
-    Ok(created(platform.open_session(&actor, request).await?))
+    let session = whole(async move { platform.open_session(&actor, request).await });
+    Ok(created(session.await?))
 }
 
 async fn list_sessions(State(platform): Shared, _: Actor) -> Json<api::Sessions> {
@@ -78,7 +83,7 @@ async fn close_session(
     actor: Actor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ServiceError> {
-    platform.close_session(&actor, &id).await?;
+    whole(async move { platform.close_session(&actor, &id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -86,7 +91,20 @@ async fn enrol(
     State(platform): Shared,
     JsonBody(request): JsonBody<api::Enrol>,
 ) -> Result<Response, ServiceError> {
-    Ok(created(platform.enrol(request).await?))
+    let enrolled = whole(async move { platform.enrol(request).await });
+    Ok(created(enrolled.await?))
+}
+
+/// Runs an operation that changes something to its end, in a task of its own: a handler is dropped
+/// when its caller leaves, and what was committed by then must not lack what follows from it.
+async fn whole<T: Send + 'static>(
+    operation: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
+) -> Result<T, ServiceError> {
+    tokio::spawn(operation).await.unwrap_or_else(|error| {
+        error!(%error, "an operation broke off");
+        let detail = "the operation failed; the platform's log says why";
+        Err(ServiceError::new(ErrorKind::Internal, "internal", detail))
+    })
 }
 
 async fn ready(State(platform): Shared) -> Response {

@@ -13,7 +13,9 @@ use crate::platform::Platform;
 use crate::platform::agent_link::AgentLink;
 use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
 use crate::platform::sessions::CloseReason;
-use crate::platform::store::{Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost};
+use crate::platform::store::{
+    Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost, StoreError,
+};
 use crate::secret::{Secret, random};
 
 /// How an agent's credential begins.
@@ -172,7 +174,7 @@ impl Platform {
         }
     }
 
-    /// The host with this credential, for an agent that connects.
+    /// The host with this credential, for an agent that connects with it.
     ///
     /// # Errors
     /// When the store fails.
@@ -180,7 +182,19 @@ impl Platform {
         &self,
         token: &Secret,
     ) -> Result<Option<HostRecord>, ServiceError> {
-        Ok(self.store.host_by_token(token.hash()).await?)
+        let host = self.store.host_by_token(token.hash()).await?;
+        match host {
+            // It has arrived: from here on its enrolment is over.
+            Some(host) if !host.credential_used => {
+                match self.store.credential_used(token.hash()).await {
+                    Ok(()) => Ok(Some(host)),
+                    // The host was enrolled anew just now.
+                    Err(StoreError::NotFound) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            host => Ok(host),
+        }
     }
 
     /// Makes an authenticated connection its host's, and tells its agent of the open sessions.
@@ -248,7 +262,9 @@ fn token_unknown() -> ServiceError {
 }
 
 fn check_host_name(name: &str) -> Result<(), ServiceError> {
-    let valid = name.len() <= HOST_NAME_BYTES_MAX
+    // Hosts are named by name or id: a name that reads as an id could be taken for another host.
+    let valid = name.parse::<HostId>().is_err()
+        && name.len() <= HOST_NAME_BYTES_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name
             .bytes()
@@ -259,6 +275,33 @@ fn check_host_name(name: &str) -> Result<(), ServiceError> {
     Err(ServiceError::new(
         ErrorKind::Invalid,
         "name_invalid",
-        "a host's name is 1 to 63 letters, digits, hyphens, underscores or dots, a letter or digit first",
+        "a host's name is 1 to 63 letters, digits, hyphens, underscores or dots, a letter or digit first, and no UUID",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_name_is_a_label_and_never_an_id() {
+        for name in ["k", "rack-7", "Kvm_2.lab", "0", "deadbeef", &"x".repeat(63)] {
+            assert!(check_host_name(name).is_ok(), "{name}");
+        }
+        let id = HostId::random(random()).to_string();
+        for name in [
+            "",
+            "-a",
+            "a b",
+            "a/b",
+            "\u{e4}",
+            &"x".repeat(64),
+            &id,
+            &id.to_uppercase(),
+            &id.replace('-', ""),
+        ] {
+            let refused = check_host_name(name).expect_err(name);
+            assert_eq!(refused.code, "name_invalid", "{name}");
+        }
+    }
 }

@@ -29,6 +29,7 @@ contract!(
     },
     [
         hosts_are_kept_by_name_and_found_by_token,
+        an_id_names_its_own_host_whatever_others_are_called,
         a_token_enrols_once,
         a_lost_answer_costs_no_token,
         a_named_token_enrols_a_host_anew,
@@ -143,6 +144,22 @@ async fn hosts_are_kept_by_name_and_found_by_token(open: Open<'_>) {
     }
 }
 
+async fn an_id_names_its_own_host_whatever_others_are_called(open: Open<'_>) {
+    let store = open();
+    let own = host("own");
+    let shadow = host(&own.id.to_string());
+    for host in [&shadow, &own] {
+        store
+            .create_host(host.clone(), audit("host.create"))
+            .await
+            .expect("made");
+    }
+    let found = async |name: &str| store.host(name).await.expect("read").map(|host| host.id);
+    assert_eq!(found(&own.id.to_string()).await, Some(own.id));
+    assert_eq!(found("own").await, Some(own.id));
+    assert_eq!(found(&shadow.id.to_string()).await, Some(shadow.id));
+}
+
 async fn a_token_enrols_once(open: Open<'_>) {
     let store = open();
     let secret = token(&*store, None).await;
@@ -211,8 +228,13 @@ async fn a_lost_answer_costs_no_token(open: Open<'_>) {
         store.enrol(other_key).await,
         Ok(EnrolmentOutcome::TokenUsed)
     );
+    assert_eq!(
+        store.credential_used(first.auth_token).await,
+        Err(StoreError::NotFound),
+        "what is void connects nobody"
+    );
     store
-        .hosts_seen(vec![(first.new_host, at(70))])
+        .credential_used(again.auth_token)
         .await
         .expect("noted");
     assert_eq!(
@@ -229,10 +251,7 @@ async fn a_named_token_enrols_a_host_anew(open: Open<'_>) {
         .create_host(old.clone(), audit("host.create"))
         .await
         .expect("made");
-    store
-        .hosts_seen(vec![(old.id, at(1))])
-        .await
-        .expect("noted");
+    store.credential_used(old.auth_token).await.expect("noted");
     let anew = enrolment(token(&*store, Some("kvm")).await, "ignored");
     let expected = EnrolmentOutcome::Enrolled {
         id: old.id,
@@ -240,8 +259,14 @@ async fn a_named_token_enrols_a_host_anew(open: Open<'_>) {
     };
     assert_eq!(store.enrol(anew.clone()).await, Ok(expected.clone()));
     assert_eq!(store.host_by_token(old.auth_token).await, Ok(None));
-    // The new credential's answer may be lost as well.
-    assert_eq!(store.enrol(anew).await, Ok(expected));
+    // The new credential's answer may be lost as well, while the old agent is still heard of.
+    store
+        .hosts_seen(vec![(old.id, at(61))])
+        .await
+        .expect("noted");
+    assert_eq!(store.enrol(anew.clone()).await, Ok(expected));
+    store.credential_used(anew.auth_token).await.expect("noted");
+    assert_eq!(store.enrol(anew).await, Ok(EnrolmentOutcome::TokenUsed));
 }
 
 async fn a_token_expires(open: Open<'_>) {

@@ -56,6 +56,8 @@ pub struct HostRecord {
     pub created: UnixMillis,
     /// When its agent was last heard of.
     pub last_seen: Option<UnixMillis>,
+    /// Whether an agent has connected with the credential that the host has now.
+    pub credential_used: bool,
 }
 
 /// A host to be made.
@@ -113,7 +115,7 @@ pub enum EnrolmentOutcome {
     },
     /// No such token.
     TokenUnknown,
-    /// The token was used by another, or its host has connected since.
+    /// The token was used by another, or its host has connected with the credential since.
     TokenUsed,
     /// The token came too late.
     TokenExpired,
@@ -184,11 +186,15 @@ pub trait Store: Send + Sync {
     /// Every host, by name.
     fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>>;
 
-    /// The host of this name, else of this id.
+    /// The host of this id, else of this name.
     fn host(&self, name_or_id: &str) -> StoreFuture<'_, Option<HostRecord>>;
 
     /// The host with this credential.
     fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>>;
+
+    /// Notes that an agent has connected with this credential. [`StoreError::NotFound`] when it is
+    /// void.
+    fn credential_used(&self, auth_token: SecretHash) -> StoreFuture<'_, ()>;
 
     /// Notes that these hosts were heard of; a host that is gone is passed over.
     fn hosts_seen(&self, seen: Vec<(HostId, UnixMillis)>) -> StoreFuture<'_, ()>;
@@ -201,7 +207,7 @@ pub trait Store: Send + Sync {
     ) -> StoreFuture<'_, ()>;
 
     /// Trades a token for a host. The same token with the same key is answered again until it
-    /// expires or its host connects. The audit entry is written when a host comes of it.
+    /// expires or its host connects with what it got. The audit entry is written when a host comes of it.
     fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome>;
 
     /// Keeps an operator's API token under its name, in place of one that has it.

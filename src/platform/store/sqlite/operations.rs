@@ -39,8 +39,9 @@ impl Store for SqliteStore {
 
     fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>> {
         Box::pin(self.read(|connection| {
-            let mut query = connection
-                .prepare_cached("SELECT id, name, created, last_seen FROM hosts ORDER BY name")?;
+            let mut query = connection.prepare_cached(
+                "SELECT id, name, created, last_seen, credential_used FROM hosts ORDER BY name",
+            )?;
             let hosts = query.query_map([], host_record)?;
             Ok(hosts.collect::<Result<_, _>>()?)
         }))
@@ -49,24 +50,34 @@ impl Store for SqliteStore {
     fn host(&self, name_or_id: &str) -> StoreFuture<'_, Option<HostRecord>> {
         let name_or_id = name_or_id.to_owned();
         Box::pin(self.read(move |connection| {
-            if let Some(host) = host_by_name(connection, &name_or_id)? {
+            if let Ok(id) = name_or_id.parse::<HostId>()
+                && let Some(host) = host_by_id(connection, id)?
+            {
                 return Ok(Some(host));
             }
-            let Ok(id) = name_or_id.parse::<HostId>() else {
-                return Ok(None);
-            };
-            let mut query = connection
-                .prepare_cached("SELECT id, name, created, last_seen FROM hosts WHERE id = ?1")?;
-            Ok(query.query_row([id], host_record).optional()?)
+            host_by_name(connection, &name_or_id)
         }))
     }
 
     fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>> {
         Box::pin(self.read(move |connection| {
             let mut query = connection.prepare_cached(
-                "SELECT id, name, created, last_seen FROM hosts WHERE auth_token = ?1",
+                "SELECT id, name, created, last_seen, credential_used FROM hosts
+                 WHERE auth_token = ?1",
             )?;
             Ok(query.query_row([auth_token], host_record).optional()?)
+        }))
+    }
+
+    fn credential_used(&self, auth_token: SecretHash) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            let changed = connection
+                .prepare_cached("UPDATE hosts SET credential_used = 1 WHERE auth_token = ?1")?
+                .execute([auth_token])?;
+            if changed == 0 {
+                return Err(StoreError::NotFound);
+            }
+            Ok(())
         }))
     }
 
@@ -255,15 +266,9 @@ fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutc
 
     if let Some(id) = token.host {
         // Used. Only the agent that used it, and only while its credential never arrived, gets another.
-        let host = connection
-            .prepare_cached("SELECT id, name, created, last_seen FROM hosts WHERE id = ?1")?
-            .query_row([id], host_record)
-            .optional()?;
-        return match host {
+        return match host_by_id(connection, id)? {
             Some(host)
-                if token.used_key == Some(enrolment.key)
-                    && host.last_seen.is_none()
-                    && !expired =>
+                if token.used_key == Some(enrolment.key) && !host.credential_used && !expired =>
             {
                 give_credential(
                     connection,
@@ -281,17 +286,12 @@ fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutc
 
     let name = token.name.as_ref().unwrap_or(&enrolment.wished_name);
     let outcome = match host_by_name(connection, name)? {
-        Some(host) if token.name.is_some() => {
-            connection
-                .prepare_cached("UPDATE hosts SET last_seen = NULL WHERE id = ?1")?
-                .execute([host.id])?;
-            give_credential(
-                connection,
-                host,
-                enrolment,
-                "enrolled anew under its old id",
-            )?
-        }
+        Some(host) if token.name.is_some() => give_credential(
+            connection,
+            host,
+            enrolment,
+            "enrolled anew under its old id",
+        )?,
         Some(_) => return Ok(EnrolmentOutcome::NameTaken),
         None => {
             let id = enrolment.new_host;
@@ -320,7 +320,7 @@ fn give_credential(
     how: &str,
 ) -> Result<EnrolmentOutcome, StoreError> {
     connection
-        .prepare_cached("UPDATE hosts SET auth_token = ?2 WHERE id = ?1")?
+        .prepare_cached("UPDATE hosts SET auth_token = ?2, credential_used = 0 WHERE id = ?1")?
         .execute((host.id, enrolment.auth_token))?;
     audit_enrolment(
         connection,
@@ -382,9 +382,17 @@ fn insert_audit(connection: &Connection, entry: &AuditEntry) -> Result<(), Store
     Ok(())
 }
 
+fn host_by_id(connection: &Connection, id: HostId) -> Result<Option<HostRecord>, StoreError> {
+    let mut query = connection.prepare_cached(
+        "SELECT id, name, created, last_seen, credential_used FROM hosts WHERE id = ?1",
+    )?;
+    Ok(query.query_row([id], host_record).optional()?)
+}
+
 fn host_by_name(connection: &Connection, name: &str) -> Result<Option<HostRecord>, StoreError> {
-    let mut query = connection
-        .prepare_cached("SELECT id, name, created, last_seen FROM hosts WHERE name = ?1")?;
+    let mut query = connection.prepare_cached(
+        "SELECT id, name, created, last_seen, credential_used FROM hosts WHERE name = ?1",
+    )?;
     Ok(query.query_row([name], host_record).optional()?)
 }
 
@@ -394,6 +402,7 @@ fn host_record(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
         name: row.get(1)?,
         created: row.get(2)?,
         last_seen: row.get(3)?,
+        credential_used: row.get(4)?,
     })
 }
 

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use super::super::StoreError;
 use crate::clock::UnixMillis;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE hosts (
         id          TEXT PRIMARY KEY,
         name        TEXT NOT NULL UNIQUE,
@@ -55,7 +56,13 @@ const MIGRATIONS: &[&str] = &["
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-"];
+    ",
+    // Whether an agent has connected with the host's present credential.
+    "
+    ALTER TABLE hosts ADD COLUMN credential_used INTEGER NOT NULL DEFAULT 0;
+    UPDATE hosts SET credential_used = 1 WHERE last_seen IS NOT NULL;
+    ",
+];
 
 /// Brings a database up to the newest schema.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
