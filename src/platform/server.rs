@@ -14,7 +14,6 @@ use tracing::{error, info, warn};
 
 use super::config::{Config, PublicPort};
 use super::door::Door;
-use super::registry::LinkEnd;
 use super::rest;
 use super::{Platform, StartError};
 use crate::net::tls;
@@ -118,7 +117,7 @@ impl Server {
         info!(?window, "stopping");
         tasks.shutdown().await;
         platform.stopping.send_replace(true);
-        platform.registry.end_all(LinkEnd::GoingAway { window });
+        platform.send_agents_away();
         let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         tokio::select! {
             _ = connections.acquire_many(all) => {}

@@ -212,6 +212,10 @@ impl Platform {
                 }
             }
             Admission::DuplicateInstance => {
+                // Asked once it is in the table: either this sees the stop, or the stop sees it.
+                if self.is_stopping() {
+                    self.registry.end(host, self.going_away());
+                }
                 warn!(%host, name, alarm = "duplicate_instance", "two agents use this host's credential in turn: one machine is a copy of the other; enrol one of them anew");
             }
         }
@@ -220,6 +224,22 @@ impl Platform {
 
     /// Notes that a host's connection has ended.
     pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
+    /// Tells every agent that the platform stops. Their connections are not their hosts' from here
+    /// on, so that this is when they were last seen.
+    pub fn send_agents_away(&self) {
+        let now = UnixMillis::now();
+        let connected = self.registry.connected_hosts();
+        let seen = connected.into_iter().map(|host| (host, now));
+        self.seen().hosts.extend(seen);
+        self.registry.end_all(self.going_away());
+    }
+
+    const fn going_away(&self) -> LinkEnd {
+        LinkEnd::GoingAway {
+            window: self.config.drain,
+        }
+    }
+
         if self.registry.remove(host, connection) {
             info!(%host, why, "disconnected");
             self.seen().hosts.insert(host, UnixMillis::now());

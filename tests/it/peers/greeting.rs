@@ -9,9 +9,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::beside::{Beside, HOST};
+use super::beside::{Beside, HOST, device_token};
 use super::raw::{Closed, RawAgent, hello};
-use crate::support::until_status;
+use crate::support::{Platform, until_status};
 
 const BOTH: [Encoding; 2] = [Encoding::Binary, Encoding::Json];
 
@@ -180,6 +180,25 @@ async fn who_says_nothing_is_sent_away() {
         agent.closed().await.assert(1002, "hello_timeout");
     }
     beside.settled().await;
+}
+
+#[tokio::test]
+async fn who_comes_in_during_a_stop_is_sent_away() {
+    // Longer than the test takes: the connection has its time.
+    let settings = [("FLEETWIRE_PLATFORM_DRAIN", "60s")];
+    let mut platform = Platform::start_with(&[], &settings);
+    let token = device_token(&platform, HOST);
+    let mut agent = RawAgent::connect(&platform, Encoding::Binary).await;
+    platform.process.signal("TERM");
+    platform.process.line("stopping");
+    agent.send(hello(&token)).await;
+    let pick = |message| match message {
+        PlatformToAgent::GoAway(go_away) => Some(go_away.code),
+        _ => None,
+    };
+    assert_eq!(agent.until(pick).await, ErrorCode::PlatformStopping);
+    drop(agent);
+    assert!(platform.process.ended().success());
 }
 
 #[tokio::test]
