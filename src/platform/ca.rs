@@ -28,7 +28,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CA_VALID: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 /// The longest that browsers take of a server certificate is 398 days.
 const SERVER_VALID: Duration = Duration::from_secs(397 * 24 * 60 * 60);
-/// A start this near to its end makes a new server certificate.
+/// A start, a reload or the daily look this near to its end makes a new server certificate.
 const SERVER_RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Certificates are valid from a day ago on, for agents whose clocks are behind.
 const CLOCKS_BEHIND: Duration = DAY;

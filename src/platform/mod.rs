@@ -16,7 +16,7 @@ pub mod service;
 pub mod sessions;
 pub mod store;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use tracing::info;
 
 use crate::clock::UnixMillis;
 use crate::files::{self, FileError, MODE_SECRET};
-use crate::ids::HostId;
+use crate::ids::{ConsoleSessionId, HostId};
 use crate::net::tls::{self, ServerCertificates, TlsError};
 use crate::secret::{Secret, SecretHash};
 use agent_link::AgentLink;
@@ -100,6 +100,7 @@ pub struct Platform {
     pub registry: Registry<AgentLink>,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
+    unwritten_ends: Mutex<UnwrittenEnds>,
     api_tokens: Vec<(String, SecretHash)>,
     ca_fingerprint: [u8; 32],
     ca_pem: String,
@@ -118,6 +119,10 @@ struct Seen {
     /// When all that were connected were last put in.
     all_at: UnixMillis,
 }
+
+/// Sessions that have ended, as far as the store has not been told, with what the audit log is to
+/// say. While the store fails no session can be opened, so these are no more than were open.
+type UnwrittenEnds = BTreeMap<ConsoleSessionId, AuditEntry>;
 
 impl Platform {
     /// Opens the data directory, or makes what it lacks: database, CA, server certificate, and the
@@ -157,6 +162,7 @@ impl Platform {
             registry: Registry::new(),
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
+            unwritten_ends: Mutex::default(),
             api_tokens,
             ca_fingerprint: ca.fingerprint(),
             ca_pem: ca.certificate_pem().to_owned(),
@@ -223,6 +229,11 @@ impl Platform {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unwritten_ends(&self) -> MutexGuard<'_, UnwrittenEnds> {
+        let ends = self.unwritten_ends.lock();
+        ends.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

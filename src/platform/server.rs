@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use super::config::{Config, PublicPort};
 use super::door::Door;
 use super::rest;
-use super::{Platform, StartError};
+use super::{Platform, StartError, stop_told};
 use crate::net::tls;
 use crate::process;
 
@@ -27,6 +27,8 @@ const FILES_BESIDE: u64 = 64;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often sessions are looked over and what was seen is written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often the certificates are looked over: ours is renewed a month before its end.
+const CERTIFICATES_LOOKED_AT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The bound listeners of a platform that is ready to run.
 pub struct Server {
@@ -110,7 +112,7 @@ impl Server {
         if let Some(plain) = plain {
             tasks.spawn(door.accept(plain, None));
         }
-        tasks.spawn(keep_house(platform.clone()));
+        let house = tokio::spawn(keep_house(platform.clone()));
 
         signals.stop(&platform).await;
         let window = platform.config.drain;
@@ -124,6 +126,8 @@ impl Server {
             () = sleep(window.max(LAST_WORDS)) => {}
             () = signals.stop(&platform) => {}
         }
+        // It ends by itself after what it was doing; a pass that panicked has said so.
+        let _ = house.await;
         platform.keep_house().await;
         info!("stopped");
     }
@@ -160,12 +164,32 @@ fn allow_connections(connections_max: usize) {
     }
 }
 
+/// Keeps house until the platform stops; what was begun is finished first.
 async fn keep_house(platform: Arc<Platform>) {
+    let mut stopping = platform.stopping.subscribe();
     let mut ticks = interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut days = interval_at(
+        Instant::now() + CERTIFICATES_LOOKED_AT,
+        CERTIFICATES_LOOKED_AT,
+    );
     loop {
-        ticks.tick().await;
-        platform.keep_house().await;
+        tokio::select! {
+            _ = ticks.tick() => platform.keep_house().await,
+            _ = days.tick() => renew_certificates(platform.clone()).await,
+            () = stop_told(&mut stopping) => return,
+        }
+    }
+}
+
+/// Looks whether ours has to be renewed, and takes up an operator's that was replaced.
+async fn renew_certificates(platform: Arc<Platform>) {
+    // It reads and writes files, which no connection is to wait for.
+    let reloaded = tokio::task::spawn_blocking(move || platform.reload_certificates()).await;
+    match reloaded {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => error!(%error, "certificates stay as they are, and may run out"),
+        Err(error) => error!(%error, "certificates could not be looked over"),
     }
 }
 
@@ -191,5 +215,45 @@ fn console_port(config: &Config, tls: SocketAddr, plain: Option<SocketAddr>) -> 
             https: true,
             port: tls.port(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::platform::ca::CertificateAuthority;
+    use crate::platform::config::Args;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_certificate_is_renewed_under_a_running_platform() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let args = Args {
+            data_dir: Some(dir.path().to_owned()),
+            ..Args::default()
+        };
+        let config = Config::load(&args, []).expect("usable");
+        let names = config.certificate_names();
+        let console = PublicPort {
+            https: false,
+            port: 80,
+        };
+        let platform = Platform::open(config, console).await.expect("opened");
+        // Its certificate as it would be had it run for a year and two weeks.
+        let path = dir.path().join("server.pem");
+        fs::remove_file(&path).expect("there");
+        let made = SystemTime::now() - Duration::from_secs(380 * 24 * 60 * 60);
+        CertificateAuthority::open(dir.path(), &names, made).expect("made");
+        let old = fs::read(&path).expect("there");
+
+        let house = tokio::spawn(keep_house(platform.clone()));
+        sleep(CERTIFICATES_LOOKED_AT - HOUSEKEEPING).await;
+        assert_eq!(fs::read(&path).expect("there"), old);
+        sleep(CERTIFICATES_LOOKED_AT).await;
+        assert_ne!(fs::read(&path).expect("there"), old);
+        platform.stopping.send_replace(true);
+        house.await.expect("it ends by itself");
     }
 }

@@ -2,9 +2,16 @@
 //! and what it hears of console sessions.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use fleetwire::clock::UnixMillis;
+use fleetwire::net::enrolment::ENROL_PATH;
+use hyper::Method;
+use serde_json::json;
 
 use crate::console::viewer::Session;
-use crate::support::{Agent, Platform, until, until_status};
+use crate::support::{Agent, PATIENCE, Platform, until, until_status};
 
 /// Intervals short enough that a dead peer is found within seconds.
 const QUICK: [(&str, &str); 2] = [
@@ -105,6 +112,28 @@ fn a_drained_host_is_back_in_the_list_of_the_next_platform() {
 }
 
 #[test]
+fn a_stop_is_when_its_hosts_were_last_seen() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let settings = dir.path().join("platform.toml");
+    fs::write(&settings, "drain = '1s'\n").expect("written");
+    let config = ["--config", &settings.display().to_string()];
+    let mut platform = Platform::start_on(dir.path(), &config);
+    let agent = Agent::start(&platform, "kvm");
+    let host = until_status(&platform, "kvm", "online");
+    let since = host["connected_since"].as_str().expect("a time");
+    until("a later second", || {
+        (UnixMillis::now().to_string().as_str() > since).then_some(())
+    });
+    platform.process.signal("TERM");
+    assert!(platform.process.ended().success());
+    drop(agent);
+    let platform = Platform::start_on(dir.path(), &[]);
+    let host = until_status(&platform, "kvm", "offline");
+    let seen = host["last_seen_at"].as_str().expect("a time");
+    assert!(seen > since, "{seen}, connected since {since}");
+}
+
+#[test]
 fn a_host_enrolled_anew_shuts_the_old_machine_out() {
     let platform = Platform::start(&[]);
     let mut old = Agent::start(&platform, "kvm");
@@ -121,6 +150,33 @@ fn a_host_enrolled_anew_shuts_the_old_machine_out() {
     let line = old.process.line("refuses this agent for good");
     assert!(line.contains("token_unknown"), "{line}");
     assert_eq!(until_status(&platform, "kvm", "online")["id"], id);
+}
+
+#[tokio::test]
+async fn an_enrolment_whose_client_leaves_shuts_the_old_machine_out_too() {
+    let platform = Platform::start(&[]);
+    let mut old = Agent::start(&platform, "kvm");
+    let session = Session::open(&platform).enter().await;
+    let enrolment = json!({
+        "token": platform.enrolment_token(&["--name", "kvm"]),
+        "name": "kvm",
+        "idempotency_key": "key",
+    });
+    let enrolment = enrolment.to_string();
+    let request = format!(
+        "POST {ENROL_PATH} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{enrolment}",
+        platform.http,
+        enrolment.len()
+    );
+    let mut client = TcpStream::connect(platform.http).expect("it listens");
+    client.write_all(request.as_bytes()).expect("written");
+    drop(client);
+    assert!(!old.process.ended().success());
+    let line = old.process.line("refuses this agent for good");
+    assert!(line.contains("host_revoked"), "{line}");
+    let answer = session.send("GET /", "").await.answer().await;
+    assert_eq!((answer.status, answer.code()), (410, Some("session_ended")));
 }
 
 #[test]
@@ -227,4 +283,39 @@ async fn an_entered_session_outlives_a_restart_of_the_platform() {
         "what was not entered has ended"
     );
     assert_eq!(sessions[0]["entered"], true);
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_written_is_written_later() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let platform = Platform::start_on(dir.path(), &[]);
+    let _agent = Agent::start(&platform, "kvm");
+    let session = Session::open(&platform).enter().await;
+    let database = rusqlite::Connection::open(dir.path().join("platform.db")).expect("opened");
+    database.busy_timeout(PATIENCE).expect("set");
+    let broken = "CREATE TRIGGER broken BEFORE UPDATE OF ended ON sessions
+                  BEGIN SELECT RAISE(ABORT, 'broken by the test'); END";
+    database.execute_batch(broken).expect("made");
+    let (client, path) = (platform.client(), format!("/api/sessions/{}", session.id));
+    for _ in 0..2 {
+        let closed = client.call::<(), Option<()>>(Method::DELETE, &path, None);
+        let refused = closed.await.expect_err("not written");
+        assert_eq!(refused.code(), Some("store_failed"), "{refused}");
+        // Over it is all the same.
+        let answer = session.send("GET /", "").await.answer().await;
+        assert_eq!(answer.status, 410);
+    }
+    database
+        .execute_batch("DROP TRIGGER broken")
+        .expect("dropped");
+    until("the end in the store", || {
+        let ended = "SELECT count(*) FROM sessions WHERE ended IS NOT NULL";
+        let ended: i64 = database
+            .query_row(ended, [], |row| row.get(0))
+            .expect("read");
+        (ended == 1).then_some(())
+    });
+    drop(platform);
+    let platform = Platform::start_on(dir.path(), &[]);
+    assert_eq!(platform.operate_json(&["session", "list"]), json!([]));
 }

@@ -1,8 +1,6 @@
 //! Console sessions: opened, entered, listed and ended, each in the store, in the audit log, and at
 //! the host's agent. The table itself is `sessions`'.
 
-use std::sync::Arc;
-
 use tracing::info;
 
 use super::{Actor, ErrorKind, ServiceError, entry};
@@ -140,38 +138,25 @@ impl Platform {
             )
         };
         let id: ConsoleSessionId = id.parse().map_err(|_| unknown())?;
-        if self
-            .end_session(id, CloseReason::ClosedByUser, &actor.0)
-            .await?
-        {
+        self.end_session(id, CloseReason::ClosedByUser, &actor.0);
+        if self.write_end(id).await? {
             Ok(())
         } else {
             Err(unknown())
         }
     }
 
-    pub(super) async fn end_session(
-        &self,
-        id: ConsoleSessionId,
-        reason: CloseReason,
-        actor: &str,
-    ) -> Result<bool, ServiceError> {
+    /// Ends an open session, to be written.
+    pub(super) fn end_session(&self, id: ConsoleSessionId, reason: CloseReason, actor: &str) {
         let session = self.sessions().close(id, reason);
-        match session {
-            Some(session) => {
-                self.session_ended(&session, reason, actor).await?;
-                Ok(true)
-            }
-            None => Ok(false),
+        if let Some(session) = session {
+            self.session_ended(&session, reason, actor);
         }
     }
 
-    pub(super) async fn session_ended(
-        &self,
-        session: &Arc<Session>,
-        reason: CloseReason,
-        actor: &str,
-    ) -> Result<(), ServiceError> {
+    /// Tells of the end of a session, and keeps it until [`Self::write_end`] has written it. Nothing
+    /// is awaited here, so that no end is lost between the table and the store.
+    pub(super) fn session_ended(&self, session: &Session, reason: CloseReason, actor: &str) {
         if let Some(link) = self.registry.link(session.host) {
             link.session_close(session.id, reason);
         }
@@ -185,9 +170,22 @@ impl Platform {
             subject,
             reason.code().to_owned(),
         );
-        match self.store.session_ended(session.id, audit).await {
-            Ok(()) | Err(StoreError::NotFound) => Ok(()),
-            Err(error) => Err(error.into()),
+        self.unwritten_ends().insert(session.id, audit);
+    }
+
+    /// Writes a session's end. False when there is none to be written.
+    pub(super) async fn write_end(&self, id: ConsoleSessionId) -> Result<bool, StoreError> {
+        let audit = self.unwritten_ends().get(&id).cloned();
+        let Some(audit) = audit else {
+            return Ok(false);
+        };
+        match self.store.session_ended(id, audit).await {
+            // Another call may have written it meanwhile.
+            Ok(()) | Err(StoreError::NotFound) => {
+                self.unwritten_ends().remove(&id);
+                Ok(true)
+            }
+            Err(error) => Err(error),
         }
     }
 

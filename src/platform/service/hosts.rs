@@ -149,9 +149,11 @@ impl Platform {
                 // Whoever holds the old credential, or a session to the old machine, is cut off.
                 self.registry.end(id, LinkEnd::CredentialVoid);
                 let sessions = self.sessions().of_host(id);
-                for session in sessions {
-                    self.end_session(session.id, CloseReason::HostReenrolled, "platform")
-                        .await?;
+                for session in &sessions {
+                    self.end_session(session.id, CloseReason::HostReenrolled, "platform");
+                }
+                for session in &sessions {
+                    self.write_end(session.id).await?;
                 }
                 Ok(api::Enrolled {
                     host_id: id.to_string(),
@@ -210,20 +212,18 @@ impl Platform {
                 for session in sessions {
                     link.session_open(&session);
                 }
-            }
-            Admission::DuplicateInstance => {
                 // Asked once it is in the table: either this sees the stop, or the stop sees it.
                 if self.is_stopping() {
                     self.registry.end(host, self.going_away());
                 }
+            }
+            Admission::DuplicateInstance => {
                 warn!(%host, name, alarm = "duplicate_instance", "two agents use this host's credential in turn: one machine is a copy of the other; enrol one of them anew");
             }
         }
         admission
     }
 
-    /// Notes that a host's connection has ended.
-    pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
     /// Tells every agent that the platform stops. Their connections are not their hosts' from here
     /// on, so that this is when they were last seen.
     pub fn send_agents_away(&self) {
@@ -240,6 +240,8 @@ impl Platform {
         }
     }
 
+    /// Notes that a host's connection has ended.
+    pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
         if self.registry.remove(host, connection) {
             info!(%host, why, "disconnected");
             self.seen().hosts.insert(host, UnixMillis::now());

@@ -105,8 +105,14 @@ impl Platform {
         let now = UnixMillis::now();
         let ended = self.sessions().expire(now);
         for (session, reason) in ended {
-            if let Err(error) = self.session_ended(&session, reason, "platform").await {
-                warn!(session = %session.id, %error, "an ended session could not be noted");
+            self.session_ended(&session, reason, "platform");
+        }
+        let unwritten: Vec<_> = self.unwritten_ends().keys().copied().collect();
+        for id in unwritten {
+            if let Err(error) = self.write_end(id).await {
+                // The others would fare no better: all are tried again at the next pass.
+                warn!(session = %id, %error, "the end of a session could not be written yet");
+                break;
             }
         }
         let seen = self.take_seen(now);
