@@ -15,11 +15,11 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{HOST, HeaderMap};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
@@ -27,6 +27,7 @@ use tracing::{debug, warn};
 
 use super::peer::Peer;
 use super::rest::problem;
+use super::sessions::Session;
 use super::{Platform, accept, ingress, stop_told};
 use crate::net::socket::AGENT_PATH;
 
@@ -42,6 +43,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most bytes that a connection holds of a body on its way, in each direction.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// How long a connection stays once the session that it serves has ended: enough for a viewer that
+/// reads to learn it, and for what it still writes to be read. One that does not read would
+/// otherwise keep its device's stream for as long as it likes.
+const SESSION_END_GRACE: Duration = ingress::LINGER.saturating_add(Duration::from_secs(1));
 /// After a failed accept (no file descriptor is free, most often) the listener rests.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -99,35 +104,105 @@ impl Door {
     {
         let mut stopping = self.platform.stopping.subscribe();
         let address = peer.address;
+        let (visited, mut session) = watch::channel(None);
         // Shared by the connection's requests, so that one costs no more than a count.
-        let visit = Arc::new((self, peer));
+        let visit = Arc::new(Visit {
+            door: self,
+            peer,
+            session: visited,
+        });
         let service = service_fn(move |request| answer(visit.clone(), request));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        tokio::pin!(connection);
-        let ended = tokio::select! {
-            ended = &mut connection => ended,
-            () = stop_told(&mut stopping) => {
+        match carry(stream, service, &mut stopping, &mut session).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => debug!(%address, %error, "connection ended"),
+            None => debug!(%address, "cut off: its session has ended, and it does not read"),
+        }
+    }
+}
+
+/// Carries a connection until it ends by itself or the session that it serves has ended. `None`
+/// where it had to be cut off.
+async fn carry<S, A>(
+    stream: S,
+    service: A,
+    stopping: &mut watch::Receiver<bool>,
+    session: &mut watch::Receiver<Option<Arc<Session>>>,
+) -> Option<hyper::Result<()>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Service<Request<Incoming>, Response = Response<Answer>, Error = Infallible>,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => return Some(ended),
+            () = stop_told(stopping), if !told => {
+                told = true;
                 connection.as_mut().graceful_shutdown();
-                connection.await
+            }
+            () = session_ended(session) => {
+                connection.as_mut().graceful_shutdown();
+                return timeout(SESSION_END_GRACE, connection).await.ok();
+            }
+        }
+    }
+}
+
+/// What the requests of one connection share.
+struct Visit {
+    door: Door,
+    peer: Peer,
+    /// The console session that the last request was for: an earlier answer is out by then.
+    session: watch::Sender<Option<Arc<Session>>>,
+}
+
+impl Visit {
+    fn serves(&self, session: &Arc<Session>) {
+        self.session.send_if_modified(|served| {
+            let other = !matches!(served, Some(served) if Arc::ptr_eq(served, session));
+            if other {
+                *served = Some(session.clone());
+            }
+            other
+        });
+    }
+}
+
+/// Waits until the session that a connection serves has ended. hyper asks no body for more while
+/// its own buffer waits for the viewer, so that the body cannot be left to notice it.
+async fn session_ended(session: &mut watch::Receiver<Option<Arc<Session>>>) {
+    loop {
+        let served = session.borrow_and_update().clone();
+        let ended = async {
+            match served {
+                Some(session) => session.closed().await,
+                None => std::future::pending().await,
             }
         };
-        if let Err(error) = ended {
-            debug!(%address, %error, "connection ended");
+        tokio::select! {
+            _ = ended => return,
+            changed = session.changed() => if changed.is_err() {
+                // The connection is gone, and no session with it.
+                std::future::pending::<()>().await;
+            },
         }
     }
 }
 
 /// Hands a request to whom it is for.
 async fn answer(
-    visit: Arc<(Door, Peer)>,
+    visit: Arc<Visit>,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
-    let (door, peer) = &*visit;
+    let Visit { door, peer, .. } = &*visit;
     let session = match addressee(request.headers(), &door.platform.config.console_domain) {
         Ok(Addressee::Console(label)) => door.platform.sessions().by_label(&label),
         Ok(Addressee::Platform) if head_bytes(&request) > HEAD_BYTES_MAX => {
@@ -156,6 +231,9 @@ async fn answer(
             return Ok(answer.map(Answer::Api));
         }
     };
+    if let Some(session) = &session {
+        visit.serves(session);
+    }
     let answer = ingress::serve(&door.platform, session, peer, request).await;
     Ok(answer.map(Answer::Console))
 }
@@ -259,7 +337,70 @@ fn addressee<'a>(headers: &'a HeaderMap, console_domain: &str) -> Result<Address
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot::{self, error::TryRecvError};
+
     use super::*;
+    use crate::clock::UnixMillis;
+    use crate::ids::HostId;
+    use crate::platform::sessions::{CloseReason, Sessions};
+    use crate::secret::random;
+
+    /// An answer that never ends and never waits, and knows nothing of its session.
+    struct Endless {
+        /// Held, not read: it goes with the body.
+        _held: oneshot::Sender<()>,
+    }
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 64 << 10])))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_viewer_that_does_not_read_is_cut_off_when_its_session_ends() {
+        let mut sessions = Sessions::new(Duration::from_secs(60), Duration::from_secs(60));
+        let opened = sessions.open(UnixMillis::now(), HostId::random(random()), "kvm", "admin");
+        let session = opened.expect("there is room").session;
+        let (visited, mut serves) = watch::channel(Some(session.clone()));
+        let (_platform, mut stopping) = watch::channel(false);
+        let (held, mut dropped) = oneshot::channel();
+        let held = Mutex::new(Some(held));
+        let service = service_fn(move |_| {
+            let held = held
+                .lock()
+                .expect("not poisoned")
+                .take()
+                .expect("one request");
+            let body = axum::body::Body::new(Endless { _held: held });
+            async { Ok(Response::new(Answer::Api(body))) }
+        });
+        let (mut viewer, stream) = tokio::io::duplex(1024);
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        viewer.write_all(request).await.expect("written");
+        let carried =
+            tokio::spawn(async move { carry(stream, service, &mut stopping, &mut serves).await });
+        let mut head = [0; 12];
+        viewer.read_exact(&mut head).await.expect("answered");
+        assert_eq!(&head, b"HTTP/1.1 200");
+        // However long it takes: only the session's end ends it.
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(dropped.try_recv(), Err(TryRecvError::Empty));
+        sessions.close(session.id, CloseReason::ClosedByUser);
+        let carried = timeout(Duration::from_secs(3600), carried).await;
+        assert!(carried.expect("not for ever").expect("ran").is_none());
+        assert_eq!(dropped.try_recv(), Err(TryRecvError::Closed));
+        drop((visited, viewer));
+    }
 
     fn of(hosts: &[&str]) -> Result<Addressee<'static>, NoHost> {
         let mut headers = HeaderMap::new();

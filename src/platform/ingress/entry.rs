@@ -9,7 +9,7 @@
 //! The state, in the cookie and in what is posted, shows that the browser which loaded the page
 //! posts, and that it keeps cookies at all. Whether a ticket is good is for the sessions to say.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use base64::{
     Engine as _, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD,
@@ -25,6 +25,7 @@ use hyper::{
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tokio::time::timeout;
 
 use super::{
     guard::{self, PublicOrigin, Scheme},
@@ -39,6 +40,8 @@ use crate::{
 const STATE_COOKIE: &str = "fleetwire-state";
 /// A ticket and a state take a few hundred bytes.
 const SUBMISSION_BYTES_MAX: usize = 4096;
+/// The page sends them at once; what takes longer is not the page.
+const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is asked for under the reserved prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +117,9 @@ where
     if parts.headers.get(header::CONTENT_TYPE) != Some(&json) {
         return Err(Refusal::SubmissionInvalid);
     }
-    let body = Limited::new(body, SUBMISSION_BYTES_MAX).collect().await;
+    let body = Limited::new(body, SUBMISSION_BYTES_MAX).collect();
+    let body = timeout(SUBMISSION_TIMEOUT, body).await;
+    let body = body.map_err(|_| Refusal::SubmissionInvalid)?;
     let body = body.map_err(|_| Refusal::SubmissionInvalid)?.to_bytes();
     let submission: Submission =
         serde_json::from_slice(&body).map_err(|_| Refusal::SubmissionInvalid)?;
@@ -189,7 +194,12 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
-    use hyper::Request;
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use hyper::{Request, body::Frame};
 
     use super::*;
 
@@ -351,5 +361,31 @@ mod tests {
         let long = format!(r#"{{"ticket":"{}","state":"abc"}}"#, "x".repeat(5000));
         let refused = posted("fleetwire-state=abc", json, &long).await;
         assert_eq!(refused.map(|_| ()), Err(Refusal::SubmissionInvalid));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_not_waited_for() {
+        let fields = [
+            ("cookie", "fleetwire-state=abc"),
+            ("content-type", "application/json"),
+        ];
+        let parts = parts("POST", ENTRY_PATH, &fields);
+        let refused = ticket(&parts, Endless).await;
+        assert_eq!(refused.map(|_| ()), Err(Refusal::SubmissionInvalid));
+    }
+
+    /// A body of which nothing ever comes.
+    struct Endless;
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Pending
+        }
     }
 }

@@ -35,6 +35,7 @@ use tracing::debug;
 
 pub use body::{Body, BodyError};
 pub use refusal::{CODE_HEADER, Refusal};
+pub use upload::LINGER;
 
 use super::{Platform, peer::Peer, service::ErrorKind, sessions::Session};
 use crate::{
@@ -63,23 +64,28 @@ pub async fn serve(
 ) -> Response<Body> {
     let viewer = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
+    let mut body = Some(body);
     let answer = match session {
-        Some(session) => exchange(platform, session, peer, &parts, body, viewer).await,
+        Some(session) => exchange(platform, session, peer, &parts, &mut body, viewer).await,
         None => Err(Refusal::SessionEnded),
     };
     answer.unwrap_or_else(|refusal| {
         debug!(code = refusal.code(), "request refused");
+        if let Some(body) = body.take_if(|body| !body.is_end_stream()) {
+            // The viewer may be writing it, and reads the refusal afterwards.
+            tokio::spawn(upload::discard(body));
+        }
         refusal.respond(Form::of(&parts.headers)).map(Body::from)
     })
 }
 
-/// The way of one request and its answer.
+/// The way of one request and its answer. The body is left where it is unless it is carried.
 async fn exchange(
     platform: &Platform,
     session: Arc<Session>,
     peer: &Peer,
     parts: &Parts,
-    body: Incoming,
+    body: &mut Option<Incoming>,
     viewer: OnUpgrade,
 ) -> Result<Response<Body>, Refusal> {
     // Where browsers come by TLS, plain requests are those of a proxy in front that ends it.
@@ -91,7 +97,7 @@ async fn exchange(
     let public = PublicOrigin::of(scheme, &parts.headers)?;
     if entry::is_reserved(parts.uri.path()) {
         // Apart, so that every other request is not as large as this.
-        return Box::pin(enter(platform, &session, parts, &public, body)).await;
+        return Box::pin(enter(platform, &session, parts, &public, body.as_mut())).await;
     }
     let cookies = Cookies {
         platform: guard::cookie_name(scheme),
@@ -121,13 +127,15 @@ async fn exchange(
     let sending = if translated.upgrade {
         Sending::Upgrade(viewer)
     } else {
-        body_of(parts, body, &session, &mut outgoing).await?
+        body_of(parts, body.as_mut(), &session, &mut outgoing).await?
     };
     let (send, mut recv) = link.tunnel.open(outgoing)?;
     let switch = match sending {
         Sending::Nothing => None,
-        Sending::Body(body) => {
-            tokio::spawn(upload::stream(body, send, session.clone()));
+        Sending::Body => {
+            if let Some(body) = body.take() {
+                tokio::spawn(upload::stream(body, send, session.clone()));
+            }
             None
         }
         Sending::Upgrade(viewer) => Some(Switch {
@@ -150,27 +158,27 @@ async fn exchange(
 /// What of a request follows its head.
 enum Sending {
     Nothing,
-    Body(Incoming),
+    Body,
     Upgrade(OnUpgrade),
 }
 
 /// Puts a small body into the request itself, or says that it follows.
 async fn body_of(
     parts: &Parts,
-    mut body: Incoming,
+    body: Option<&mut Incoming>,
     session: &Session,
     outgoing: &mut HttpRequest,
 ) -> Result<Sending, Refusal> {
-    if body.is_end_stream() {
+    let Some(body) = body.filter(|body| !body.is_end_stream()) else {
         return Ok(Sending::Nothing);
-    }
-    if !upload::is_inline(&body, parts.headers.contains_key(header::EXPECT)) {
+    };
+    if !upload::is_inline(body, parts.headers.contains_key(header::EXPECT)) {
         outgoing.body_follows = true;
-        return Ok(Sending::Body(body));
+        return Ok(Sending::Body);
     }
     outgoing.body = tokio::select! {
         biased;
-        body = upload::read_inline(&mut body) => body?,
+        body = upload::read_inline(body) => body?,
         _ = session.closed() => return Err(Refusal::SessionEnded),
     };
     session.touch(UnixMillis::now());
@@ -269,12 +277,17 @@ async fn enter(
     session: &Session,
     parts: &Parts,
     public: &PublicOrigin,
-    body: Incoming,
+    body: Option<&mut Incoming>,
 ) -> Result<Response<Body>, Refusal> {
     let answer = match entry::asked(parts, public)? {
         Asked::Page => entry::page(public.scheme(), secret::random()),
         Asked::Entrance => {
-            let ticket = entry::ticket(parts, body).await?;
+            let body = body.ok_or(Refusal::SubmissionInvalid)?;
+            let ticket = tokio::select! {
+                biased;
+                ticket = entry::ticket(parts, body) => ticket?,
+                _ = session.closed() => return Err(Refusal::SessionEnded),
+            };
             let entered = platform.enter_session(session, &ticket).await;
             let cookie = entered.map_err(|error| match error.kind {
                 ErrorKind::Unauthenticated => Refusal::TicketRefused,

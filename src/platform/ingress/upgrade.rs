@@ -19,6 +19,7 @@ use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf},
     time::timeout,
 };
+use tracing::debug;
 
 use super::frames::{CLOSE_GOING_AWAY, Frames};
 use crate::{
@@ -44,9 +45,14 @@ pub async fn relay(
     // Whatever is dropped here before its end tells the device so.
     let viewer = tokio::select! {
         biased;
-        Ok(viewer) = viewer => viewer,
+        viewer = viewer => match viewer {
+            Ok(viewer) => viewer,
+            Err(error) => {
+                debug!(%error, "the viewer left before it was switched over");
+                return;
+            }
+        },
         _ = session.closed() => return,
-        else => return,
     };
     let mut relay = Relay {
         viewer: TokioIo::new(viewer),

@@ -22,7 +22,7 @@ use crate::{
 
 /// How long a body that nobody wants any more is still read and thrown away. A browser that is
 /// writing would be cut off before it has read the answer that came early (RFC 9112 9.6).
-const LINGER: Duration = Duration::from_secs(2);
+pub const LINGER: Duration = Duration::from_secs(2);
 
 /// Whether a body goes with its request's head. One that waits for a 100 does not: the device may
 /// not want it.
@@ -57,15 +57,25 @@ pub async fn read_inline(body: &mut Incoming) -> Result<Bytes, Refusal> {
 /// Carries a body to its end, to the session's, or until the device wants no more.
 pub async fn stream(mut body: Incoming, mut send: SendHalf, session: Arc<Session>) {
     let wanted = tokio::select! {
-        wanted = pump(&mut body, &mut send, &session) => wanted,
-        _ = session.closed() => return send.reset(ErrorCode::SessionEnded, ""),
+        wanted = pump(&mut body, &mut send, &session) => {
+            drop(send);
+            wanted
+        }
+        _ = session.closed() => {
+            send.reset(ErrorCode::SessionEnded, "");
+            false
+        }
     };
     if !wanted {
-        drop(send);
-        let read = async { while let Some(Ok(_)) = body.frame().await {} };
-        // Over time or not: the connection ends with the answer.
-        let _ = timeout(LINGER, read).await;
+        discard(body).await;
     }
+}
+
+/// Reads what is left of a body that nobody wants, for a while.
+pub async fn discard(mut body: Incoming) {
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Over time or not: the connection ends with the answer.
+    let _ = timeout(LINGER, read).await;
 }
 
 /// What comes next out of a body.

@@ -164,6 +164,31 @@ async fn an_answer_that_comes_before_the_upload_is_over_is_read() {
 }
 
 #[tokio::test]
+async fn a_refusal_during_an_upload_is_read_and_the_connection_goes_on() {
+    let mut host = Host::start().await;
+    let session = host.session().await;
+    let mut viewer = session.viewer().await;
+    let body = pattern(1 << 20);
+    let request = format!(
+        "{}origin: null\r\ncontent-length: {}\r\n\r\n",
+        session.head("POST /up"),
+        body.len()
+    );
+    viewer.write(request.as_bytes()).await;
+    viewer.write(&body).await;
+    let answer = viewer.answer().await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (403, Some("origin_foreign"))
+    );
+    viewer
+        .write(format!("{}\r\n", session.head("GET /")).as_bytes())
+        .await;
+    host.exchange().await.answer(200, "", b"next");
+    assert_eq!(viewer.answer().await.text(), "next");
+}
+
+#[tokio::test]
 async fn rule_13_a_viewer_that_leaves_is_known_to_the_device() {
     let mut host = Host::start().await;
     let session = host.session().await;

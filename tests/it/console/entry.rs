@@ -1,6 +1,4 @@
-//! The way in: page, ticket, cookie, and the end of a session.
-
-use tokio::time::timeout;
+//! The way in: page, ticket and cookie.
 
 use super::*;
 use crate::support::PATIENCE;
@@ -130,41 +128,6 @@ async fn the_reserved_prefix_is_never_forwarded() {
         (foreign.status, foreign.code()),
         (403, Some("origin_foreign"))
     );
-    assert!(host.is_idle());
-}
-
-#[tokio::test]
-async fn the_end_of_a_session_ends_what_it_carries_and_clears_its_data() {
-    let mut host = Host::start().await;
-    let session = host.session().await;
-    let mut waiting = session.send("GET /slow", "").await;
-    let mut waits = host.exchange().await;
-    let mut streaming = session.send("GET /stream", "").await;
-    let mut streams = host.exchange().await;
-    streams
-        .send
-        .send_head(head(200, ""))
-        .expect("the viewer waits");
-    streams.send.send("piece".into()).expect("there is room");
-    assert_eq!(streaming.answer_head().await.status, 200);
-    assert_eq!(streaming.chunk().await.as_deref(), Some(&b"piece"[..]));
-
-    let closed = host.platform.operate(&["session", "close", &session.id]);
-    assert!(closed.status.success());
-    let answer = waiting.answer().await;
-    assert_eq!((answer.status, answer.code()), (410, Some("session_ended")));
-    assert_eq!(
-        answer.header("clear-site-data"),
-        Some("\"cache\", \"storage\"")
-    );
-    assert_eq!(streaming.rest().await, b"", "no last chunk: it broke off");
-    for exchange in [&mut waits, &mut streams] {
-        let stopped = timeout(PATIENCE, exchange.send.stopped()).await;
-        stopped.expect("in time");
-    }
-
-    let later = session.send("GET /", "").await.answer().await;
-    assert_eq!((later.status, later.code()), (410, Some("session_ended")));
     assert!(host.is_idle());
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fleetwire::agent::dial::{self, Dialer};
@@ -43,7 +44,11 @@ impl Host {
 
     /// Starts a platform with more flags, and the host's agent.
     pub async fn start_with(flags: &[&str]) -> Self {
-        let platform = Platform::start(flags);
+        Self::start_on(Platform::start(flags)).await
+    }
+
+    /// Starts a host's agent on a platform.
+    pub async fn start_on(platform: Platform) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         let file = state.path().join("token");
         fs::write(&file, platform.enrolment_token(&["--name", "kvm"])).expect("written");
@@ -127,6 +132,19 @@ impl Exchange {
         head.body = Bytes::from_static(body);
         head.body_follows = false;
         self.send.send_head(head).expect("the viewer waits");
+    }
+
+    /// Answers without an end, until nobody takes more of it: the viewer does not read.
+    pub async fn stall(&mut self) {
+        /// Without room for this long, what is on the way is full.
+        const STALLED: Duration = Duration::from_secs(1);
+        self.send
+            .send_head(head(200, ""))
+            .expect("the viewer waits");
+        let piece = Bytes::from_static(&[0; 64 << 10]);
+        while let Ok(written) = timeout(STALLED, self.send.write(piece.clone())).await {
+            written.expect("the viewer is there");
+        }
     }
 
     /// Everything that the viewer sends, to its clean end.

@@ -3,9 +3,10 @@
 
 mod bad_input;
 mod bodies;
+mod ends;
 mod entry;
 mod exchange;
-mod host;
+pub mod host;
 mod upgrade;
 pub mod viewer;
 

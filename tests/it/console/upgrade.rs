@@ -13,7 +13,7 @@ const TAKEN: &str = "connection: Upgrade\r\nupgrade: websocket\r\n\
                      sec-websocket-protocol: binary\r\nstrict-transport-security: max-age=1\r\n";
 
 /// An upgrade that the device took.
-async fn switched(host: &mut Host, session: &Session) -> (Viewer, Exchange) {
+pub async fn switched(host: &mut Host, session: &Session) -> (Viewer, Exchange) {
     let mut viewer = session.send("GET /ws", OFFER).await;
     let mut exchange = host.exchange().await;
     exchange
@@ -136,6 +136,27 @@ async fn a_device_that_breaks_off_breaks_the_viewer_off_and_the_other_way_round(
         .await
         .expect("in time");
     assert!(!matches!(end, Some(Ok(_))), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_viewer_that_is_gone_before_the_101_leaves_no_stream() {
+    let mut host = Host::start().await;
+    let session = host.session().await;
+    let mut viewer = session.viewer().await;
+    // What follows the offer keeps the platform from reading on, and so from seeing the end.
+    let request = format!("{}{OFFER}\r\nearly", session.head("GET /ws"));
+    viewer.write(request.as_bytes()).await;
+    let mut exchange = host.exchange().await;
+    let (stream, _) = viewer.into_stream();
+    stream.set_zero_linger().expect("set");
+    drop(stream);
+    exchange
+        .send
+        .send_head(head(101, TAKEN))
+        .expect("the stream is open");
+    timeout(PATIENCE, exchange.send.stopped())
+        .await
+        .expect("in time");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use fleetwire::platform::sessions::ENTRY_PATH;
 use serde_json::json;
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -100,9 +100,9 @@ impl Session {
     }
 }
 
-/// A viewer's connection.
-pub struct Viewer {
-    stream: TcpStream,
+/// A viewer's connection, plain or over TLS.
+pub struct Viewer<S = TcpStream> {
+    stream: S,
     /// Read, and not yet part of an answer.
     read: Vec<u8>,
 }
@@ -144,9 +144,9 @@ impl Answer {
     }
 }
 
-impl Viewer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<S> {
     /// The viewer of a connection that is between two answers.
-    pub fn from_stream(stream: TcpStream) -> Self {
+    pub fn from_stream(stream: S) -> Self {
         Self {
             stream,
             read: Vec::new(),
@@ -154,7 +154,7 @@ impl Viewer {
     }
 
     /// The connection, and what was read of it already.
-    pub fn into_stream(self) -> (TcpStream, Vec<u8>) {
+    pub fn into_stream(self) -> (S, Vec<u8>) {
         (self.stream, self.read)
     }
 
