@@ -6,12 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fleetwire::net::tls;
+use fleetwire::platform::sessions::ENTRY_PATH;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::console::host::Host;
+use crate::console::viewer::Viewer;
 use crate::support::{Platform, command};
 
 /// Writes a certificate for `name`, signed by itself, and returns it.
@@ -149,4 +153,62 @@ async fn the_link_speaks_tls_1_3_and_browsers_may_speak_1_2() {
         .await
         .expect("trusted");
     assert_eq!(version, ProtocolVersion::TLSv1_2);
+}
+
+#[tokio::test]
+async fn at_an_https_origin_the_sessions_cookie_is_bound_to_host_and_tls() {
+    let mut host = Host::start_with(&["--console-domain", "console.test"]).await;
+    let opened = host.platform.operate_json(&["session", "open", "kvm"]);
+    let url = opened["console_url"].as_str().expect("a URL");
+    let (page, ticket) = url.split_once('#').expect("a ticket");
+    let origin = page.strip_suffix(ENTRY_PATH).expect("the entering page");
+    let authority = origin.strip_prefix("https://").expect("over TLS");
+    let name = authority
+        .strip_suffix(&format!(":{}", host.platform.tls.port()))
+        .expect("the TLS listener's port");
+
+    let own = fs::read_to_string(host.platform.ca_file()).expect("there");
+    let own = tls::certificates_from_pem(&own).expect("certificates");
+    let stream = TcpStream::connect(host.platform.tls).await;
+    let stream = TlsConnector::from(trusting(&own[0]))
+        .connect(
+            ServerName::try_from(name.to_owned()).expect("a name"),
+            stream.expect("it listens"),
+        )
+        .await
+        .expect("the certificate is for sessions too");
+    let mut viewer = Viewer::from_stream(stream);
+    let body = json!({ "ticket": ticket, "state": "s" }).to_string();
+    let request = format!(
+        "POST {ENTRY_PATH} HTTP/1.1\r\nHost: {authority}\r\nOrigin: {origin}\r\n\
+         Cookie: fleetwire-state=s\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    viewer.write(request.as_bytes()).await;
+    let entered = viewer.answer().await;
+    assert_eq!(entered.status, 204, "{}", entered.text());
+    let set = entered.headers("set-cookie")[0];
+    let (pair, attributes) = set.split_once("; ").expect("attributes");
+    assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Lax; Secure");
+    let secret = pair.strip_prefix("__Host-fleetwire-session=");
+    let secret = secret.expect("a name that binds it to its host");
+
+    // By the name that plain HTTP has, which another host of the domain could set, it is no key.
+    for (name, code) in [
+        ("fleetwire-session", Some("session_not_entered")),
+        ("__Host-fleetwire-session", None),
+    ] {
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: {authority}\r\nCookie: {name}={secret}\r\n\r\n");
+        viewer.write(request.as_bytes()).await;
+        if code.is_none() {
+            let exchange = host.exchange().await;
+            let public = exchange.request.origin.clone().expect("an origin");
+            assert_eq!(public.as_str(), origin);
+            assert_eq!(exchange.lines(), "", "the cookie stays here");
+            exchange.answer(200, "", b"the device");
+        }
+        assert_eq!(viewer.answer().await.code(), code);
+    }
 }
