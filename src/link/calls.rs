@@ -74,9 +74,7 @@ impl<S: Side> Link<S> {
 
     /// A body that cannot be sent whole: whoever waits for the answer is told so.
     fn give_up(&mut self, key: StreamKey) {
-        if let Some(stream) = self.streams.get(key) {
-            stream.recv.fail(StreamError::TooBig);
-        }
+        self.with_recv(key, |recv, _| recv.fail(StreamError::TooBig));
         self.reset(key, ErrorCode::MessageTooBig, "");
         self.touch(key);
     }
@@ -109,7 +107,7 @@ impl<S: Side> Link<S> {
     /// The next bytes. Taking them gives their credit back.
     pub fn read(&mut self, key: StreamKey, now: Time) -> Received {
         let Some((received, wants_grant)) =
-            self.with_recv(key, |recv, _| (recv.read(), recv.wants_grant()))
+            self.with_recv(key, |recv, _| (recv.read(now), recv.wants_grant()))
         else {
             return Received::Failed(StreamError::ConnectionLost);
         };
@@ -132,16 +130,20 @@ impl<S: Side> Link<S> {
 
     /// Asks the peer to send no more; what lies here is thrown away.
     pub fn stop(&mut self, key: StreamKey, code: ErrorCode, now: Time) {
-        let Some(stream) = self.streams.get(key) else {
+        let sent = self.streams.peek(key).is_some_and(|s| s.send.is_over());
+        let untold = self.whole_only && sent;
+        let stopped = self.with_recv(key, |recv, _| {
+            let first = recv.stop(code);
+            if first && untold {
+                // The peer cannot be told. What it still answers is let go.
+                recv.fail(StreamError::Stopped { code });
+            }
+            (first, recv.discard())
+        });
+        let Some((first, thrown_away)) = stopped else {
             return;
         };
-        let first = stream.recv.stop(code);
-        if first && self.whole_only && stream.send.is_over() {
-            // The peer cannot be told. What it still answers is let go.
-            stream.recv.fail(StreamError::Stopped { code });
-        }
-        let thrown_away = self.with_recv(key, |recv, _| recv.discard());
-        self.on_consumed(thrown_away.unwrap_or_default(), now);
+        self.on_consumed(thrown_away, now);
         if first && !self.whole_only {
             self.want_control(key);
         }

@@ -24,6 +24,8 @@ pub(super) enum Growth {
 pub(super) struct Window {
     /// Bytes that may lie here unread.
     size: u64,
+    /// The same at the beginning.
+    size_first: u64,
     size_max: u64,
     growth: Growth,
     /// The absolute count up to which the peer may send.
@@ -41,6 +43,7 @@ impl Window {
     pub(super) const fn new(size: u64, size_max: u64, growth: Growth) -> Self {
         Self {
             size,
+            size_first: size,
             size_max,
             growth,
             granted: size,
@@ -90,10 +93,17 @@ impl Window {
         self.received - self.consumed
     }
 
-    /// Whether the window may hold no more than a quarter of what it could: there is memory for
-    /// a window within it to grow.
-    pub(super) const fn is_roomy(&self) -> bool {
-        self.unread() * 4 <= self.size_max
+    /// Whether more than three quarters of what may ever lie here do: soon the peer can send nothing
+    /// more.
+    pub(super) const fn is_crowded(&self) -> bool {
+        self.unread() > self.size_max / 4 * 3
+    }
+
+    /// Bytes that lie here or, where it is `open`, may still come, beyond what the window began with:
+    /// what its growth may cost.
+    pub(super) const fn grown(&self, open: bool) -> u64 {
+        let end = if open { self.granted } else { self.received };
+        (end - self.consumed).saturating_sub(self.size_first)
     }
 
     /// The absolute count up to which the peer may send, as it knows it.

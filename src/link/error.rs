@@ -82,6 +82,12 @@ pub enum StreamError {
     /// The peer takes only whole bodies, and this one is longer than a message may be.
     #[error("the body is too long for this agent")]
     TooBig,
+    /// The peer sends only whole answers, and there is no room for this one.
+    #[error("there is no room for the agent's answer")]
+    AnswerTooBig,
+    /// Nobody read the direction for long, and its room was needed.
+    #[error("nobody read it for long, and its room was needed")]
+    Unread,
     /// Too many messages wait for the peer: it takes none.
     #[error("the peer takes no messages")]
     Backlog,

@@ -234,6 +234,10 @@ fn check<S: Side>(link: &Link<S>, handles: usize) {
     let waiting = waiting.filter_map(|key| link.streams.peek(key));
     let pieces: usize = waiting.map(|stream| stream.recv.pieces()).sum();
     assert_eq!(link.pieces, pieces, "pieces were miscounted");
+    let waiting = link.streams.keys().into_iter();
+    let waiting = waiting.filter_map(|key| link.streams.peek(key));
+    let grown: u64 = waiting.map(|stream| stream.recv.grown()).sum();
+    assert_eq!(link.grown, grown, "what windows have grown was miscounted");
     assert!(link.streams.open_count() <= limits::STREAMS_MAX);
     assert!(link.stream_count() <= limits::STREAMS_MAX + handles);
     assert!(link.touched.len() <= link.stream_count());

@@ -26,7 +26,7 @@ impl<S: Side> Link<S> {
         }
         let key = self.find(&message.id)?;
         let thrown_away = self.streams.peek(key).is_some_and(|s| s.recv.is_stopped());
-        let Some(bytes) = self.with_recv(key, |recv, kept| recv.data(message, kept)) else {
+        let Some(bytes) = self.with_recv(key, |recv, kept| recv.data(message, kept, now)) else {
             return Ok(());
         };
         let bytes = bytes?;

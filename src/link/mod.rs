@@ -9,7 +9,8 @@
 //!
 //! `agent` and `platform` hold what each side does with its own messages. The rest is the same on
 //! both: `incoming` has what the peer says of streams, `calls` what the program does with them,
-//! `transmit` what goes out next; this file has what these share.
+//! `transmit` what goes out next, `room` what becomes of bytes that nobody reads; this file has what
+//! these share.
 
 mod agent;
 mod budget;
@@ -22,6 +23,7 @@ mod incoming;
 mod liveness;
 mod path;
 mod platform;
+mod room;
 mod schedule;
 mod streams;
 mod terms;
@@ -131,6 +133,10 @@ pub struct Link<S: Side> {
     /// Bytes of all streams: what may be sent, and what may come.
     allowance: Allowance,
     window: Window,
+    /// What the growth of the streams' windows may cost, together.
+    grown: u64,
+    /// When to see again whether what nobody reads takes the others' room.
+    relief_at: Option<Time>,
     path: Path,
     arrivals: Arrivals,
     liveness: Option<Liveness>,
@@ -164,6 +170,8 @@ impl<S: Side> Link<S> {
                 limits::SESSION_WINDOW_MAX,
                 Growth::Always,
             ),
+            grown: 0,
+            relief_at: None,
             path: Path::new(now),
             arrivals: Arrivals::default(),
             liveness: None,
@@ -250,6 +258,7 @@ impl<S: Side> Link<S> {
                     liveness.map(Liveness::silent_at),
                     liveness.and_then(Liveness::heartbeat_at),
                     self.arrivals.due_at(),
+                    self.relief_at,
                 ]
                 .into_iter()
                 .flatten()
@@ -270,6 +279,10 @@ impl<S: Side> Link<S> {
                     ErrorCode::PeerSilent,
                     "nothing was received for three heartbeats",
                 ))
+            }
+            Phase::Open => {
+                self.relieve(now);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -316,9 +329,9 @@ impl<S: Side> Link<S> {
         self.schedule.clear();
         self.queued = 0;
         for key in self.streams.keys() {
+            self.with_recv(key, |recv, _| recv.lose());
             if let Some(stream) = self.streams.get(key) {
                 stream.send.lose();
-                stream.recv.lose();
                 stream.control = false;
                 stream.scheduled = false;
             }
@@ -447,7 +460,7 @@ impl<S: Side> Link<S> {
     }
 
     /// Does something to what a stream receives, which is told whether it may keep pieces as they
-    /// are, and keeps the count of those.
+    /// are, and keeps the counts of those and of what windows have grown.
     fn with_recv<R>(
         &mut self,
         key: StreamKey,
@@ -455,9 +468,10 @@ impl<S: Side> Link<S> {
     ) -> Option<R> {
         let kept = self.keeps_pieces();
         let stream = self.streams.get(key)?;
-        let before = stream.recv.pieces();
+        let (pieces, grown) = (stream.recv.pieces(), stream.recv.grown());
         let result = change(&mut stream.recv, kept);
-        self.pieces = self.pieces + stream.recv.pieces() - before;
+        self.pieces = self.pieces + stream.recv.pieces() - pieces;
+        self.grown = self.grown + stream.recv.grown() - grown;
         Some(result)
     }
 
@@ -506,6 +520,7 @@ impl<S: Side> Link<S> {
             if self.window.wants_grant() {
                 self.arrivals.expedite(now);
             }
+            self.watch_room(now);
             Ok(())
         } else {
             Err(Violation::new(

@@ -288,22 +288,19 @@ impl AgentToPlatformHandler for Inbox<'_> {
         if !message.is_interim() {
             link.budget.earn();
         }
-        let key = link.find(&message.id)?;
+        let (key, now) = (link.find(&message.id)?, self.now);
         let thrown_away = link.streams.peek(key).is_some_and(|s| s.recv.is_stopped());
-        let Some(bytes) = link.with_recv(key, |recv, kept| recv.head(message, kept)) else {
+        let Some(bytes) = link.with_recv(key, |recv, kept| recv.head(message, kept, now)) else {
             return Ok(());
         };
         let bytes = bytes?;
         if !link.whole_only {
-            link.on_arrival(bytes, self.now)?;
+            link.on_arrival(bytes, now)?;
             if thrown_away {
-                link.on_consumed(bytes, self.now);
+                link.on_consumed(bytes, now);
             }
-        } else if !thrown_away && !link.window.receive(bytes) {
-            link.with_recv(key, |recv, _| {
-                recv.fail(StreamError::TooBig);
-                recv.discard()
-            });
+        } else if !thrown_away {
+            link.take_whole(key, bytes, now);
         }
         link.touch(key);
         link.settle(key);

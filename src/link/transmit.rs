@@ -60,11 +60,13 @@ impl<S: Side> Link<S> {
     fn next_stream_control(&mut self) -> Option<S::Send> {
         while let Some(&key) = self.stream_control.front() {
             self.end_unannounced(key);
-            let may_grow = self.window.is_roomy();
-            let message = self
-                .streams
-                .get(key)
-                .and_then(|stream| Self::control_of(stream, may_grow));
+            let may_grow = self.may_grow();
+            let message = self.streams.get(key).and_then(|stream| {
+                let grown = stream.recv.grown();
+                let message = Self::control_of(stream, may_grow);
+                self.grown = self.grown + stream.recv.grown() - grown;
+                message
+            });
             if message.is_some() {
                 self.settle(key);
                 return message;
@@ -96,7 +98,9 @@ impl<S: Side> Link<S> {
             && !stream.send.is_announced()
             && let Some((code, message, _)) = stream.send.take_reset()
         {
-            stream.recv.fail(StreamError::Reset { code, message });
+            self.with_recv(key, |recv, _| {
+                recv.fail(StreamError::Reset { code, message });
+            });
             self.touch(key);
             self.settle(key);
         }
@@ -181,7 +185,7 @@ impl<S: Side> Link<S> {
             self.queued = self.queued + stream.send.queued() - queued;
             if self.whole_only && stream.recv.is_stopped() {
                 let code = ErrorCode::Cancelled;
-                stream.recv.fail(StreamError::Stopped { code });
+                self.with_recv(key, |recv, _| recv.fail(StreamError::Stopped { code }));
             } else if stream.recv.wants_stop() {
                 self.want_control(key);
             }

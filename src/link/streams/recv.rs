@@ -3,6 +3,7 @@
 use super::super::{
     credit::Window,
     error::{StreamError, Violation},
+    time::Time,
 };
 use crate::{
     limits::INTERIM_HEADS_MAX,
@@ -12,7 +13,7 @@ use crate::{
     },
 };
 use bytes::{Bytes, BytesMut};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// A piece shorter than this is copied: as a slice it would hold on to the whole read buffer that it
 /// came in.
@@ -57,6 +58,10 @@ pub(in super::super) struct RecvHalf {
     interims: usize,
     /// The final head has come; before it no bytes may.
     begun: bool,
+    /// The link took the room of what nobody read.
+    given_up: bool,
+    /// When the program last read, or the first came of what it has not read.
+    read_at: Time,
     queue: VecDeque<Bytes>,
     /// Short pieces behind the queue, in one buffer.
     tail: BytesMut,
@@ -74,6 +79,8 @@ impl RecvHalf {
             heads: VecDeque::new(),
             interims: 0,
             begun: false,
+            given_up: false,
+            read_at: Time::from_micros(0),
             queue: VecDeque::new(),
             tail: BytesMut::new(),
             window,
@@ -88,9 +95,10 @@ impl RecvHalf {
         body: Bytes,
         follows: bool,
         kept: bool,
+        now: Time,
     ) -> Result<u64, Violation> {
         self.begun = true;
-        let bytes = self.push(body, kept)?;
+        let bytes = self.push(body, kept, now)?;
         if !follows {
             self.state = State::Fin;
         }
@@ -102,6 +110,7 @@ impl RecvHalf {
         &mut self,
         mut head: HttpResponse,
         kept: bool,
+        now: Time,
     ) -> Result<u64, Violation> {
         let interim = head.is_interim();
         if self.begun || self.state != State::Open {
@@ -131,7 +140,7 @@ impl RecvHalf {
         if interim {
             Ok(0)
         } else {
-            self.begin(body, follows, kept)
+            self.begin(body, follows, kept, now)
         }
     }
 
@@ -140,6 +149,7 @@ impl RecvHalf {
         &mut self,
         message: StreamData,
         kept: bool,
+        now: Time,
     ) -> Result<u64, Violation> {
         if !self.begun || self.state != State::Open {
             return Err(Violation::new(
@@ -153,7 +163,7 @@ impl RecvHalf {
                 "a piece out of its place",
             ));
         }
-        let bytes = self.push(message.data, kept)?;
+        let bytes = self.push(message.data, kept, now)?;
         if message.fin {
             self.state = State::Fin;
             self.trailers = message.trailers.detached();
@@ -204,8 +214,11 @@ impl RecvHalf {
         }
     }
 
-    fn push(&mut self, data: Bytes, kept: bool) -> Result<u64, Violation> {
+    fn push(&mut self, data: Bytes, kept: bool, now: Time) -> Result<u64, Violation> {
         let bytes = data.len() as u64;
+        if self.unread() == 0 {
+            self.read_at = now;
+        }
         if !self.window.receive(bytes) {
             return Err(Violation::new(
                 ErrorCode::CreditExceeded,
@@ -242,13 +255,17 @@ impl RecvHalf {
     pub(in super::super) fn take_head(&mut self) -> Option<Result<HttpResponse, StreamError>> {
         match (self.heads.pop_front(), &self.state) {
             (Some(head), _) => Some(Ok(head)),
+            (None, _) if self.given_up => Some(Err(StreamError::Unread)),
             (None, State::Failed(error)) => Some(Err(error.clone())),
             (None, _) => None,
         }
     }
 
     /// The next bytes. What came before a reset is not read any more: it is of no use.
-    pub(in super::super) fn read(&mut self) -> Received {
+    pub(in super::super) fn read(&mut self, now: Time) -> Received {
+        if self.given_up {
+            return Received::Failed(StreamError::Unread);
+        }
         if let State::Failed(error) = &self.state {
             return Received::Failed(error.clone());
         }
@@ -257,6 +274,7 @@ impl RecvHalf {
         }
         match (self.queue.pop_front(), &self.state) {
             (Some(data), _) => {
+                self.read_at = now;
                 self.window.consume(data.len() as u64);
                 Received::Data(data)
             }
@@ -286,6 +304,30 @@ impl RecvHalf {
             self.stop_code = Some(code);
         }
         first
+    }
+
+    /// The link takes the room of what nobody reads, and says how much it was. Part of the bytes is
+    /// lost then, so whatever the peer still says, the program sees no clean end.
+    pub(in super::super) fn give_up(&mut self, code: ErrorCode) -> u64 {
+        self.given_up = true;
+        self.stop(code);
+        self.discard()
+    }
+
+    /// Bytes that lie here.
+    pub(in super::super) const fn unread(&self) -> u64 {
+        self.window.unread()
+    }
+
+    /// Whether something has lain here so long and the program has read nothing.
+    pub(in super::super) fn is_unread_for(&self, long: Duration, now: Time) -> bool {
+        self.unread() > 0 && now.since(self.read_at) >= long
+    }
+
+    /// What the growth of the window may cost.
+    pub(in super::super) fn grown(&self) -> u64 {
+        let open = self.state == State::Open && !self.stopped;
+        self.window.grown(open)
     }
 
     /// The program lets go of its handle.

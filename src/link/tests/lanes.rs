@@ -206,7 +206,7 @@ fn heads_and_ends_need_no_credit() {
         pair.agent.link.pour(agent, u64::MAX, now);
         stalled.push((platform, agent));
     }
-    pair.run(seconds(5));
+    pair.run(millis(500));
     assert_eq!(pair.agent.link.allowance.left(), 0, "all credit is used up");
     let (platform, agent) = pair.exchange(request("", false));
     let now = pair.now;

@@ -6,6 +6,7 @@ mod lanes;
 mod liveness;
 mod pair;
 mod path;
+mod room;
 mod streams;
 mod wire;
 mod workload;

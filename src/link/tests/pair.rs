@@ -72,7 +72,10 @@ impl<S: Side> End<S> {
         let mut done = Ok(());
         let mut progress = false;
         if self.link.poll_timeout().is_some_and(|due| due <= now) {
+            let relief_at = self.link.relief_at;
             done = self.link.handle_timeout(now);
+            // Who was given up is to be told.
+            progress |= self.link.relief_at != relief_at;
         }
         if done.is_ok()
             && let Some(bytes) = from.receive(now)
@@ -448,6 +451,7 @@ impl<S: Side> Link<S> {
         assert!(self.touched.is_empty() && self.events.is_empty());
         assert_eq!(self.queued, 0);
         assert_eq!(self.window.unread(), 0);
+        assert_eq!(self.grown, 0);
         assert_eq!(self.path.in_flight(), 0);
     }
 

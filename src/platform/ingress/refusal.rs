@@ -101,6 +101,9 @@ pub enum Refusal {
     /// The agent takes whole bodies only, and this one is longer than a message may be.
     #[error("The request's body is too long for this host's agent.")]
     BodyTooLong,
+    /// The agent sends whole answers only, and for this one there is no room.
+    #[error("There is no room for the device's answer at present. Try again in a moment.")]
+    AnswerTooLong,
     /// The device's answer is no HTTP, or contradicts itself.
     #[error("The device's answer is malformed.")]
     AnswerMalformed,
@@ -137,7 +140,9 @@ impl Refusal {
             Self::NotSupported => StatusCode::NOT_IMPLEMENTED,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::PlatformFailed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::ConnectionLost | Self::AnswerMalformed => StatusCode::BAD_GATEWAY,
+            Self::ConnectionLost | Self::AnswerTooLong | Self::AnswerMalformed => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Device { code, .. } => match code {
                 ErrorCode::FieldInvalid => StatusCode::BAD_REQUEST,
                 ErrorCode::SessionEnded => StatusCode::GONE,
@@ -175,6 +180,7 @@ impl Refusal {
             Self::TooManyStreams => "too_many_streams",
             Self::NotSupported => "agent_not_capable",
             Self::BodyTooLong => "request_body_too_long",
+            Self::AnswerTooLong => "answer_too_long",
             Self::AnswerMalformed => "target_malformed",
             Self::Device { code, .. } => code.name().unwrap_or("unspecified"),
         }
@@ -245,7 +251,8 @@ impl From<StreamError> for Refusal {
             StreamError::TooManyStreams => Self::TooManyStreams,
             StreamError::NotSupported => Self::NotSupported,
             StreamError::TooBig => Self::BodyTooLong,
-            StreamError::Backlog => Self::Device {
+            StreamError::AnswerTooBig => Self::AnswerTooLong,
+            StreamError::Unread | StreamError::Backlog => Self::Device {
                 code: ErrorCode::Overloaded,
                 message: String::new(),
             },
@@ -384,6 +391,18 @@ mod tests {
         );
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
         assert!(text_of(response).await.ends_with("\nsession_ended\n"));
+    }
+
+    /// The viewer's request was not at fault.
+    #[test]
+    fn an_answer_without_room_is_no_request_too_long() {
+        let refusal = Refusal::from(StreamError::AnswerTooBig);
+        assert_eq!(
+            (refusal.status(), refusal.code()),
+            (StatusCode::BAD_GATEWAY, "answer_too_long")
+        );
+        let refusal = Refusal::from(StreamError::TooBig);
+        assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]
