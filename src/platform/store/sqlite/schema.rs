@@ -66,11 +66,15 @@ const MIGRATIONS: &[&str] = &[
 
 /// Brings a database up to the newest schema.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_with(connection, MIGRATIONS)
+}
+
+fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_versions (
             version INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT",
     )?;
-    let known = MIGRATIONS.len() as i64;
+    let known = migrations.len() as i64;
     let found: i64 = connection.query_row(
         "SELECT coalesce(max(version), 0) FROM schema_versions",
         [],
@@ -79,7 +83,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    for (version, migration) in (1..).zip(MIGRATIONS).skip(found as usize) {
+    for (version, migration) in (1..).zip(migrations).skip(found as usize) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;
         transaction.execute(
@@ -94,6 +98,20 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_was_seen_has_used_its_credential() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        migrate_with(&mut connection, &MIGRATIONS[..1]).expect("the first schema");
+        let hosts = "INSERT INTO hosts VALUES ('a', 'a', x'01', 0, NULL), ('b', 'b', x'02', 0, 7)";
+        connection.execute_batch(hosts).expect("inserted");
+        migrate(&mut connection).expect("migrated");
+        let used = |id| {
+            let used = "SELECT credential_used FROM hosts WHERE id = ?1";
+            connection.query_row(used, [id], |row| row.get::<_, bool>(0))
+        };
+        assert_eq!((used("a"), used("b")), (Ok(false), Ok(true)));
+    }
 
     #[test]
     fn a_newer_database_is_left_alone() {
