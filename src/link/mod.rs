@@ -13,6 +13,7 @@
 //! these share.
 
 mod agent;
+mod arrivals;
 mod budget;
 mod calls;
 mod credit;
@@ -47,10 +48,11 @@ use crate::{
         messages::{Ack, Error, ErrorCode, StreamCredit, StreamData, StreamReset, StreamStop},
     },
 };
+use arrivals::Arrivals;
 use budget::Budget;
 use credit::{Allowance, Growth, Window};
 use liveness::Liveness;
-use path::{Arrivals, Path};
+use path::Path;
 use schedule::{Lane, Schedule};
 use std::{collections::VecDeque, time::Duration};
 use streams::{Head, RecvHalf, SendHalf, Streams};
@@ -247,8 +249,9 @@ impl<S: Side> Link<S> {
         Ok(())
     }
 
-    /// When [`Self::handle_timeout`] is due.
-    pub fn poll_timeout(&self) -> Option<Time> {
+    /// When [`Self::handle_timeout`] is due. What is due to be sent counts only where it `can_send`:
+    /// where the socket takes nothing, it waits for the socket, and time changes nothing.
+    pub fn poll_timeout(&self, can_send: bool) -> Option<Time> {
         match &self.phase {
             Phase::Greeting { until } => Some(*until),
             Phase::Deciding | Phase::Closed => None,
@@ -256,8 +259,10 @@ impl<S: Side> Link<S> {
                 let liveness = self.liveness.as_ref();
                 [
                     liveness.map(Liveness::silent_at),
-                    liveness.and_then(Liveness::heartbeat_at),
-                    self.arrivals.due_at(),
+                    liveness
+                        .filter(|_| can_send)
+                        .and_then(Liveness::heartbeat_at),
+                    self.arrivals.due_at().filter(|_| can_send),
                     self.relief_at,
                 ]
                 .into_iter()

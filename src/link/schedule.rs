@@ -33,6 +33,8 @@ pub(super) struct Turn {
     pub(super) key: StreamKey,
     /// Bulk has waited for its share.
     pub(super) due: bool,
+    /// How long bulk had waited when the turn was given.
+    run: u32,
 }
 
 /// The streams that have something to send, each in one lane.
@@ -61,9 +63,8 @@ impl Schedule {
     /// Puts back the stream whose turn it was, as it could not send.
     pub(super) fn put_back(&mut self, turn: Turn) {
         self.queue(turn.lane).push_front(turn.key);
-        if turn.due {
-            self.run = RUN_MAX;
-        }
+        // Nothing was sent: bulk has waited no longer for it, and has not had its turn.
+        self.run = turn.run;
     }
 
     /// Takes a stream out, wherever it waits. Rare: it was reset.
@@ -95,13 +96,19 @@ impl Schedule {
         if free && interactive && lane != Lane::Bulk {
             self.free_was_last = lane == Lane::Free;
         }
+        let run = self.run;
         self.run = if lane == Lane::Bulk || self.bulk.is_empty() {
             0
         } else {
             self.run.saturating_add(1)
         };
         let key = self.queue(lane).pop_front()?;
-        Some(Turn { lane, key, due })
+        Some(Turn {
+            lane,
+            key,
+            due,
+            run,
+        })
     }
 
     fn queue(&mut self, lane: Lane) -> &mut VecDeque<StreamKey> {
@@ -187,6 +194,22 @@ mod tests {
             bulk: false,
         };
         assert_eq!(count(&lanes(&mut schedule, shut, 20), Lane::Bulk), 0);
+        assert!(schedule.pop(OPEN).is_some_and(|turn| turn.due));
+    }
+
+    #[test]
+    fn bulk_that_was_put_back_has_waited_on() {
+        let mut schedule = Schedule::default();
+        schedule.push(Lane::Bulk, StreamKey(0));
+        for index in 1..=RUN_MAX as usize {
+            schedule.push(Lane::Free, StreamKey(index));
+            assert_eq!(schedule.pop(OPEN).map(|turn| turn.lane), Some(Lane::Free));
+            if index < RUN_MAX as usize {
+                let turn = schedule.pop(OPEN).unwrap();
+                assert_eq!((turn.lane, turn.due), (Lane::Bulk, false));
+                schedule.put_back(turn);
+            }
+        }
         assert!(schedule.pop(OPEN).is_some_and(|turn| turn.due));
     }
 

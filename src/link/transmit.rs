@@ -10,8 +10,7 @@ use crate::{
     wire::messages::{Ack, ErrorCode, StreamCredit, StreamData, StreamReset, StreamStop},
 };
 
-/// What interactive streams may have in flight beyond the path's cap, which bulk has filled; and
-/// bulk, when its share is due, which interactive streams have filled.
+/// What interactive streams may have in flight beyond the path's cap, which bulk has filled.
 const SLACK: u64 = 64 << 10;
 
 impl<S: Side> Link<S> {
@@ -134,7 +133,6 @@ impl<S: Side> Link<S> {
 
     /// The next head or piece of a body, as the lanes have it.
     fn next_piece(&mut self, now: Time) -> Option<S::Send> {
-        let room = self.path.room(now);
         let mut gates = Gates {
             interactive: true,
             bulk: true,
@@ -146,7 +144,7 @@ impl<S: Side> Link<S> {
                 }
                 return None;
             };
-            let Turn { lane, key, due } = turn;
+            let Turn { lane, key, due, .. } = turn;
             let Some(stream) = self.streams.get(key) else {
                 continue;
             };
@@ -159,8 +157,10 @@ impl<S: Side> Link<S> {
                 self.want_schedule(key, now);
                 continue;
             }
-            let slack = if lane == Lane::Bulk && !due { 0 } else { SLACK };
-            let held_by_path = !self.whole_only && room + slack == 0;
+            let slack = if lane == Lane::Bulk { 0 } else { SLACK };
+            // Bulk whose share is due goes all the same: heads, which nothing holds, may have filled
+            // the path.
+            let held_by_path = !self.whole_only && !due && self.path.room(slack, now) == 0;
             let held = held_by_path || self.allowance.left() == 0;
             if held && !stream.send.is_free() {
                 if held_by_path {

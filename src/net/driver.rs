@@ -170,7 +170,9 @@ where
             let written = self.write(cx)?;
             let timed = self.keep_time(cx)?;
             let mut state = self.connection.lock();
-            if !state.wait_for_action(cx) || [read, written, timed].contains(&Step::More) {
+            // What was done while the socket takes nothing waits for the socket, which wakes the task.
+            let acted = !state.wait_for_action(cx) && !self.flushing;
+            if acted || [read, written, timed].contains(&Step::More) {
                 continue;
             }
             return match state.closing.take() {
@@ -344,18 +346,19 @@ where
                     .map_err(lost)?;
                 self.flushing = true;
             }
-            if !self.flushing {
-                return Ok(Step::Waits);
-            }
-            // Whoever waited for room may fill the next batch meanwhile.
+            // Whoever waited for room may fill the next batch meanwhile. Also where nothing was sent: a
+            // stream may have ended before it began.
             state.take_woken(&mut self.woken);
             drop(state);
             self.woken.drain(..).for_each(Waker::wake);
+            if !self.flushing {
+                return Ok(Step::Waits);
+            }
         }
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Result<Step, Stop> {
-        let due = self.connection.lock().link.poll_timeout();
+        let due = self.connection.lock().link.poll_timeout(!self.flushing);
         let Some(due) = due.map(|time| self.connection.instant(time)) else {
             return Ok(Step::Waits);
         };
@@ -389,6 +392,12 @@ where
             if let Stage::Draining(closing, _) = &self.stage
                 && !self.flushing
             {
+                if matches!(ending, Ending::Peer { .. }) {
+                    // The answer to the peer's close frame is queued already, and leaves with a flush.
+                    self.flushing = true;
+                    self.stage = Stage::Closing(ending);
+                    continue;
+                }
                 let frame = CloseFrame {
                     code: CloseCode::from(closing.close_code),
                     reason: shorten(&closing.text).into(),

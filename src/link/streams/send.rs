@@ -367,7 +367,8 @@ impl<H: Head> SendHalf<H> {
         !self.heads.is_empty() || self.queue.is_empty()
     }
 
-    /// Whether it has sent little of late.
+    /// Whether it has sent little of late, and has little to send: a download that waited long behind
+    /// others is a download still.
     pub(in super::super) fn is_interactive(&mut self, now: Time) -> bool {
         let micros = u64::try_from(now.since(self.recent_at).as_micros()).unwrap_or(u64::MAX);
         let forgotten = micros.saturating_mul(INTERACTIVE_BYTES_PER_SECOND) / 1_000_000;
@@ -375,7 +376,7 @@ impl<H: Head> SendHalf<H> {
             self.recent = self.recent.saturating_sub(forgotten);
             self.recent_at = now;
         }
-        self.recent <= INTERACTIVE_BURST
+        self.recent.max(self.queued as u64) <= INTERACTIVE_BURST
     }
 
     /// The next message, with at most `session_left` bytes of body, and at most `piece_max` of them

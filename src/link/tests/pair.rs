@@ -71,7 +71,7 @@ impl<S: Side> End<S> {
         }
         let mut done = Ok(());
         let mut progress = false;
-        if self.link.poll_timeout().is_some_and(|due| due <= now) {
+        if self.link.poll_timeout(true).is_some_and(|due| due <= now) {
             let relief_at = self.link.relief_at;
             done = self.link.handle_timeout(now);
             // Who was given up is to be told.
@@ -138,8 +138,9 @@ impl<S: Side> End<S> {
     }
 
     /// When it has something to do of itself.
-    fn due(&self) -> Option<Time> {
-        self.link.poll_timeout().filter(|_| self.is_live())
+    fn due(&self, now: Time) -> Option<Time> {
+        let can_send = self.wire.ready_at() <= now;
+        self.link.poll_timeout(can_send).filter(|_| self.is_live())
     }
 
     const fn is_live(&self) -> bool {
@@ -330,8 +331,8 @@ impl Pair {
         let (agent, platform) = (&self.agent, &self.platform);
         let awake = |end_awake: bool, at: Option<Time>| at.filter(|_| end_awake);
         let events = [
-            awake(agent.wire.ready_at() <= self.now, agent.due()),
-            awake(platform.wire.ready_at() <= self.now, platform.due()),
+            agent.due(self.now),
+            platform.due(self.now),
             sending(agent.wire.ready_at()),
             sending(platform.wire.ready_at()),
             awake(platform.is_live(), agent.wire.arrives_at()),
