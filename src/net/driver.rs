@@ -145,7 +145,14 @@ where
                     this.timer.as_mut().reset(Instant::now() + CLOSE_WAIT);
                     this.connection.lock().link.close();
                     this.tell();
-                    this.stage = Stage::Draining(closing, ending);
+                    this.stage = if matches!(ending, Ending::Peer { .. }) {
+                        // The answer to the peer's close frame is queued already, and leaves with a
+                        // flush. Nothing else may follow.
+                        this.flushing = true;
+                        Stage::Closing(ending)
+                    } else {
+                        Stage::Draining(closing, ending)
+                    };
                 }
             }
         }
@@ -392,12 +399,6 @@ where
             if let Stage::Draining(closing, _) = &self.stage
                 && !self.flushing
             {
-                if matches!(ending, Ending::Peer { .. }) {
-                    // The answer to the peer's close frame is queued already, and leaves with a flush.
-                    self.flushing = true;
-                    self.stage = Stage::Closing(ending);
-                    continue;
-                }
                 let frame = CloseFrame {
                     code: CloseCode::from(closing.close_code),
                     reason: shorten(&closing.text).into(),

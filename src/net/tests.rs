@@ -11,26 +11,42 @@ use crate::{
     wire::{
         Encoding,
         fields::FieldLines,
-        messages::{ErrorCode, Hello, HttpRequest, HttpResponse, SessionClose, SessionCloseReason},
+        messages::{
+            AgentToPlatform, ErrorCode, Hello, HttpRequest, HttpResponse, PlatformToAgent,
+            SessionClose, SessionCloseReason,
+        },
         values::{Method, RequestTarget, Secret, Text, Timestamp},
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use std::time::{Duration, SystemTime};
+use std::{
+    future::{Future, poll_fn},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     time::Instant,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 /// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What a pipe in memory holds: the sockets of tests whose clock stands still until all wait, which
 /// a kernel's sockets do not tell.
 const PIPE_BYTES: usize = 64 << 10;
+/// A task that is polled so often turns in circles: here it has no more than dozens of things to do.
+/// The pings of one test are thousands.
+const POLLS_MAX: usize = 20_000;
 
 type Stream = (HttpRequest, SendHalf<Agent>, RecvHalf<Agent>);
 
@@ -266,22 +282,56 @@ async fn bare_agent<IO>(near: IO, far: IO) -> (socket::Socket<IO>, Tunnel)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (mut raw, tunnel, _) = counted_agent(near, far, hello()).await;
+    assert!(raw.next().await.unwrap().unwrap().is_binary());
+    (raw, tunnel)
+}
+
+/// The same, before the agent has read anything, and how often the platform's task was polled. One
+/// that knows no versions speaks JSON.
+async fn counted_agent<IO>(
+    near: IO,
+    far: IO,
+    hello: Hello,
+) -> (socket::Socket<IO>, Tunnel, Arc<AtomicUsize>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut raw = socket::connected(near).await;
     let link = Link::<Platform>::accept(Time::default());
-    let on_event = |event, connection: &Connection<Platform>| {
+    let (admitted, mut wait) = mpsc::unbounded_channel();
+    let on_event = move |event, connection: &Connection<Platform>| {
         if let PlatformEvent::Hello(_) = event {
             connection.admit(admission(HEARTBEAT));
+            let _ = admitted.send(());
         }
     };
     let socket = socket::accepted(far, Vec::new()).await;
     let (tunnel, driver) = driver::start(socket, link, None, on_event);
-    tokio::spawn(driver);
-    let mut bytes = bytes::BytesMut::new();
-    let hello = crate::wire::messages::AgentToPlatform::from(hello());
-    Encoding::Binary.encode(hello, &mut bytes);
-    raw.send(Message::Binary(bytes.freeze())).await.unwrap();
-    assert!(raw.next().await.unwrap().unwrap().is_binary());
-    (raw, tunnel)
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = polls.clone();
+    let mut driver = Box::pin(driver);
+    tokio::spawn(poll_fn(move |cx| {
+        let polls = counted.fetch_add(1, Ordering::Relaxed);
+        assert!(polls < POLLS_MAX, "it turns in circles");
+        driver.as_mut().poll(cx)
+    }));
+    raw.send(whole(hello)).await.unwrap();
+    wait.recv().await.unwrap();
+    (raw, tunnel, polls)
+}
+
+/// A message as a bare agent sends it: in JSON where it is the hello of one that knows no versions.
+fn whole(message: impl Into<AgentToPlatform>) -> Message {
+    let message = message.into();
+    let mut bytes = BytesMut::new();
+    if matches!(&message, AgentToPlatform::Hello(hello) if hello.protocol_versions.is_empty()) {
+        Encoding::Json.encode(message, &mut bytes);
+        Message::Text(bytes.freeze().try_into().unwrap())
+    } else {
+        Encoding::Binary.encode(message, &mut bytes);
+        Message::Binary(bytes.freeze())
+    }
 }
 
 async fn violation_of(tunnel: &Tunnel) -> ErrorCode {
@@ -385,4 +435,86 @@ async fn a_silent_peer_is_given_up_after_three_intervals() {
     assert_eq!(silent.elapsed().as_secs(), (3 * HEARTBEAT).as_secs());
     drop(raw);
     assert_eq!(violation_of(&tunnel).await, ErrorCode::PeerSilent);
+}
+
+/// Who reads nothing must cost nothing but its memory until it is given up: what was done meanwhile
+/// waits for the socket, and so does an acknowledgement that is due.
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_socket_takes_nothing_rests() {
+    let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let (mut raw, tunnel, polls) = counted_agent(near, far, hello()).await;
+    assert!(raw.next().await.unwrap().unwrap().is_binary());
+    let (mut send, mut recv) = tunnel.open(request(b"", true)).unwrap();
+    let opening = raw.next().await.unwrap().unwrap().into_data();
+    let Ok(PlatformToAgent::HttpRequest(opened)) = Encoding::Binary.decode(opening) else {
+        panic!("another message")
+    };
+    // From here on the agent reads nothing. The pipe is full long before the window is.
+    send.send(Bytes::from_static(&[0; 2 * PIPE_BYTES])).unwrap();
+    let answer = HttpResponse {
+        id: opened.id,
+        ..response(200, &[0; 1024], true)
+    };
+    raw.send(whole(answer)).await.unwrap();
+    assert_eq!(recv.head().await.unwrap().status, 200);
+    assert_eq!(recv.data().await.unwrap().unwrap().len(), 1024);
+    let _other = tunnel.open(request(b"", false)).unwrap();
+    let silent = Instant::now();
+    assert_eq!(violation_of(&tunnel).await, ErrorCode::PeerSilent);
+    // The close frame is not taken either, which is waited for a little.
+    let waited = silent.elapsed();
+    assert!(waited >= 3 * HEARTBEAT && waited < 4 * HEARTBEAT);
+    let polls = polls.load(Ordering::Relaxed);
+    assert!(polls < 100, "{polls}");
+}
+
+/// Nothing is sent of it, and nothing comes that would give the task another turn.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_before_it_began_wakes_its_reader() {
+    for versions in [vec![1], vec![]] {
+        let hello = Hello {
+            protocol_versions: versions,
+            ..hello()
+        };
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let (raw, tunnel, _) = counted_agent(near, far, hello).await;
+        let (send, mut recv) = tunnel.open(request(b"", true)).unwrap();
+        let began = Instant::now();
+        send.reset(ErrorCode::Cancelled, "a test");
+        let reset = StreamError::Reset {
+            code: ErrorCode::Cancelled,
+            message: "a test".into(),
+        };
+        assert_eq!(recv.head().await, Err(reset));
+        // The clock is the runtime's, and moves only when everything waits.
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        drop(raw);
+    }
+}
+
+#[tokio::test]
+async fn a_close_frame_is_answered_with_its_code() {
+    // Also where something is queued that can no longer be sent: the answer to an unknown message.
+    for before in [None, Some(Message::Binary(vec![0xa2, 0x1f, 0].into()))] {
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let (mut raw, tunnel) = bare_agent(near, far).await;
+        if let Some(message) = before {
+            raw.feed(message).await.unwrap();
+        }
+        let close = CloseFrame {
+            code: CloseCode::Restart,
+            reason: "a test".into(),
+        };
+        raw.send(Message::Close(Some(close))).await.unwrap();
+        let answer = raw.next().await.unwrap().unwrap();
+        let Message::Close(Some(frame)) = answer else {
+            panic!("another answer: {answer:?}")
+        };
+        assert_eq!(frame.code, CloseCode::Restart);
+        let ending = Ending::Peer {
+            close_code: 1012,
+            text: "a test".into(),
+        };
+        assert_eq!(tunnel.ended().await, ending);
+    }
 }
