@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What interactive streams may have in flight beyond the path's cap, which bulk has filled.
-const SLACK: u64 = 64 << 10;
+pub(super) const SLACK: u64 = 64 << 10;
 
 impl<S: Side> Link<S> {
     /// The next message to send. Ask when the socket can take more, and send it before asking

@@ -46,8 +46,6 @@ pub(super) struct Sample {
     /// Bytes delivered between its leaving and now, over the longer of the time that took and the
     /// time their sending took: acknowledgements that come in a lump look faster than the path is.
     pub(super) rate: f64,
-    /// The time that the rate was measured over.
-    pub(super) elapsed_us: f64,
     /// The sender had nothing more to send when the message left: the path may be faster.
     pub(super) is_idle: bool,
 }
@@ -126,13 +124,11 @@ impl Flight {
             .since(newest.delivered_at)
             .max(newest.at.since(newest.acked_sent_at));
         let count = delivered - newest.delivered;
-        let elapsed_us = micros(elapsed);
         Some(Sample {
             rtt_us: micros(rtt),
             bytes: newest.bytes,
             in_flight: newest.end.saturating_sub(newest.delivered),
-            rate: count as f64 / elapsed_us,
-            elapsed_us,
+            rate: count as f64 / micros(elapsed),
             is_idle: newest.end <= self.idle_until,
         })
     }
@@ -141,4 +137,49 @@ impl Flight {
 /// Never nothing, so that it can divide.
 fn micros(duration: Duration) -> f64 {
     (duration.as_micros() as f64).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: u64 = 100;
+
+    fn at(millis: u64) -> Time {
+        Time::from_micros(millis * 1000)
+    }
+
+    #[test]
+    fn a_peer_that_acknowledges_nothing_costs_so_many_entries_and_no_more() {
+        let mut flight = Flight::new(at(0));
+        let count = 3 * ENTRIES_MAX as u64;
+        for millis in 0..count {
+            flight.on_send(BYTES, at(millis));
+        }
+        assert_eq!(flight.messages.len(), ENTRIES_MAX);
+        assert_eq!(flight.bytes(), count * BYTES);
+        // What is counted as one is acknowledged as one.
+        let part = flight.sent() - BYTES;
+        assert!(flight.on_ack(part, Duration::ZERO, at(count)).is_some());
+        assert_eq!(flight.messages.len(), 1);
+        let sample = flight.on_ack(flight.sent(), Duration::ZERO, at(count));
+        assert_eq!(sample.map(|sample| sample.rtt_us), Some(1000.0));
+        assert_eq!((flight.messages.len(), flight.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn acknowledgements_in_a_lump_are_no_faster_than_what_was_sent() {
+        let mut flight = Flight::new(at(0));
+        // A message a millisecond; what arrives in the first 50 is acknowledged at once.
+        for millis in 0..50 {
+            flight.on_send(BYTES, at(millis));
+        }
+        let first = flight.on_ack(BYTES, Duration::ZERO, at(50)).unwrap();
+        assert_eq!(first.rtt_us, 50_000.0);
+        flight.on_send(BYTES, at(50));
+        flight.on_ack(50 * BYTES, Duration::ZERO, at(50)).unwrap();
+        let sample = flight.on_ack(51 * BYTES, Duration::ZERO, at(51)).unwrap();
+        // 50 messages within the millisecond since the one before was acknowledged.
+        assert!(sample.rate <= BYTES as f64 / 1000.0, "{sample:?}");
+    }
 }

@@ -9,6 +9,8 @@
 
 mod flight;
 mod steer;
+#[cfg(test)]
+mod tests;
 
 use super::time::Time;
 use crate::limits::DATA_BYTES_MAX;
@@ -190,9 +192,7 @@ impl Path {
         delays.sum_us += sample.rtt_us;
         delays.count += 1;
         self.round.in_flight = self.round.in_flight.max(sample.in_flight);
-        // Over less than the least round trip it is no rate but a lump.
-        let least_us = self.min_rtt.short_us.min(self.min_rtt.long_us);
-        if sample.elapsed_us >= least_us && (!sample.is_idle || sample.rate > self.rate()) {
+        if !sample.is_idle || sample.rate > self.rate() {
             self.round.rate = self.round.rate.max(sample.rate);
         }
     }
@@ -214,7 +214,10 @@ impl Path {
             self.rates_count += 1;
         }
         let long = round.long.mean_us().zip(Some(self.min_rtt.long_us));
-        let short = || round.short.mean_us().zip(Some(self.min_rtt.short_us));
+        // A short message takes no longer than a long one: where all of them came behind a queue, that
+        // tells of it.
+        let min_rtt_us = self.min_rtt.short_us.min(self.min_rtt.long_us);
+        let short = || round.short.mean_us().zip(Some(min_rtt_us));
         let Some((rtt_us, min_rtt_us)) = long.or_else(short) else {
             return;
         };

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// In flight at the start: enough for a page's small files at once.
 const CAP_START: u64 = 160 << 10;
 /// In flight at the least: three pieces, so that one can be on the way while one is read.
-const CAP_MIN: u64 = 24 << 10;
+pub(super) const CAP_MIN: u64 = 24 << 10;
 /// In flight at the most; the receiver's session window ends earlier.
-const CAP_MAX: u64 = 64 << 20;
+pub(super) const CAP_MAX: u64 = 64 << 20;
 /// The queueing delay that is aimed at. At 100 Mbit/s and 20 ms it keeps a small request beside a
 /// download within 1.15 times an idle path's at 99 % of raw TCP's goodput, over reno and over BBR; at
 /// 3.5 ms it is 1.2 times.
@@ -80,7 +80,7 @@ pub(super) struct Steer {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// The cap doubles while the rate follows.
     Start {
         best_rate: f64,
@@ -130,6 +130,11 @@ impl Steer {
             }
             _ => self.cap,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn phase(&self) -> Phase {
+        self.phase
     }
 
     /// Takes note of a sample.

@@ -6,7 +6,11 @@ use super::{
     seconds,
     wire::Shape,
 };
-use crate::link::{PlatformEvent, StreamKey};
+use crate::{
+    limits::DATA_BYTES_MAX,
+    link::{PlatformEvent, StreamKey, transmit::SLACK},
+    wire::fields::FieldLines,
+};
 use std::time::Duration;
 
 /// 10 Mbit/s and 20 ms, with a queue that holds a second.
@@ -14,6 +18,7 @@ const SLOW: Shape = Shape {
     rate: Some(10_000_000),
     delay: Duration::from_millis(10),
     queue_bytes: 1_250_000,
+    jitter: Duration::ZERO,
 };
 
 /// A download that fills the path.
@@ -193,6 +198,35 @@ fn bulk_keeps_a_share_beside_small_requests_that_fill_the_path() {
     // 37.5 MB pass in that time. A turn in ten is bulk's, of a piece that may be longer.
     assert!(got[0] > 2_500_000, "{got:?}");
     assert!(got[0] < 25_000_000, "{got:?}");
+}
+
+/// None of them is long, and all of them together are no reason to fill the path's queue.
+#[test]
+fn many_interactive_streams_at_once_pass_the_cap_by_the_slack_only() {
+    const STREAMS: usize = 200;
+    const BYTES: usize = 60 << 10;
+    let mut pair = Pair::open(SLOW, 1);
+    let streams: Vec<_> = (0..STREAMS).map(|_| download(&mut pair)).collect();
+    pair.run(seconds(1));
+    let now = pair.now;
+    for &(_, agent) in &streams {
+        let link = &mut pair.agent.link;
+        link.send_data(agent, vec![0; BYTES].into(), now).unwrap();
+        link.finish(agent, FieldLines::default(), now);
+    }
+    let mut got = 0;
+    let until = pair.now + seconds(60);
+    pair.run_until(until, &mut |pair| {
+        let now = pair.now;
+        for &(platform, _) in &streams {
+            let link = &mut pair.platform.link;
+            link.drain(platform, now, |data| got += data.len()).unwrap();
+        }
+        got == STREAMS * BYTES
+    });
+    assert_eq!(got, STREAMS * BYTES);
+    let (passed, most) = (pair.agent.passed, SLACK + DATA_BYTES_MAX as u64);
+    assert!(passed > 0 && passed <= most, "{passed}");
 }
 
 /// Session credit that streams without readers have used up holds no head and no end.

@@ -35,6 +35,8 @@ pub(super) struct End<S: Side> {
     pub(super) failed: Option<(Time, Violation)>,
     /// Names of the messages that it sent, where they are wanted.
     pub(super) sent: Option<Vec<(Time, &'static str)>>,
+    /// By how much that what was in flight passed the path's cap at the most, when something left.
+    pub(super) passed: u64,
     wire: Wire,
     json: bool,
     /// Its process is stopped.
@@ -49,6 +51,7 @@ impl<S: Side> End<S> {
             touched: VecDeque::new(),
             failed: None,
             sent: None,
+            passed: 0,
             wire: Wire::new(shape),
             json,
             frozen: false,
@@ -118,10 +121,16 @@ impl<S: Side> End<S> {
     fn transmit(&mut self, now: Time) -> bool {
         let mut progress = false;
         while !self.frozen && self.wire.ready_at() <= now {
+            let in_flight = self.link.path.in_flight();
             let Some(message) = self.link.poll_transmit(now) else {
                 break;
             };
             progress = true;
+            let path = &self.link.path;
+            if path.in_flight() > in_flight {
+                let passed = path.in_flight().saturating_sub(path.cap());
+                self.passed = self.passed.max(passed);
+            }
             if let Some(sent) = &mut self.sent {
                 sent.push((now, message.name()));
             }

@@ -16,6 +16,8 @@ use std::{collections::VecDeque, time::Duration};
 struct Figures {
     /// Bytes of the download a second, as a share of what the link carries.
     share: f64,
+    /// With what the small answers take of it.
+    total: f64,
     idle: Duration,
     p50: Duration,
 }
@@ -128,20 +130,24 @@ fn latencies(
     assert_eq!(pair.agent.failed, None);
     assert_eq!(pair.platform.failed, None);
     load.latencies.sort();
+    let share = load.bytes as f64 / long.as_secs_f64() / goodput(shape);
+    (load.latencies, share)
+}
+
+/// Bytes of messages that the path carries a second.
+fn goodput(shape: Shape) -> f64 {
     // Of 1514 B on the wire, 1448 are a message's, and 31 of 31,775 are a header.
-    let rate = shape.rate.expect("a rate") as f64 / 8.0 * 1448.0 / 1514.0;
-    (
-        load.latencies,
-        load.bytes as f64 / long.as_secs_f64() / rate,
-    )
+    shape.rate.expect("a rate") as f64 / 8.0 * 1448.0 / 1514.0
 }
 
 fn measure(name: &str, shape: Shape, downloads: usize, warm: Duration, long: Duration) -> Figures {
     let (idle, _) = latencies(shape, 0, seconds(0), seconds(2));
     let (busy, share) = latencies(shape, downloads, warm, long);
     let quantile = |of: &[Duration], q: f64| of[((of.len() - 1) as f64 * q) as usize];
+    let small = (busy.len() * 1024) as f64 / long.as_secs_f64() / goodput(shape);
     let figures = Figures {
         share,
+        total: share + small,
         idle: quantile(&idle, 0.5),
         p50: quantile(&busy, 0.5),
     };
@@ -155,6 +161,7 @@ fn shape(megabits: u64, round_trip: Duration, queue_bytes: u64) -> Shape {
         rate: Some(megabits * 1_000_000),
         delay: round_trip / 2,
         queue_bytes,
+        jitter: Duration::ZERO,
     }
 }
 
@@ -223,12 +230,48 @@ fn a_home_line_is_filled_too() {
     assert!(figures.p50 <= figures.idle * 6 / 5);
 }
 
+/// What may be in flight at the least is a tenth of a second there, and a piece a thirtieth. The
+/// small requests, which nothing holds back, take a quarter of it.
+#[test]
+fn a_slow_path_is_filled_and_a_small_request_waits_for_little() {
+    let figures = measure(
+        "2 Mbit/s x 40 ms",
+        shape(2, millis(40), 64 << 10),
+        1,
+        seconds(4),
+        seconds(20),
+    );
+    assert!(figures.total >= 0.9);
+    let floor_and_piece = millis(((24 + 8) << 10) * 8 * 1000 / 2_000_000);
+    assert!(figures.p50 <= figures.idle + floor_and_piece);
+}
+
+/// Delay by chance, as of radio, is no queue.
+#[test]
+fn a_path_with_jitter_is_used() {
+    let jitter = millis(15);
+    let shape = Shape {
+        jitter,
+        ..shape(50, millis(40), 512 << 10)
+    };
+    let figures = measure(
+        "50 Mbit/s x 40 ms, to 15 ms of jitter",
+        shape,
+        1,
+        seconds(4),
+        seconds(10),
+    );
+    assert!(figures.share >= 0.5);
+    assert!(figures.p50 <= 2 * figures.idle);
+}
+
 #[test]
 fn loopback_is_not_throttled() {
     let shape = Shape {
         rate: Some(5_000_000_000),
         delay: Duration::from_micros(25),
         queue_bytes: 4 << 20,
+        jitter: Duration::ZERO,
     };
     let figures = measure("5 Gb/s x 50 us", shape, 1, millis(500), millis(500));
     assert!(figures.share >= 0.9);

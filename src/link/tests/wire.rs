@@ -1,6 +1,6 @@
 //! One direction of a virtual network: a bottleneck with a rate and a queue, and a delay behind it.
 
-use super::Time;
+use super::{Chance, Time};
 use bytes::Bytes;
 use std::{collections::VecDeque, time::Duration};
 
@@ -14,6 +14,8 @@ pub(super) struct Shape {
     /// Bytes that the bottleneck holds. A sender whose bytes would pass that waits: its TCP has
     /// filled the queue and sends as it drains.
     pub(super) queue_bytes: u64,
+    /// Up to so much more for each message, by chance; none overtakes another.
+    pub(super) jitter: Duration,
 }
 
 impl Shape {
@@ -23,6 +25,7 @@ impl Shape {
             rate: None,
             delay: Duration::from_micros(round_trip.as_micros() as u64 / 2),
             queue_bytes: u64::MAX,
+            jitter: Duration::ZERO,
         }
     }
 }
@@ -41,6 +44,8 @@ pub(super) struct Wire {
     free_at_ns: u64,
     /// Messages and when they arrive.
     flight: VecDeque<(Time, Bytes)>,
+    last_arrives: Time,
+    chance: Chance,
     /// Everything is swallowed.
     pub(super) cut: bool,
 }
@@ -51,6 +56,8 @@ impl Wire {
             shape,
             free_at_ns: 0,
             flight: VecDeque::new(),
+            last_arrives: Time::from_micros(0),
+            chance: Chance(1),
             cut: false,
         }
     }
@@ -75,6 +82,10 @@ impl Wire {
             .map_or(0, |rate| on_the_wire(message.len()) * 8_000_000_000 / rate);
         self.free_at_ns = self.free_at_ns.max(now_ns) + taken_ns;
         let arrives = Time::from_micros(self.free_at_ns.div_ceil(1000)) + self.shape.delay;
+        let jitter_us = self.shape.jitter.as_micros() as u64;
+        let late = Duration::from_micros(self.chance.below(jitter_us + 1));
+        let arrives = self.last_arrives.max(arrives + late);
+        self.last_arrives = arrives;
         self.flight.push_back((arrives, message));
     }
 

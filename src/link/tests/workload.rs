@@ -213,6 +213,7 @@ fn run(seed: u64, streams: usize) -> (Pair, Load) {
         rate: Some(1_000_000 * (5 + chance.below(500))),
         delay: Duration::from_micros(chance.below(40_000)),
         queue_bytes: 64 << 10 << chance.below(6),
+        jitter: Duration::ZERO,
     };
     let mut pair = Pair::open(shape, seed);
     let mut load = Load {
