@@ -198,3 +198,35 @@ fn short_and_long_messages_have_round_trips_of_their_own() {
     assert_eq!(path.min_rtt(), Some(Duration::from_millis(20)));
     assert!(path.cap() >= cap, "{path:?}");
 }
+
+#[test]
+fn a_few_answers_that_are_late_do_not_end_the_start() {
+    let mut steer = Steer::new(millis(0));
+    let cap = steer.cap();
+    for round in 0..50 {
+        let late = Seen {
+            in_flight: 300,
+            is_limited: false,
+            ..seen(f64::from(round % 3) * DELAY_US, 0.0, 0.01)
+        };
+        steer.end_round(&late, millis(0));
+    }
+    assert!(matches!(steer.phase(), Phase::Start { .. }), "{steer:?}");
+    assert_eq!(steer.cap(), cap);
+}
+
+/// On a short path most of the delay is the queue that is aimed at: a dip that left it would show it
+/// as the path's own, and the next would add to it.
+#[test]
+fn a_dip_empties_the_queue_of_a_short_path() {
+    let mut steer = following();
+    let now = millis(10_000);
+    let short = Seen {
+        rtt_us: 4500.0,
+        min_rtt_us: 2000.0,
+        ..seen(0.0, 10.0 * RATE, 10.0 * RATE)
+    };
+    assert!(steer.end_round(&short, now).is_none());
+    let share = steer.cap_at(now) as f64 / steer.cap() as f64;
+    assert!(share < 2000.0 / 4500.0, "{share}");
+}
