@@ -35,7 +35,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the end of the request's body to the final head.
     pub head: Duration,
-    /// Between two pieces of a body, either way. Upgraded connections may be silent for ever.
+    /// Between two pieces of the request's body, and from the final head on between two of the
+    /// answer's. Upgraded connections may be silent for ever.
     pub idle: Duration,
     /// How long a body waits for `100 Continue` before it is sent unasked (RFC 9110 10.1.1).
     pub wait_continue: Duration,
@@ -421,7 +422,7 @@ struct Upload<'a, S> {
 
 enum UploadFault {
     Cancelled,
-    /// The source gave nothing for too long.
+    /// The source gave nothing for too long, and the origin had not begun to answer.
     Silent,
     Length,
     Write(io::Error),
@@ -467,15 +468,21 @@ impl<S: Source> Upload<'_, S> {
         }
     }
 
-    /// The next piece of the body, within the time that an HTTP exchange may be idle. An upgraded
-    /// connection may be silent for ever.
+    /// The next piece of the body, within the time that an HTTP exchange may be idle. Once the
+    /// final head has come that is the download's to watch: an answer may flow for as long as it
+    /// likes beside a body that is silent. An upgraded connection may be silent for ever.
     async fn piece(&mut self) -> Result<Piece, UploadFault> {
-        let next = self.source.next();
+        let mut next = pin!(self.source.next());
         let piece = if self.sending == Sending::Raw {
             next.await
         } else {
-            let next = timeout(self.timeouts.idle, next).await;
-            next.map_err(|_| UploadFault::Silent)?
+            loop {
+                match timeout(self.timeouts.idle, &mut next).await {
+                    Ok(piece) => break piece,
+                    Err(_) if self.progress.headed.load(Relaxed) => {}
+                    Err(_) => return Err(UploadFault::Silent),
+                }
+            }
         };
         piece.map_err(|Cancelled| UploadFault::Cancelled)
     }

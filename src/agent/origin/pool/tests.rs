@@ -338,8 +338,12 @@ async fn silence_has_its_limits() {
 
 /// Lets the runtime's clock pass by more than any limit on silence.
 async fn hours_pass() {
+    time_passes(Duration::from_secs(2 * 3600)).await;
+}
+
+async fn time_passes(time: Duration) {
     tokio::time::pause();
-    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+    tokio::time::sleep(time).await;
     tokio::time::resume();
 }
 

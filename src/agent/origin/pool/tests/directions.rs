@@ -261,6 +261,53 @@ async fn an_answer_that_has_begun_is_not_late() {
 }
 
 #[tokio::test]
+async fn an_answer_flows_on_beside_a_body_that_is_silent() {
+    let (had, has) = mpsc::unbounded_channel();
+    let has = Arc::new(tokio::sync::Mutex::new(has));
+    let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
+        let has = has.clone();
+        async move {
+            read_head(&mut stream).await?;
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+            stream.write_all(head).await?;
+            let mut has = has.lock().await;
+            while has.recv().await.is_some() {
+                stream.write_u8(b'.').await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let (_open, pieces) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut kept = Kept {
+        tell: Some(tell),
+        ..Kept::default()
+    };
+    let post = request("POST", "", RequestBody::Stream);
+    let mut source = Feed::Channel(pieces);
+    let mut running = std::pin::pin!(pool.exchange(&post, &mut source, &mut kept));
+    let flowing = async {
+        assert!(matches!(told.recv().await, Some(Answer::Head(_))));
+        for _ in 0..5 {
+            had.send(()).expect("the origin waits");
+            assert!(matches!(told.recv().await, Some(Answer::Data(_))));
+            time_passes(Duration::from_secs(10 * 60)).await;
+        }
+    };
+    tokio::select! {
+        result = &mut running => panic!("ended: {result:?}"),
+        () = flowing => {}
+    }
+    // Silent in both directions, it ends.
+    let (result, ()) = tokio::join!(running, hours_pass());
+    assert!(
+        matches!(result, Err(OriginError::BodyTimeout)),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
 async fn leaving_an_exchange_reaches_the_origin() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
