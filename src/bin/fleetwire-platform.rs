@@ -26,6 +26,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(args, std::env::vars_os())?;
     logging::init(config.log_format, &config.log)?;
+    config.warn();
     if args.check_config {
         Platform::check(&config)?;
         writeln!(std::io::stdout(), "the settings can be used")?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Parser;
 use rustls_pki_types::DnsName;
 use serde::{Deserialize, Deserializer};
+use tracing::warn;
 
 use crate::clock::parse_duration;
 use crate::files::{self, FileError};
@@ -248,6 +249,27 @@ impl Config {
         names
     }
 
+    /// Says in the log what can be used and is likely not meant.
+    pub fn warn(&self) {
+        // Not refused: enrolled agents ask for it, and most dial another name or an address.
+        if self.is_session_name(&self.server_name) {
+            warn!(
+                server_name = self.server_name,
+                console_domain = self.console_domain,
+                "server_name is under console_domain: whoever dials it by that name is taken for a \
+                 viewer of a console session"
+            );
+        }
+    }
+
+    /// Whether requests to this name are a console session's.
+    fn is_session_name(&self, name: &str) -> bool {
+        let label = name.strip_suffix(&self.console_domain);
+        label
+            .and_then(|label| label.strip_suffix('.'))
+            .is_some_and(|label| label != "*")
+    }
+
     fn check(&mut self) -> Result<(), ConfigError> {
         let refuse = |key, reason: &str| {
             Err(ConfigError::Value {
@@ -285,17 +307,12 @@ impl Config {
                 *name = address.to_string();
             }
         }
-        let sessions = format!(".{}", self.console_domain);
-        for (key, name) in std::iter::once(("server_name", &self.server_name))
-            .chain(self.names.iter().map(|name| ("names", name)))
-        {
-            if name.ends_with(&sessions) && *name != format!("*{sessions}") {
-                return refuse(
-                    key,
-                    "names under console_domain are those of console sessions: give the platform a \
-                     name beside it, or that domain's own",
-                );
-            }
+        if self.names.iter().any(|name| self.is_session_name(name)) {
+            return refuse(
+                "names",
+                "names under console_domain are those of console sessions: give the platform a \
+                 name beside it, or that domain's own",
+            );
         }
         if self.certificate.is_some() != self.certificate_key.is_some() {
             return refuse("certificate", "certificate and certificate_key go together");
@@ -531,17 +548,23 @@ mod tests {
         assert_eq!(refused("server_name = 'a b'"), "server_name");
         assert_eq!(refused("names = ['a b']"), "names");
         assert_eq!(refused("certificate = '/c'"), "certificate");
-        for (key, setting) in [
-            ("names", "names = ['fleet.Example.com.']"),
-            ("names", "names = ['*.fleet.example.com']"),
-            ("server_name", "server_name = 'fleet.example.com'"),
+        for setting in [
+            "names = ['fleet.Example.com.']",
+            "names = ['*.fleet.example.com']",
         ] {
             let under = format!("console_domain = 'example.com'\n{setting}");
-            assert_eq!(refused(&under), key, "it would be taken for a session's");
+            assert_eq!(
+                refused(&under),
+                "names",
+                "it would be taken for a session's"
+            );
         }
         let beside = "data_dir = '/d'\nconsole_domain = 'c.example.com'\n\
                       names = ['example.com', 'c.example.com', '*.c.example.com', 'xc.example.com']";
         assert!(load(beside, &[], &[]).is_ok());
+        let enrolled = "data_dir = '/d'\nconsole_domain = 'example.com'\n\
+                        server_name = 'fleet.example.com'";
+        assert!(load(enrolled, &[], &[]).is_ok(), "agents may dial another");
         assert_eq!(refused("heartbeat = '0s'"), "heartbeat");
         assert_eq!(refused("connections_max = 0"), "connections_max");
         assert!(matches!(

@@ -345,6 +345,13 @@ fn settings_are_checked_before_anything_is_made() {
             .expect("ran")
     };
     assert!(check("heartbeat = '20s'", &[]).status.success());
+    let doubtful = check("server_name = 'fleet.localhost'", &[]);
+    assert!(doubtful.status.success());
+    let warning = said(&doubtful);
+    assert!(
+        warning.contains("server_name is under console_domain"),
+        "{warning}"
+    );
     for (content, flags, word) in [
         ("heart_beat = '20s'", &[][..], "heart_beat"),
         ("heartbeat = 20", &[], "heartbeat"),
