@@ -2,7 +2,7 @@
 //! process-wide default. The link speaks TLS 1.3 only; browsers may come with 1.2.
 //! Certificates are made and kept elsewhere (`platform::ca`, `agent::enrol`).
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -156,21 +156,24 @@ impl ServerCertificates {
         }
     }
 
-    /// Presents others from the next handshake on.
-    pub fn replace(&self, own: Arc<CertifiedKey>, operator: Option<Arc<CertifiedKey>>) {
-        *self
-            .current
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Certificates { own, operator };
+    /// Presents another of our own from the next handshake on.
+    pub fn replace_own(&self, own: Arc<CertifiedKey>) {
+        self.current().own = own;
+    }
+
+    /// Presents another of the operator's, or none, from the next handshake on.
+    pub fn replace_operator(&self, operator: Option<Arc<CertifiedKey>>) {
+        self.current().operator = operator;
+    }
+
+    fn current(&self) -> MutexGuard<'_, Certificates> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ResolvesServerCert for ServerCertificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self
-            .current
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let current = self.current();
         let operator = current.operator.as_ref().filter(|operator| {
             // No name: a client that dialled an address, which only our own certificate covers.
             hello.server_name().is_some_and(|name| {

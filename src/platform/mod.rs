@@ -208,12 +208,14 @@ impl Platform {
     /// Reads the certificates anew; connections that stand are left alone.
     ///
     /// # Errors
-    /// When one cannot be used: then those in use stay.
+    /// When one cannot be used: then it stays as it is. The operator's does not hold up the renewal
+    /// of ours, which agents need.
     pub fn reload_certificates(&self) -> Result<(), StartError> {
         let names = self.config.certificate_names();
         let ca = CertificateAuthority::open(&self.config.data_dir, &names, SystemTime::now())?;
-        self.certificates
-            .replace(ca.server(), operator_certificate(&self.config)?);
+        self.certificates.replace_own(ca.server());
+        let operator = operator_certificate(&self.config)?;
+        self.certificates.replace_operator(operator);
         Ok(())
     }
 

@@ -142,7 +142,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.reload.recv() => match platform.reload_certificates() {
                     Ok(()) => info!("certificates read anew"),
-                    Err(error) => error!(%error, "certificates stay as they are"),
+                    Err(error) => error!(%error, "a certificate stays as it is"),
                 },
             }
         }
@@ -188,7 +188,7 @@ async fn renew_certificates(platform: Arc<Platform>) {
     let reloaded = tokio::task::spawn_blocking(move || platform.reload_certificates()).await;
     match reloaded {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => error!(%error, "certificates stay as they are, and may run out"),
+        Ok(Err(error)) => error!(%error, "a certificate stays as it is, and may run out"),
         Err(error) => error!(%error, "certificates could not be looked over"),
     }
 }

@@ -79,11 +79,16 @@ async fn an_operators_certificate_is_shown_to_browsers_and_replaced_while_runnin
     let shown = presented(platform.tls, trusting(&second), "kvm.example").await;
     assert_eq!(shown.expect("trusted").0, second);
 
+    // The operator's cannot be used, and the platform's own is due.
     fs::write(dir.path().join("key.pem"), "damaged").expect("written");
+    fs::remove_file(platform.ca_file().with_file_name("server.pem")).expect("there");
+    let old = presented(platform.tls, trusting(&own), agents).await;
     platform.process.signal("HUP");
-    platform.process.line("certificates stay as they are");
+    platform.process.line("a certificate stays as it is");
     let shown = presented(platform.tls, trusting(&second), "kvm.example").await;
     assert_eq!(shown.expect("trusted").0, second);
+    let renewed = presented(platform.tls, trusting(&own), agents).await;
+    assert_ne!(renewed.expect("trusted").0, old.expect("trusted").0);
 }
 
 #[tokio::test]
