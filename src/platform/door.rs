@@ -160,16 +160,17 @@ where
 struct Visit {
     door: Door,
     peer: Peer,
-    /// The console session that the last request was for: an earlier answer is out by then.
+    /// The console session that the last request was for, if any: an earlier answer is out by then.
+    /// Proxies give one connection of theirs to requests of many.
     session: watch::Sender<Option<Arc<Session>>>,
 }
 
 impl Visit {
-    fn serves(&self, session: &Arc<Session>) {
+    fn serves(&self, session: Option<&Arc<Session>>) {
         self.session.send_if_modified(|served| {
-            let other = !matches!(served, Some(served) if Arc::ptr_eq(served, session));
+            let other = served.as_ref().map(Arc::as_ptr) != session.map(Arc::as_ptr);
             if other {
-                *served = Some(session.clone());
+                *served = session.cloned();
             }
             other
         });
@@ -203,39 +204,40 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let Visit { door, peer, .. } = &*visit;
-    let session = match addressee(request.headers(), &door.platform.config.console_domain) {
-        Ok(Addressee::Console(label)) => door.platform.sessions().by_label(&label),
+    let addressee = addressee(request.headers(), &door.platform.config.console_domain);
+    let session = match &addressee {
+        Ok(Addressee::Console(label)) => door.platform.sessions().by_label(label),
+        _ => None,
+    };
+    visit.serves(session.as_ref());
+    let answer = match addressee {
+        Ok(Addressee::Console(_)) => {
+            let answer = ingress::serve(&door.platform, session, peer, request).await;
+            return Ok(answer.map(Answer::Console));
+        }
         Ok(Addressee::Platform) if head_bytes(&request) > HEAD_BYTES_MAX => {
             let detail = format!("a request's head has at most {HEAD_BYTES_MAX} bytes");
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            let answer = problem(status, "head_too_large", detail);
-            return Ok(answer.map(Answer::Api));
+            problem(status, "head_too_large", detail)
         }
         Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
-            let answer = accept::serve(door.platform.clone(), request, peer.clone());
-            return Ok(answer.map(Answer::Api));
+            accept::serve(door.platform.clone(), request, peer.clone())
         }
         Ok(Addressee::Platform) => {
-            let answer = match timeout(CALL_TIMEOUT, door.router.clone().call(request)).await {
+            match timeout(CALL_TIMEOUT, door.router.clone().call(request)).await {
                 Ok(answer) => answer?,
                 Err(_) => {
                     let detail = "the request did not come in time".to_owned();
                     problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
                 }
-            };
-            return Ok(answer.map(Answer::Api));
+            }
         }
         Err(NoHost) => {
             let detail = "a request names exactly one host".to_owned();
-            let answer = problem(StatusCode::BAD_REQUEST, "host_invalid", detail);
-            return Ok(answer.map(Answer::Api));
+            problem(StatusCode::BAD_REQUEST, "host_invalid", detail)
         }
     };
-    if let Some(session) = &session {
-        visit.serves(session);
-    }
-    let answer = ingress::serve(&door.platform, session, peer, request).await;
-    Ok(answer.map(Answer::Console))
+    Ok(answer.map(Answer::Api))
 }
 
 /// The body of an answer: the API's, or one out of a console session.
@@ -338,13 +340,16 @@ fn addressee<'a>(headers: &'a HeaderMap, console_domain: &str) -> Result<Address
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::{io, str};
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
     use tokio::sync::oneshot::{self, error::TryRecvError};
 
     use super::*;
     use crate::clock::UnixMillis;
     use crate::ids::HostId;
+    use crate::platform::config::{Args, Config, PublicPort};
+    use crate::platform::rest;
     use crate::platform::sessions::{CloseReason, Sessions};
     use crate::secret::random;
 
@@ -400,6 +405,90 @@ mod tests {
         assert!(carried.expect("not for ever").expect("ran").is_none());
         assert_eq!(dropped.try_recv(), Err(TryRecvError::Closed));
         drop((visited, viewer));
+    }
+
+    /// Asks for the head of `path` and returns the answer's status.
+    async fn ask(viewer: &mut DuplexStream, host: &str, path: &str) -> io::Result<u16> {
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        viewer.write_all(request.as_bytes()).await?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(viewer.read_u8().await?);
+        }
+        let status = str::from_utf8(&head[9..12]).expect("ASCII");
+        Ok(status.parse().expect("a status"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_does_not_end_with_a_session_that_it_serves_no_longer() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let args = Args {
+            data_dir: Some(dir.path().to_owned()),
+            ..Args::default()
+        };
+        let config = Config::load(&args, []).expect("usable");
+        let console = PublicPort {
+            https: false,
+            port: 80,
+        };
+        let platform = Platform::open(config, console).await.expect("opened");
+        let connections = Arc::new(Semaphore::new(1));
+        let permit = connections.clone().try_acquire_owned().expect("a place");
+        let (visited, mut serves) = watch::channel(None);
+        let watched = serves.clone();
+        let visit = Arc::new(Visit {
+            door: Door {
+                platform: platform.clone(),
+                router: rest::router(platform.clone()),
+                connections,
+            },
+            peer: Peer {
+                address: ([127, 0, 0, 1], 1).into(),
+                tls: false,
+                permit: permit.into(),
+            },
+            session: visited,
+        });
+        let (mut viewer, stream) = tokio::io::duplex(1024);
+        let mut stopping = platform.stopping.subscribe();
+        let carried = tokio::spawn(async move {
+            let service = service_fn(move |request| answer(visit.clone(), request));
+            carry(stream, service, &mut stopping, &mut serves).await
+        });
+        for (host, path, status) in [
+            ("localhost", "/healthz", 200),
+            ("localhost", AGENT_PATH, 400),
+            ("nobody.localhost", "/", 410),
+            ("\u{e9}", "/", 400),
+        ] {
+            let opened = platform.sessions().open(
+                UnixMillis::now(),
+                HostId::random(random()),
+                "kvm",
+                "admin",
+            );
+            let session = opened.expect("there is room").session;
+            let console = format!("{}.localhost", session.label);
+            let refused = ask(&mut viewer, &console, "/").await.expect("answered");
+            assert_eq!(refused, 403, "there is no cookie");
+            let served = watched.borrow().as_ref().map(|served| served.id);
+            assert_eq!(served, Some(session.id));
+            let answered = ask(&mut viewer, host, path).await.expect("answered");
+            assert_eq!(answered, status, "{host}{path}");
+            assert!(watched.borrow().is_none(), "{host}{path}");
+            let reason = CloseReason::ClosedByUser;
+            platform.sessions().close(session.id, reason);
+        }
+        // The next request is taken, by the same connection.
+        sleep(HEAD_TIMEOUT / 2).await;
+        let answered = ask(&mut viewer, "localhost", "/healthz").await;
+        assert_eq!(answered.expect("answered"), 200);
+        drop(viewer);
+        carried
+            .await
+            .expect("ran")
+            .expect("not cut")
+            .expect("whole");
     }
 
     fn of(hosts: &[&str]) -> Result<Addressee<'static>, NoHost> {
