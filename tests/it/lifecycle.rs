@@ -169,9 +169,22 @@ async fn an_enrolment_whose_client_leaves_shuts_the_old_machine_out_too() {
         platform.http,
         enrolment.len()
     );
-    let mut client = TcpStream::connect(platform.http).expect("it listens");
-    client.write_all(request.as_bytes()).expect("written");
-    drop(client);
+    let database = platform.data_dir().join("platform.db");
+    let database = rusqlite::Connection::open(database).expect("opened");
+    database.busy_timeout(PATIENCE).expect("set");
+    // A client that has left before its request was looked at has not enrolled: then another does.
+    until("an enrolment", || {
+        let unused = "SELECT count(*) FROM enrolment_tokens WHERE used IS NULL";
+        let unused: i64 = database
+            .query_row(unused, [], |row| row.get(0))
+            .expect("read");
+        if unused == 0 {
+            return Some(());
+        }
+        let mut client = TcpStream::connect(platform.http).expect("it listens");
+        client.write_all(request.as_bytes()).expect("written");
+        None
+    });
     assert!(!old.process.ended().success());
     let line = old.process.line("refuses this agent for good");
     assert!(line.contains("host_revoked"), "{line}");

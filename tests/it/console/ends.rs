@@ -2,6 +2,7 @@
 
 use fleetwire::net::stream::StreamError;
 use fleetwire::platform::sessions::ENTRY_PATH;
+use tokio::io::{AsyncWriteExt as _, empty, join, split};
 use tokio::time::timeout;
 
 use super::*;
@@ -89,15 +90,21 @@ async fn a_session_that_is_idle_ends_with_all_that_it_carries() {
 async fn the_end_of_a_session_is_read_even_by_a_viewer_that_is_writing() {
     let mut host = Host::start().await;
     let session = host.session().await;
-    let mut viewer = session
+    let viewer = session
         .send("POST /up", "content-length: 100000000\r\n")
         .await;
+    let (read, mut write) = split(viewer.into_stream().0);
+    let writing =
+        tokio::spawn(async move { while write.write_all(&[0; 64 << 10]).await.is_ok() {} });
     let mut exchange = host.exchange().await;
     close(&host, &session);
     is_stopped(&mut exchange).await;
-    viewer.write(&vec![0; 1 << 20]).await;
+    let mut viewer = Viewer::from_stream(join(read, empty()));
     let answer = viewer.answer().await;
     assert_eq!((answer.status, answer.code()), (410, Some("session_ended")));
+    // What nobody wants is read for a while, and not for ever.
+    let written = timeout(PATIENCE, writing).await;
+    written.expect("in time").expect("its task ends");
 }
 
 #[tokio::test]
