@@ -18,8 +18,8 @@ pub(super) const CAP_MIN: u64 = 24 << 10;
 /// In flight at the most; the receiver's session window ends earlier.
 pub(super) const CAP_MAX: u64 = 64 << 20;
 /// The queueing delay that is aimed at. At 100 Mbit/s and 20 ms it keeps a small request beside a
-/// download within 1.15 times an idle path's at 97 to 99 % of raw TCP's goodput, over reno and over BBR; 3 ms
-/// is 1.18 times.
+/// download within 1.15 times an idle path's at 97 to 99 % of raw TCP's goodput, over reno and over
+/// BBR; 3 ms is 1.18 times.
 const QUEUE_DELAY_US: f64 = 2500.0;
 /// On long paths the aim is this share of the round trip, as 2.5 ms would be noise there.
 const QUEUE_DELAY_SHARE: f64 = 0.1;

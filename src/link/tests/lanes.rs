@@ -21,17 +21,6 @@ const SLOW: Shape = Shape {
     jitter: Duration::ZERO,
 };
 
-/// A download that fills the path.
-fn download(pair: &mut Pair) -> (StreamKey, StreamKey) {
-    let (platform, agent) = pair.exchange(request("", false));
-    let now = pair.now;
-    pair.agent
-        .link
-        .send_head(agent, response(200, "", true), now)
-        .unwrap();
-    (platform, agent)
-}
-
 fn flow(pair: &mut Pair, streams: &[(StreamKey, StreamKey)], got: &mut [u64]) {
     let now = pair.now;
     for (&(platform, agent), got) in streams.iter().zip(got) {
@@ -47,7 +36,7 @@ fn flow(pair: &mut Pair, streams: &[(StreamKey, StreamKey)], got: &mut [u64]) {
 #[test]
 fn a_heartbeat_waits_behind_no_bulk() {
     let mut pair = Pair::open(SLOW, 1);
-    let streams = [download(&mut pair), download(&mut pair)];
+    let streams = [pair.download(), pair.download()];
     pair.agent.sent = Some(Vec::new());
     let mut beats = Vec::new();
     let until = pair.now + seconds(300);
@@ -74,7 +63,7 @@ fn a_heartbeat_waits_behind_no_bulk() {
 #[test]
 fn streams_of_one_lane_share_evenly() {
     let mut pair = Pair::open(SLOW, 1);
-    let streams: Vec<_> = (0..5).map(|_| download(&mut pair)).collect();
+    let streams: Vec<_> = (0..5).map(|_| pair.download()).collect();
     let mut got = [0; 5];
     let until = pair.now + seconds(60);
     pair.run_until(until, &mut |pair| {
@@ -95,7 +84,7 @@ fn an_upgraded_stream_of_keystrokes_overtakes_bulk() {
         .link
         .send_head(agent, response(101, "", true), now)
         .unwrap();
-    let streams = [download(&mut pair), download(&mut pair)];
+    let streams = [pair.download(), pair.download()];
     let until = pair.now + seconds(10);
     pair.run_until(until, &mut |pair| {
         flow(pair, &streams, &mut [0, 0]);
@@ -137,7 +126,7 @@ fn slowest_echo(
 #[test]
 fn a_stream_that_once_was_bulk_overtakes_bulk_again() {
     let mut pair = Pair::open(SLOW, 1);
-    let terminal = download(&mut pair);
+    let terminal = pair.download();
     let mut got = [0];
     let until = pair.now + seconds(200);
     pair.run_until(until, &mut |pair| {
@@ -145,7 +134,7 @@ fn a_stream_that_once_was_bulk_overtakes_bulk_again() {
         got[0] > 100_000_000
     });
     assert!(got[0] > 100_000_000, "{got:?}");
-    let streams: Vec<_> = (0..4).map(|_| download(&mut pair)).collect();
+    let streams: Vec<_> = (0..4).map(|_| pair.download()).collect();
     let until = pair.now + seconds(3);
     pair.run_until(until, &mut |pair| {
         flow(pair, &streams, &mut [0; 4]);
@@ -162,7 +151,7 @@ fn a_stream_that_once_was_bulk_overtakes_bulk_again() {
 fn bulk_keeps_a_share_beside_small_requests_that_fill_the_path() {
     let mut pair = Pair::open(SLOW, 1);
     let mut chance = Chance::seeded(9);
-    let streams = [download(&mut pair)];
+    let streams = [pair.download()];
     let mut got = [0];
     let mut open = Vec::new();
     let until = pair.now + seconds(30);
@@ -206,7 +195,7 @@ fn many_interactive_streams_at_once_pass_the_cap_by_the_slack_only() {
     const STREAMS: usize = 200;
     const BYTES: usize = 60 << 10;
     let mut pair = Pair::open(SLOW, 1);
-    let streams: Vec<_> = (0..STREAMS).map(|_| download(&mut pair)).collect();
+    let streams: Vec<_> = (0..STREAMS).map(|_| pair.download()).collect();
     pair.run(seconds(1));
     let now = pair.now;
     for &(_, agent) in &streams {
@@ -235,7 +224,7 @@ fn heads_and_ends_need_no_credit() {
     let mut pair = Pair::open(Shape::delay_only(millis(10)), 1);
     let mut stalled = Vec::new();
     for _ in 0..300 {
-        let (platform, agent) = download(&mut pair);
+        let (platform, agent) = pair.download();
         let now = pair.now;
         pair.agent.link.pour(agent, u64::MAX, now);
         stalled.push((platform, agent));
@@ -249,15 +238,7 @@ fn heads_and_ends_need_no_credit() {
         .send_head(agent, response(304, "", false), now)
         .unwrap();
     pair.run(millis(20));
-    assert_eq!(
-        pair.platform
-            .link
-            .read_head(platform)
-            .unwrap()
-            .unwrap()
-            .status,
-        304
-    );
+    assert_eq!(pair.status(platform), 304);
     let now = pair.now;
     assert_eq!(pair.platform.link.drain(platform, now, |_| ()), Ok(true));
     pair.release(platform, agent);

@@ -106,15 +106,7 @@ fn before_it_closes_a_platform_says_when_to_come_back() {
         .send_head(agent, response(204, "", false), now)
         .unwrap();
     pair.run(seconds(1));
-    assert_eq!(
-        pair.platform
-            .link
-            .read_head(platform)
-            .unwrap()
-            .unwrap()
-            .status,
-        204
-    );
+    assert_eq!(pair.status(platform), 204);
     pair.release(platform, agent);
     pair.assert_quiet();
 }

@@ -409,6 +409,23 @@ impl Pair {
         (platform, found.expect("the agent sees the stream"))
     }
 
+    /// A stream whose answer has begun and has a body to come.
+    pub(super) fn download(&mut self) -> (StreamKey, StreamKey) {
+        let (platform, agent) = self.exchange(request("", false));
+        let now = self.now;
+        self.agent
+            .link
+            .send_head(agent, response(200, "", true), now)
+            .expect("the agent answers");
+        (platform, agent)
+    }
+
+    /// The status of the head that has come on a stream.
+    pub(super) fn status(&mut self, platform: StreamKey) -> u32 {
+        let head = self.platform.link.read_head(platform);
+        head.expect("a head has come").expect("it lasts").status
+    }
+
     /// The next stream that the agent's program has not seen.
     pub(super) fn opened(&mut self) -> Option<StreamKey> {
         let place = self

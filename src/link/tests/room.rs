@@ -1,11 +1,6 @@
 //! Readers who stop, and what is left for everybody else.
 
-use super::{
-    millis,
-    pair::{Pair, request, response},
-    seconds,
-    wire::Shape,
-};
+use super::{millis, pair::Pair, seconds, wire::Shape};
 use crate::{
     limits::{SESSION_WINDOW_MAX, STREAM_CREDIT_INITIAL},
     link::{Received, StreamError, StreamKey},
@@ -14,20 +9,10 @@ use crate::{
 
 type Stream = (StreamKey, StreamKey);
 
-fn begin(pair: &mut Pair) -> Stream {
-    let (platform, agent) = pair.exchange(request("", false));
-    let now = pair.now;
-    pair.agent
-        .link
-        .send_head(agent, response(200, "", true), now)
-        .unwrap();
-    (platform, agent)
-}
-
 /// Streams that have as much to send as they may, and whose readers read nothing.
 fn stall(pair: &mut Pair, count: usize) -> Vec<Stream> {
     let start = |_| {
-        let stream = begin(pair);
+        let stream = pair.download();
         let now = pair.now;
         pair.agent.link.pour(stream.1, u64::MAX, now);
         stream
@@ -39,7 +24,7 @@ fn stall(pair: &mut Pair, count: usize) -> Vec<Stream> {
 
 /// How long a body of so many bytes takes while those go on pouring.
 fn flow(pair: &mut Pair, mut left: u64, stalled: &[Stream]) -> std::time::Duration {
-    let (platform, agent) = begin(pair);
+    let (platform, agent) = pair.download();
     let (begun, whole, mut got) = (pair.now, left, 0);
     pair.run_until(begun + seconds(600), &mut |pair| {
         let now = pair.now;
@@ -69,7 +54,7 @@ fn readers_who_stop_leave_room_for_the_others() {
     let mut stalled = Vec::new();
     for _ in 0..100 {
         // Some have all of their body here: for them the peer is past being told to stop.
-        let whole = begin(&mut pair);
+        let whole = pair.download();
         let now = pair.now;
         pair.agent.link.pour(whole.1, 250_000, now);
         stalled.push(whole);
@@ -160,7 +145,7 @@ fn windows_that_have_grown_leave_room_when_their_readers_stop() {
     let mut pair = Pair::open(Shape::delay_only(millis(100)), 1);
     let mut paused = Vec::new();
     for number in 0..3 {
-        let (platform, agent) = begin(&mut pair);
+        let (platform, agent) = pair.download();
         let mut got = 0;
         let until = pair.now + seconds(60);
         pair.run_until(until, &mut |pair| {

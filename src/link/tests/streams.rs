@@ -238,15 +238,7 @@ fn an_early_answer_stops_the_upload() {
         })
     );
     let now = pair.now;
-    assert_eq!(
-        pair.platform
-            .link
-            .read_head(platform)
-            .unwrap()
-            .unwrap()
-            .status,
-        413
-    );
+    assert_eq!(pair.status(platform), 413);
     assert_eq!(pair.platform.link.drain(platform, now, |_| ()), Ok(true));
     pair.release(platform, agent);
     pair.assert_quiet();
