@@ -56,7 +56,8 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// A copy of what the crate is built from, in the same place each time: what is left of an earlier
-/// run is replaced.
+/// run is replaced. Its version carries its name: packages that differ in their place alone are one to
+/// cargo, and all in one build folder would share what the build script generates for each.
 fn fresh_copy(name: &str) -> PathBuf {
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if copy.exists() {
@@ -65,8 +66,16 @@ fn fresh_copy(name: &str) -> PathBuf {
     for folder in ["build", "proto", "src"] {
         copy_folder(&root().join(folder), &copy.join(folder));
     }
-    for file in ["Cargo.toml", "Cargo.lock", "build.rs"] {
-        fs::copy(root().join(file), copy.join(file)).unwrap();
+    fs::copy(root().join("build.rs"), copy.join("build.rs")).unwrap();
+    let version = concat!(
+        "name = \"fleetwire\"\nversion = \"",
+        env!("CARGO_PKG_VERSION")
+    );
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(version), "{file} says the version elsewhere");
+        let named = text.replacen(version, &format!("{version}+{name}"), 1);
+        fs::write(copy.join(file), named).unwrap();
     }
     copy
 }
@@ -92,6 +101,23 @@ fn fails_to_compile(copy: &Path) -> String {
         .expect("cargo starts");
     assert!(!check.status.success(), "it compiles");
     printed(&check)
+}
+
+#[test]
+fn a_copy_is_not_compiled_with_what_another_generated() {
+    let early = fresh_copy("early");
+    fs::write(
+        early.join("proto/fleetwire/link/v1/early.proto"),
+        "no schema",
+    )
+    .unwrap();
+    let late = fresh_copy("late");
+    fs::write(late.join("src/lib.rs"), "compile_error!(\"too late\");").unwrap();
+    let said = fails_to_compile(&late);
+    assert!(said.contains("too late"), "{said}");
+    // What the late copy generated is newer than the early one's schema.
+    let said = fails_to_compile(&early);
+    assert!(said.contains("early.proto"), "{said}");
 }
 
 /// Every file under a folder, its path from there, in order.
