@@ -19,7 +19,16 @@ use crate::{
 const STREAMS: u8 = 6;
 
 /// A side under attack.
-trait Attacked: Side {
+trait Attacked:
+    Side<
+    Receive: From<StreamData>
+                 + From<StreamCredit>
+                 + From<StreamReset>
+                 + From<StreamStop>
+                 + From<Ack>
+                 + From<Error>,
+>
+{
     /// What the peer begins with, or something that belongs to no stream.
     fn greeting(input: &mut Input<'_>) -> Self::Receive;
     /// A head of a stream.
@@ -66,15 +75,7 @@ fn welcome() -> Welcome {
     }
 }
 
-fn attack<S: Attacked>(mut link: Link<S>, input: &mut Input<'_>)
-where
-    S::Receive: From<StreamData>
-        + From<StreamCredit>
-        + From<StreamReset>
-        + From<StreamStop>
-        + From<Ack>
-        + From<Error>,
-{
+fn attack<S: Attacked>(mut link: Link<S>, input: &mut Input<'_>) {
     let mut program = Program::default();
     let mut now = Time::default();
     // Where the pieces of each stream would rightly go on.
@@ -139,15 +140,7 @@ fn transmit<S: Side>(link: &mut Link<S>, most: usize, now: Time) {
 fn message<S: Attacked>(
     input: &mut Input<'_>,
     offsets: &mut [u64; STREAMS as usize],
-) -> (Option<S::Receive>, bool)
-where
-    S::Receive: From<StreamData>
-        + From<StreamCredit>
-        + From<StreamReset>
-        + From<StreamStop>
-        + From<Ack>
-        + From<Error>,
-{
+) -> (Option<S::Receive>, bool) {
     let kind = input.below(10);
     let stream = input.below(STREAMS);
     let place = &mut offsets[usize::from(stream)];

@@ -1,23 +1,11 @@
 //! The end of a session: by its user or by time, and what becomes of all that it carries.
 
-use fleetwire::net::stream::StreamError;
 use fleetwire::platform::sessions::ENTRY_PATH;
 use tokio::io::{AsyncWriteExt as _, empty, join, split};
 use tokio::time::timeout;
 
 use super::*;
 use crate::support::{PATIENCE, Platform};
-
-async fn is_stopped(exchange: &mut Exchange) {
-    let stopped = timeout(PATIENCE, exchange.send.stopped()).await;
-    let stopped = stopped.expect("in time");
-    assert!(matches!(stopped, StreamError::Stopped { .. }), "{stopped}");
-}
-
-fn close(host: &Host, session: &Session) {
-    let closed = host.platform.operate(&["session", "close", &session.id]);
-    assert!(closed.status.success());
-}
 
 #[tokio::test]
 async fn the_end_of_a_session_ends_what_it_carries_and_clears_its_data() {
@@ -35,8 +23,7 @@ async fn the_end_of_a_session_ends_what_it_carries_and_clears_its_data() {
     assert_eq!(streaming.answer_head().await.status, 200);
     assert_eq!(streaming.chunk().await.as_deref(), Some(&b"piece"[..]));
 
-    let closed = host.platform.operate(&["session", "close", &session.id]);
-    assert!(closed.status.success());
+    session.close(&host.platform);
     let answer = waiting.answer().await;
     assert_eq!((answer.status, answer.code()), (410, Some("session_ended")));
     assert_eq!(
@@ -44,8 +31,8 @@ async fn the_end_of_a_session_ends_what_it_carries_and_clears_its_data() {
         Some("\"cache\", \"storage\"")
     );
     assert_eq!(streaming.rest().await, b"", "no last chunk: it broke off");
-    is_stopped(&mut waits).await;
-    is_stopped(&mut streams).await;
+    waits.stopped().await;
+    streams.stopped().await;
 
     let later = session.send("GET /", "").await.answer().await;
     assert_eq!((later.status, later.code()), (410, Some("session_ended")));
@@ -59,8 +46,8 @@ async fn a_viewer_that_does_not_read_does_not_outlive_its_session() {
     let mut stuck = session.send("GET /endless", "").await;
     let mut exchange = host.exchange().await;
     exchange.stall().await;
-    close(&host, &session);
-    is_stopped(&mut exchange).await;
+    session.close(&host.platform);
+    exchange.stopped().await;
     // What was on its way, and no more.
     stuck.rest().await;
 }
@@ -75,8 +62,8 @@ async fn a_session_that_is_idle_ends_with_all_that_it_carries() {
     let mut stalled = host.exchange().await;
     // The device may say what it likes: only its viewer keeps a session.
     stalled.stall().await;
-    is_stopped(&mut stalled).await;
-    is_stopped(&mut switched).await;
+    stalled.stopped().await;
+    switched.stopped().await;
     assert_eq!(
         websocket.rest().await,
         [0x88, 2, 0x03, 0xe9],
@@ -97,8 +84,8 @@ async fn the_end_of_a_session_is_read_even_by_a_viewer_that_is_writing() {
     let writing =
         tokio::spawn(async move { while write.write_all(&[0; 64 << 10]).await.is_ok() {} });
     let mut exchange = host.exchange().await;
-    close(&host, &session);
-    is_stopped(&mut exchange).await;
+    session.close(&host.platform);
+    exchange.stopped().await;
     let mut viewer = Viewer::from_stream(join(read, empty()));
     let answer = viewer.answer().await;
     assert_eq!((answer.status, answer.code()), (410, Some("session_ended")));
@@ -118,7 +105,7 @@ async fn an_entrance_that_is_not_finished_ends_with_its_session() {
         session.host
     );
     viewer.write(request.as_bytes()).await;
-    close(&host, &session);
+    session.close(&host.platform);
     let answer = viewer.answer().await;
     assert_eq!((answer.status, answer.code()), (410, Some("session_ended")));
 }

@@ -10,9 +10,9 @@ use fleetwire::agent::dial::{self, Dialer};
 use fleetwire::agent::enrol::StateDir;
 use fleetwire::ids::StreamId;
 use fleetwire::link::Agent;
-use fleetwire::net::stream::{RecvHalf, SendHalf};
+use fleetwire::net::stream::{RecvHalf, SendHalf, StreamError};
 use fleetwire::wire::fields::FieldLines;
-use fleetwire::wire::messages::{HttpRequest, HttpResponse};
+use fleetwire::wire::messages::{ErrorCode, HttpRequest, HttpResponse};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
@@ -144,6 +144,15 @@ impl Exchange {
             .expect("the viewer waits");
         let piece = Bytes::from_static(&[0; 64 << 10]);
         while let Ok(Ok(())) = timeout(STALLED, self.send.write(piece.clone())).await {}
+    }
+
+    /// Waits until nobody wants more of the answer, and returns the code that says why.
+    pub async fn stopped(&mut self) -> ErrorCode {
+        let stopped = timeout(PATIENCE, self.send.stopped()).await;
+        match stopped.expect("in time") {
+            StreamError::Stopped { code } => code,
+            other => panic!("it ended otherwise: {other}"),
+        }
     }
 
     /// Everything that the viewer sends, to its clean end.

@@ -154,9 +154,7 @@ async fn a_viewer_that_is_gone_before_the_101_leaves_no_stream() {
         .send
         .send_head(head(101, TAKEN))
         .expect("the stream is open");
-    timeout(PATIENCE, exchange.send.stopped())
-        .await
-        .expect("in time");
+    exchange.stopped().await;
 }
 
 #[tokio::test]
@@ -177,8 +175,7 @@ async fn rule_14_a_websocket_is_told_that_its_session_ended() {
         .expect("there is room");
     assert_eq!(within.take(3).await, [0x82, 3, 1]);
 
-    let closed = host.platform.operate(&["session", "close", &session.id]);
-    assert!(closed.status.success());
+    session.close(&host.platform);
     assert_eq!(
         viewer.rest().await,
         [0x88, 2, 0x03, 0xe9],
@@ -186,9 +183,7 @@ async fn rule_14_a_websocket_is_told_that_its_session_ended() {
     );
     assert_eq!(within.rest().await, b"");
     for exchange in [&mut exchange, &mut other] {
-        timeout(PATIENCE, exchange.send.stopped())
-            .await
-            .expect("in time");
+        exchange.stopped().await;
         let end = timeout(PATIENCE, exchange.recv.data())
             .await
             .expect("in time");

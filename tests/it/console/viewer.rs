@@ -59,6 +59,12 @@ impl Session {
         self
     }
 
+    /// Closes it, by the operator's command.
+    pub fn close(&self, platform: &Platform) {
+        let closed = platform.operate(&["session", "close", &self.id]);
+        assert!(closed.status.success());
+    }
+
     /// Posts a ticket as the page does.
     pub async fn post_ticket(&self, ticket: &str) -> Answer {
         let body = json!({ "ticket": ticket, "state": "s" }).to_string();

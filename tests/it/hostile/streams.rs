@@ -56,11 +56,7 @@ async fn the_end_of_a_session_reaches_the_device() {
     let mut viewer = stack.open("/sse").await;
     viewer.answer_head().await;
     let other = Session::open(&stack.world.platform).enter().await;
-    let closed = stack
-        .world
-        .platform
-        .operate(&["session", "close", &stack.session.id]);
-    assert!(closed.status.success());
+    stack.session.close(&stack.world.platform);
     viewer.rest().await;
     // Asked through the other session, which goes on.
     let closed = async || {

@@ -90,6 +90,16 @@ impl Sink for Kept {
 }
 
 impl Kept {
+    /// One that tells, and where it does.
+    fn telling() -> (Self, mpsc::UnboundedReceiver<Answer>) {
+        let (tell, told) = mpsc::unbounded_channel();
+        let kept = Self {
+            tell: Some(tell),
+            ..Self::default()
+        };
+        (kept, told)
+    }
+
     fn status(&self) -> u16 {
         self.heads.last().expect("a head").0
     }
@@ -150,6 +160,11 @@ fn request(method: &str, fields: &str, body: RequestBody) -> Request {
 
 fn get() -> Request {
     request("GET", "Host: device\r\n", RequestBody::Whole(Bytes::new()))
+}
+
+fn upgrade() -> Request {
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    request("GET", fields, RequestBody::Stream)
 }
 
 async fn exchange(
@@ -310,10 +325,6 @@ async fn silence_has_its_limits() {
     let no_body = Timeouts {
         idle: SHORT,
         ..Timeouts::default()
-    };
-    let upgrade = || {
-        let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
-        request("GET", fields, RequestBody::Stream)
     };
     let post = || request("POST", "", RequestBody::Stream);
     for (timeouts, request, says, code) in [

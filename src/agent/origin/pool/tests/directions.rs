@@ -102,11 +102,7 @@ async fn both_directions_flow_at_once() {
     })
     .await;
     let (feed, pieces) = mpsc::unbounded_channel();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut kept = Kept {
-        tell: Some(tell),
-        ..Kept::default()
-    };
+    let (mut kept, mut told) = Kept::telling();
     let post = request("POST", "Content-Length: 3\r\n", RequestBody::Stream);
     let mut source = Feed::Channel(pieces);
     let drive = async {
@@ -202,11 +198,7 @@ async fn each_piece_is_handed_on_before_the_next_is_sent() {
         }
     })
     .await;
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut kept = Kept {
-        tell: Some(tell),
-        ..Kept::default()
-    };
+    let (mut kept, mut told) = Kept::telling();
     let (get, mut feed) = (get(), Feed::none());
     let running = pool.exchange(&get, &mut feed, &mut kept);
     let watching = async {
@@ -244,11 +236,7 @@ async fn an_answer_that_has_begun_is_not_late() {
         }
     })
     .await;
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut kept = Kept {
-        tell: Some(tell),
-        ..Kept::default()
-    };
+    let (mut kept, mut told) = Kept::telling();
     let (get, mut feed) = (get(), Feed::none());
     let drive = async {
         assert!(matches!(told.recv().await, Some(Answer::Head(_))));
@@ -279,11 +267,7 @@ async fn an_answer_flows_on_beside_a_body_that_is_silent() {
     })
     .await;
     let (_open, pieces) = mpsc::unbounded_channel();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut kept = Kept {
-        tell: Some(tell),
-        ..Kept::default()
-    };
+    let (mut kept, mut told) = Kept::telling();
     let post = request("POST", "", RequestBody::Stream);
     let mut source = Feed::Channel(pieces);
     let mut running = std::pin::pin!(pool.exchange(&post, &mut source, &mut kept));
@@ -341,9 +325,7 @@ async fn an_upgrade_is_transparent_and_half_closes() {
         stream.write_all(said.to_uppercase().as_bytes()).await
     })
     .await;
-    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
-    let upgrade = request("GET", fields, RequestBody::Stream);
-    let (kept, result) = exchange(&pool, &upgrade, Feed::pieces(&["ab", "cd"])).await;
+    let (kept, result) = exchange(&pool, &upgrade(), Feed::pieces(&["ab", "cd"])).await;
     result.expect("both ends closed");
     assert_eq!(
         kept.heads[0],
@@ -360,7 +342,7 @@ async fn what_the_browser_sends_after_the_origins_end_still_goes_up() {
         let heard = heard.clone();
         async move {
             read_head(&mut stream).await?;
-            let answer = b"HTTP/1.1 101 Up\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n";
+            let answer = b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
             stream.write_all(answer).await?;
             stream.shutdown().await?;
             let mut said = String::new();
@@ -371,17 +353,9 @@ async fn what_the_browser_sends_after_the_origins_end_still_goes_up() {
     })
     .await;
     let (feed, pieces) = mpsc::unbounded_channel();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut kept = Kept {
-        tell: Some(tell),
-        ..Kept::default()
-    };
+    let (mut kept, mut told) = Kept::telling();
     let mut source = Feed::Channel(pieces);
-    let upgrade = request(
-        "GET",
-        "Connection: Upgrade\r\nUpgrade: x\r\n",
-        RequestBody::Stream,
-    );
+    let upgrade = upgrade();
     let drive = async {
         assert!(matches!(told.recv().await, Some(Answer::Upgraded(_))));
         assert!(matches!(told.recv().await, Some(Answer::End(_))));
@@ -402,9 +376,7 @@ async fn a_refused_upgrade_sends_nothing_more_and_passes_the_body() {
         answer_all(stream, b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
     })
     .await;
-    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
-    let upgrade = request("GET", fields, RequestBody::Stream);
-    let (kept, result) = exchange(&pool, &upgrade, Feed::pieces(&["ab"])).await;
+    let (kept, result) = exchange(&pool, &upgrade(), Feed::pieces(&["ab"])).await;
     result.expect("an answer");
     assert_eq!((kept.status(), &kept.body[..]), (403, &b"no"[..]));
 }
