@@ -12,6 +12,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{HOST, HeaderMap};
 use hyper::server::conn::http1;
@@ -139,21 +141,32 @@ where
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
-    let mut told = false;
+    // Each is polled only when it was woken itself, not at each piece that the connection carries.
+    let mut reasons = FuturesUnordered::new();
+    reasons.push(stop_told(stopping).map(|()| Reason::Stopping).boxed());
+    reasons.push(
+        session_ended(session)
+            .map(|()| Reason::SessionEnded)
+            .boxed(),
+    );
     loop {
         tokio::select! {
             biased;
             ended = &mut connection => return Some(ended),
-            () = stop_told(stopping), if !told => {
-                told = true;
+            Some(reason) = reasons.next() => {
                 connection.as_mut().graceful_shutdown();
-            }
-            () = session_ended(session) => {
-                connection.as_mut().graceful_shutdown();
-                return timeout(SESSION_END_GRACE, connection).await.ok();
+                if let Reason::SessionEnded = reason {
+                    return timeout(SESSION_END_GRACE, connection).await.ok();
+                }
             }
         }
     }
+}
+
+/// Why a connection is to end before its client leaves.
+enum Reason {
+    Stopping,
+    SessionEnded,
 }
 
 /// What the requests of one connection share.
