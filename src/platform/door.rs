@@ -202,11 +202,13 @@ async fn session_ended(session: &mut watch::Receiver<Option<Arc<Session>>>) {
             }
         };
         tokio::select! {
-            _ = ended => return,
+            // Where both came at once, what ended is served no longer.
+            biased;
             changed = session.changed() => if changed.is_err() {
                 // The connection is gone, and no session with it.
                 std::future::pending::<()>().await;
             },
+            _ = ended => return,
         }
     }
 }
@@ -468,12 +470,14 @@ mod tests {
             let service = service_fn(move |request| answer(visit.clone(), request));
             carry(stream, service, &mut stopping, &mut serves).await
         });
-        for (host, path, status) in [
+        let others = [
             ("localhost", "/healthz", 200),
             ("localhost", AGENT_PATH, 400),
             ("nobody.localhost", "/", 410),
             ("\u{e9}", "/", 400),
-        ] {
+        ];
+        let cases = [false, true].map(|at_once| others.map(|other| (other, at_once)));
+        for ((host, path, status), at_once) in cases.into_iter().flatten() {
             let opened = platform.sessions().open(
                 UnixMillis::now(),
                 HostId::random(random()),
@@ -486,11 +490,22 @@ mod tests {
             assert_eq!(refused, 403, "there is no cookie");
             let served = watched.borrow().as_ref().map(|served| served.id);
             assert_eq!(served, Some(session.id));
-            let answered = ask(&mut viewer, host, path).await.expect("answered");
-            assert_eq!(answered, status, "{host}{path}");
+            let close = || {
+                let reason = CloseReason::ClosedByUser;
+                platform.sessions().close(session.id, reason);
+            };
+            let asked = ask(&mut viewer, host, path);
+            // Before the connection has read the request, or once it is answered.
+            let (answered, ()) = tokio::join!(asked, async {
+                if at_once {
+                    close();
+                }
+            });
+            assert_eq!(answered.expect("answered"), status, "{host}{path}");
             assert!(watched.borrow().is_none(), "{host}{path}");
-            let reason = CloseReason::ClosedByUser;
-            platform.sessions().close(session.id, reason);
+            if !at_once {
+                close();
+            }
         }
         // The next request is taken, by the same connection.
         sleep(HEAD_TIMEOUT / 2).await;
