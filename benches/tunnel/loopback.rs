@@ -1,7 +1,8 @@
 //! The sections on loopback: requests, bulk, echo, busy, split. Each round takes every path through
 //! each of them.
 //!
-//! Leaves to others: how the paths are built (`tunnel`, `peers`, `proxy`) and the load.
+//! Leaves to others: how the paths are built (`tunnel`, `peers`, `proxy`, `nginx`) and the
+//! load.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -12,6 +13,7 @@ use std::{
 use crate::{
     Options, Outcome,
     load::{self, Endpoint},
+    nginx::{self, NGINX},
     origin, peers,
     processes::{Part, Place, Running, Usage, free_port},
     progress,
@@ -186,6 +188,9 @@ async fn paths(
             processes: vec![to_files.running.id()],
             running: vec![to_files.running, to_live.running],
         });
+    }
+    if options.takes(NGINX) {
+        paths.push(nginx::start_proxy(dir, origins).await?);
     }
     if options.takes(SUBJECT) {
         paths.push(tunnel::start(dir, origins).await?);

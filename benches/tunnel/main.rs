@@ -27,14 +27,15 @@
 //!   range are shown.
 //! - The paths (all that can be had, or those of `--paths`, by comma): `direct` to the origin (for
 //!   the WebSocket that is raw tokio-tungstenite), `hyper` (a bare pooled reverse proxy, see
-//!   `proxy.rs`), `fleetwire` (platform and agent, TLS 1.3 between them, plain HTTP at the
-//!   browser's side), and each peer whose programs are on PATH: `rathole`, `penguin`, `ssh`,
-//!   `chisel`, `frp` (`frps` and `frpc`), `wstunnel`.
+//!   `proxy.rs`), `nginx` (a plain reverse proxy too, by which to place that one, see `nginx.rs`),
+//!   `fleetwire` (platform and agent, TLS 1.3 between them, plain HTTP at the browser's side), and
+//!   each peer whose programs are on PATH: `rathole`, `penguin`, `ssh`, `chisel`, `frp` (`frps` and
+//!   `frpc`), `wstunnel`.
 //! - Whatever is measured beside `hyper`, each round also takes `hyper` and `direct` through a short
 //!   run of requests, 32 at once. Where `hyper` does not reach 0.3 of `direct` the run is void.
 //! - The origin is nginx; uploads, WebSockets and split answers go to a server of the benchmark's
 //!   own.
-//! - Every process here, the yardsticks too, is built with the release profile and uses mimalloc.
+//! - Every process of our own, `hyper` too, is built with the release profile and uses mimalloc.
 //! - Only loopback addresses and network namespaces of its own are used; every child ends with the
 //!   benchmark.
 //!
@@ -50,6 +51,7 @@ mod codec;
 mod fleet;
 mod load;
 mod loopback;
+mod nginx;
 mod origin;
 #[path = "../../tests/support/path/mod.rs"]
 mod path;

@@ -20,8 +20,8 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    Outcome,
-    processes::{Place, Running, on_path, wait_for_listener},
+    Outcome, nginx,
+    processes::{Place, Running},
     websocket,
 };
 
@@ -51,33 +51,17 @@ const SPLIT_GAP: Duration = Duration::from_millis(1);
 /// A request's head; the benchmark's own are far smaller.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// nginx: in one process, so that it is one id to start, account for and end. It sends a small
-/// answer's head and body together (`tcp_nopush`): what a split answer costs a path, `split` shows.
-const NGINX_CONFIG: &str = "daemon off;
-master_process off;
-pid {dir}/nginx.pid;
-error_log {dir}/nginx-error.log error;
-worker_rlimit_nofile 8192;
-events { worker_connections 4096; }
-http {
-    access_log off;
+/// nginx sends a small answer's head and body together (`tcp_nopush`): what a split answer costs a
+/// path, `split` shows.
+const FILES: &str = "
     sendfile on;
     tcp_nopush on;
-    tcp_nodelay on;
-    keepalive_requests 100000000;
-    keepalive_timeout 600s;
     default_type application/octet-stream;
     open_file_cache max=16;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
     server {
         {listen}
         root {dir}/www;
     }
-}
 ";
 
 /// Starts nginx on `port` of every address in `addresses`, the first of which must be reachable
@@ -88,9 +72,6 @@ pub(crate) async fn start_nginx(
     addresses: &[IpAddr],
     port: u16,
 ) -> Outcome<Running> {
-    if !on_path("nginx") {
-        return Err("nginx is not installed: apt-get install nginx-light".into());
-    }
     let www = dir.join("www");
     fs::create_dir_all(&www)?;
     fs::write(www.join(&SMALL_PATH[1..]), vec![b's'; SMALL_BYTES])?;
@@ -103,20 +84,8 @@ pub(crate) async fn start_nginx(
         .iter()
         .map(|address| format!("listen {address}:{port};"))
         .collect();
-    let config = NGINX_CONFIG
-        .replace("{dir}", &dir.to_string_lossy())
-        .replace("{listen}", &listen.join(" "));
-    let config_file = dir.join("nginx.conf");
-    fs::write(&config_file, config)?;
-    let arguments = [
-        "-p",
-        &dir.to_string_lossy(),
-        "-c",
-        &config_file.to_string_lossy(),
-    ];
-    let mut nginx = Running::start("nginx", dir, place, "nginx", &arguments)?;
-    wait_for_listener(&mut nginx, SocketAddr::new(addresses[0], port)).await?;
-    Ok(nginx)
+    let http = FILES.replace("{listen}", &listen.join(" "));
+    nginx::start(dir, place, &http, SocketAddr::new(addresses[0], port)).await
 }
 
 /// Our own origin, as a part of its own: prints its address and serves until it is killed.
