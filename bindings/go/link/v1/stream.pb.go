@@ -206,7 +206,7 @@ type HttpResponse struct {
 	Headers []byte `protobuf:"bytes,3,opt,name=headers,proto3" json:"headers,omitempty"`
 	// The whole body where it is at most 16 KiB, else the beginning of it or nothing.
 	Body []byte `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	// True where more follows in `stream_data`, until one with `fin`.
+	// True where more follows in `stream_data`, until one with `fin`. Of a 101, always.
 	BodyFollows   bool `protobuf:"varint,5,opt,name=body_follows,json=bodyFollows,proto3" json:"body_follows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -284,7 +284,7 @@ type StreamData struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// How many bytes of this direction came before. It only checks the count: pieces come in order.
 	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	// The bytes: 16 to 32 KiB of a stream that has much to send.
+	// The bytes: 8 to 31 KiB of a stream that has much to send.
 	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// True on the last piece of this direction, which may be empty.
 	Fin bool `protobuf:"varint,4,opt,name=fin,proto3" json:"fin,omitempty"`

@@ -117,7 +117,7 @@ export declare type HttpResponse = Message<"fleetwire.link.v1.HttpResponse"> & {
   body: Uint8Array;
 
   /**
-   * True where more follows in `stream_data`, until one with `fin`.
+   * True where more follows in `stream_data`, until one with `fin`. Of a 101, always.
    *
    * @generated from field: bool body_follows = 5;
    */
@@ -151,7 +151,7 @@ export declare type StreamData = Message<"fleetwire.link.v1.StreamData"> & {
   offset: bigint;
 
   /**
-   * The bytes: 16 to 32 KiB of a stream that has much to send.
+   * The bytes: 8 to 31 KiB of a stream that has much to send.
    *
    * @generated from field: bytes data = 3;
    */
