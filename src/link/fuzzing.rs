@@ -238,6 +238,11 @@ fn check<S: Side>(link: &Link<S>, handles: usize) {
     let waiting = waiting.filter_map(|key| link.streams.peek(key));
     let grown: u64 = waiting.map(|stream| stream.recv.grown()).sum();
     assert_eq!(link.grown, grown, "what windows have grown was miscounted");
+    let waiting = link.streams.keys().into_iter();
+    let waiting = waiting.filter_map(|key| link.streams.peek(key));
+    let resting: u64 = waiting.map(|stream| stream.recv.resting()).sum();
+    assert_eq!(link.resting, resting, "what rests of it was miscounted");
+    assert!(resting <= grown);
     assert!(link.streams.open_count() <= limits::STREAMS_MAX);
     assert!(link.stream_count() <= limits::STREAMS_MAX + handles);
     assert!(link.touched.len() <= link.stream_count());

@@ -55,7 +55,7 @@ use liveness::Liveness;
 use path::Path;
 use schedule::{Lane, Schedule};
 use std::{collections::VecDeque, time::Duration};
-use streams::{Head, RecvHalf, SendHalf, Streams};
+use streams::{Head, RecvHalf, SendHalf, Stream, Streams};
 
 /// A piece of this length is worth a cheap message of the peer's: credit for it, or a stop.
 const WORTH_BYTES: u64 = 1 << 10;
@@ -135,10 +135,13 @@ pub struct Link<S: Side> {
     /// Bytes of all streams: what may be sent, and what may come.
     allowance: Allowance,
     window: Window,
-    /// What the growth of the streams' windows may cost, together.
+    /// What the growth of the streams' windows may cost, together, and how much of it is not used.
     grown: u64,
+    resting: u64,
     /// When to see again whether what nobody reads takes the others' room.
     relief_at: Option<Time>,
+    /// When to see again which windows are hardly used, where others may not grow.
+    rest_at: Option<Time>,
     path: Path,
     arrivals: Arrivals,
     liveness: Option<Liveness>,
@@ -173,7 +176,9 @@ impl<S: Side> Link<S> {
                 Growth::Always,
             ),
             grown: 0,
+            resting: 0,
             relief_at: None,
+            rest_at: None,
             path: Path::new(now),
             arrivals: Arrivals::default(),
             liveness: None,
@@ -472,11 +477,23 @@ impl<S: Side> Link<S> {
         change: impl FnOnce(&mut RecvHalf, bool) -> R,
     ) -> Option<R> {
         let kept = self.keeps_pieces();
+        self.with_stream(key, |stream| change(&mut stream.recv, kept))
+    }
+
+    /// Does something to a stream, and keeps the counts of what it receives.
+    fn with_stream<R>(
+        &mut self,
+        key: StreamKey,
+        change: impl FnOnce(&mut Stream<S::Head>) -> R,
+    ) -> Option<R> {
         let stream = self.streams.get(key)?;
-        let (pieces, grown) = (stream.recv.pieces(), stream.recv.grown());
-        let result = change(&mut stream.recv, kept);
-        self.pieces = self.pieces + stream.recv.pieces() - pieces;
-        self.grown = self.grown + stream.recv.grown() - grown;
+        let counts = |recv: &RecvHalf| (recv.pieces(), recv.grown(), recv.resting());
+        let before = counts(&stream.recv);
+        let result = change(stream);
+        let after = counts(&stream.recv);
+        self.pieces = self.pieces + after.0 - before.0;
+        self.grown = self.grown + after.1 - before.1;
+        self.resting = self.resting + after.2 - before.2;
         Some(result)
     }
 
@@ -542,7 +559,7 @@ impl<S: Side> Link<S> {
         }
         self.window.consume(bytes);
         if self.whole_only {
-            self.window.grant(false);
+            self.window.grant(u64::MAX);
         } else if self.window.wants_grant() {
             self.arrivals.expedite(now);
         }

@@ -9,17 +9,33 @@ use std::{cmp::Reverse, time::Duration};
 /// What all windows together may grow: half of the room, so that who stops reading after a window
 /// has grown leaves the other half. It is more than a path of 1 Gb/s and 100 ms has on its way.
 const GROWN_BYTES_MAX: u64 = SESSION_WINDOW_MAX / 2;
+/// The same with what is hardly used but was promised: less than what may lie here before streams are
+/// given up, so that growth alone costs nobody a stream.
+const GROWN_BYTES_MAX_RESTING: u64 = SESSION_WINDOW_MAX / 16 * 11;
 /// A reader who has not read for so long may lose the stream to those who need the room: longer than
 /// a busy page or a bad moment of a mobile network takes, shorter than somebody waits for another
 /// page. Chosen, not measured.
 const UNREAD_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked for such readers while room is short, as each stream is looked at then.
 const RELIEF_EVERY: Duration = Duration::from_millis(100);
+/// How often it is looked for windows that are hardly used, while others may not grow: longer than the
+/// round trip of the paths that windows grow for.
+const REST_EVERY: Duration = Duration::from_secs(1);
 
 impl<S: Side> Link<S> {
-    /// Whether a stream's window may grow.
-    pub(super) const fn may_grow(&self) -> bool {
-        self.grown <= GROWN_BYTES_MAX
+    /// By how much a stream's window may grow. Where windows have grown so far that others may not,
+    /// those that are hardly used now give that back, so that nobody waits for them to end.
+    pub(super) fn growth_max(&mut self, now: Time) -> u64 {
+        if self.grown > GROWN_BYTES_MAX && self.rest_at.is_none_or(|at| at <= now) {
+            self.rest_at = Some(now + REST_EVERY);
+            for key in self.streams.keys() {
+                self.with_recv(key, |recv, _| recv.rest());
+            }
+        }
+        if self.grown - self.resting > GROWN_BYTES_MAX {
+            return 0;
+        }
+        GROWN_BYTES_MAX_RESTING.saturating_sub(self.grown)
     }
 
     /// Bytes have come: where room is short now, it is seen to.

@@ -36,7 +36,9 @@ impl<S: Side> Link<S> {
         if self.arrivals.due_at().is_some_and(|due| now >= due) {
             return Some(self.take_ack(now));
         }
-        let message = self.next_stream_control().or_else(|| self.next_piece(now));
+        let message = self
+            .next_stream_control(now)
+            .or_else(|| self.next_piece(now));
         if message.is_some() {
             self.sent_messages += 1;
         }
@@ -46,7 +48,7 @@ impl<S: Side> Link<S> {
     fn take_ack(&mut self, now: Time) -> S::Send {
         let delay = self.arrivals.take(now);
         if self.window.wants_grant() {
-            self.window.grant(true);
+            self.window.grant(u64::MAX);
         }
         S::Send::from(Ack {
             messages: self.arrivals.messages(),
@@ -56,16 +58,12 @@ impl<S: Side> Link<S> {
         })
     }
 
-    fn next_stream_control(&mut self) -> Option<S::Send> {
+    fn next_stream_control(&mut self, now: Time) -> Option<S::Send> {
         while let Some(&key) = self.stream_control.front() {
             self.end_unannounced(key);
-            let may_grow = self.may_grow();
-            let message = self.streams.get(key).and_then(|stream| {
-                let grown = stream.recv.grown();
-                let message = Self::control_of(stream, may_grow);
-                self.grown = self.grown + stream.recv.grown() - grown;
-                message
-            });
+            let growth_max = self.growth_max(now);
+            let message = self.with_stream(key, |stream| Self::control_of(stream, growth_max));
+            let message = message.flatten();
             if message.is_some() {
                 self.settle(key);
                 return message;
@@ -105,7 +103,7 @@ impl<S: Side> Link<S> {
         }
     }
 
-    fn control_of(stream: &mut Stream<S::Head>, may_grow: bool) -> Option<S::Send> {
+    fn control_of(stream: &mut Stream<S::Head>, growth_max: u64) -> Option<S::Send> {
         if !stream.send.is_announced() {
             // A stop goes once the stream is open.
             return None;
@@ -122,13 +120,14 @@ impl<S: Side> Link<S> {
         if let Some(code) = stream.recv.take_stop() {
             return Some(S::Send::from(StreamStop { id: id(), code }));
         }
-        stream.recv.wants_grant().then(|| {
-            let max_offset = stream.recv.grant(may_grow);
-            S::Send::from(StreamCredit {
-                id: id(),
-                max_offset,
-            })
-        })
+        if !stream.recv.wants_grant() {
+            return None;
+        }
+        let max_offset = stream.recv.grant(growth_max)?;
+        Some(S::Send::from(StreamCredit {
+            id: id(),
+            max_offset,
+        }))
     }
 
     /// The next head or piece of a body, as the lanes have it.

@@ -326,8 +326,21 @@ impl RecvHalf {
 
     /// What the growth of the window may cost.
     pub(in super::super) fn grown(&self) -> u64 {
-        let open = self.state == State::Open && !self.stopped;
-        self.window.grown(open)
+        self.window.grown(self.awaits())
+    }
+
+    /// How much of that is not used at present.
+    pub(in super::super) fn resting(&self) -> u64 {
+        if self.awaits() {
+            self.window.resting()
+        } else {
+            0
+        }
+    }
+
+    /// Whether bytes may come that are kept.
+    fn awaits(&self) -> bool {
+        self.state == State::Open && !self.stopped
     }
 
     /// The program lets go of its handle.
@@ -355,10 +368,16 @@ impl RecvHalf {
 
     /// Whether the peer is to be given more credit.
     pub(in super::super) fn wants_grant(&self) -> bool {
-        self.state == State::Open && !self.stopped && self.window.wants_grant()
+        self.awaits() && self.window.wants_grant()
     }
 
-    pub(in super::super) fn grant(&mut self, may_grow: bool) -> u64 {
-        self.window.grant(may_grow)
+    /// The peer's new credit, where it is news.
+    pub(in super::super) fn grant(&mut self, growth_max: u64) -> Option<u64> {
+        self.window.grant(growth_max)
+    }
+
+    /// Others need the room: gives back what the window has grown, where it is hardly used.
+    pub(in super::super) fn rest(&mut self) {
+        self.window.rest();
     }
 }

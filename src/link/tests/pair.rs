@@ -478,7 +478,7 @@ impl<S: Side> Link<S> {
         assert!(self.touched.is_empty() && self.events.is_empty());
         assert_eq!(self.queued, 0);
         assert_eq!(self.window.unread(), 0);
-        assert_eq!(self.grown, 0);
+        assert_eq!((self.grown, self.resting), (0, 0));
         assert_eq!(self.path.in_flight(), 0);
     }
 

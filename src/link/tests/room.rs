@@ -1,9 +1,9 @@
 //! Readers who stop, and what is left for everybody else.
 
-use super::{millis, pair::Pair, seconds, wire::Shape};
+use super::{Chance, millis, pair::Pair, seconds, wire::Shape};
 use crate::{
     limits::{SESSION_WINDOW_MAX, STREAM_CREDIT_INITIAL},
-    link::{Received, StreamError, StreamKey},
+    link::{Received, StreamError, StreamKey, streams::RecvHalf},
     wire::messages::ErrorCode,
 };
 
@@ -139,26 +139,28 @@ fn who_pauses_keeps_the_stream_while_there_is_room() {
     pair.assert_quiet();
 }
 
-/// Each first reads as fast as a long path gives, so that its window grows, and then stops.
+/// A stream that is read as fast as a long path gives, so that its window grows.
+fn grow(pair: &mut Pair) -> Stream {
+    let (platform, agent) = pair.download();
+    let mut got = 0;
+    let until = pair.now + seconds(60);
+    pair.run_until(until, &mut |pair| {
+        let now = pair.now;
+        pair.agent.link.pour(agent, u64::MAX, now);
+        let link = &mut pair.platform.link;
+        link.drain(platform, now, |data| got += data.len() as u64)
+            .unwrap();
+        got > 100_000_000
+    });
+    assert!(got > 100_000_000, "{got}");
+    (platform, agent)
+}
+
+/// Each first reads as fast as a long path gives, and then stops.
 #[test]
 fn windows_that_have_grown_leave_room_when_their_readers_stop() {
     let mut pair = Pair::open(Shape::delay_only(millis(100)), 1);
-    let mut paused = Vec::new();
-    for number in 0..3 {
-        let (platform, agent) = pair.download();
-        let mut got = 0;
-        let until = pair.now + seconds(60);
-        pair.run_until(until, &mut |pair| {
-            let now = pair.now;
-            pair.agent.link.pour(agent, u64::MAX, now);
-            let link = &mut pair.platform.link;
-            link.drain(platform, now, |data| got += data.len() as u64)
-                .unwrap();
-            got > 100_000_000
-        });
-        assert!(got > 100_000_000, "{number}: {got}");
-        paused.push((platform, agent));
-    }
+    let paused: Vec<_> = (0..3).map(|_| grow(&mut pair)).collect();
     let unread = pair.platform.link.window.unread();
     let taken = flow(&mut pair, 2_000_000, &paused);
     assert!(taken < seconds(2), "{taken:?}");
@@ -173,6 +175,102 @@ fn windows_that_have_grown_leave_room_when_their_readers_stop() {
         assert!(matches!(read, Received::Data(_)), "{read:?}");
     }
     for (platform, agent) in paused {
+        pair.release(platform, agent);
+    }
+    pair.assert_quiet();
+}
+
+/// Reads all that is there of a stream.
+fn read_all(pair: &mut Pair, (platform, _): Stream) {
+    let now = pair.now;
+    pair.platform.link.drain(platform, now, |_| ()).unwrap();
+}
+
+/// Their windows may hold all that windows may grow together. What is read of them then is little or
+/// nothing.
+#[test]
+fn windows_that_are_hardly_used_leave_others_room_to_grow() {
+    for trickle in [0_usize, 2000] {
+        let mut pair = Pair::open(Shape::delay_only(millis(100)), 1);
+        let grown: Vec<_> = (0..2).map(|_| grow(&mut pair)).collect();
+        // What waits at the agent still comes.
+        pair.run(seconds(1));
+        grown.iter().for_each(|&stream| read_all(&mut pair, stream));
+        let (platform, agent) = pair.download();
+        let (begun, mut left, mut next) = (pair.now, 30_000_000, pair.now);
+        pair.run_until(begun + seconds(600), &mut |pair| {
+            let now = pair.now;
+            for &stream in &grown {
+                if trickle > 0 && next <= now {
+                    let data = vec![0; trickle].into();
+                    pair.agent.link.send_data(stream.1, data, now).unwrap();
+                }
+                read_all(pair, stream);
+            }
+            if next <= now {
+                next = now + millis(100);
+                pair.alarm = Some(next);
+            }
+            left = pair.agent.link.pour(agent, left, now);
+            pair.platform.link.drain(platform, now, |_| ()).unwrap()
+        });
+        let taken = pair.now.since(begun);
+        assert!(taken < seconds(4), "{trickle}: {taken:?}");
+        pair.release(platform, agent);
+        for (platform, agent) in grown {
+            pair.release(platform, agent);
+        }
+        pair.assert_quiet();
+    }
+}
+
+/// Streams that by chance flow, trickle or rest, and whose readers read or do not.
+#[test]
+fn whatever_streams_do_what_their_windows_have_grown_is_counted() {
+    let mut chance = Chance::seeded(3);
+    let mut pair = Pair::open(Shape::delay_only(millis(100)), chance.next());
+    let streams: Vec<_> = (0..6).map(|_| pair.download()).collect();
+    let mut modes = vec![(0, true); streams.len()];
+    let (mut most, mut changes) = ((0, 0), 0);
+    let until = pair.now + seconds(60);
+    pair.run_until(until, &mut |pair| {
+        let now = pair.now;
+        if pair.alarm.is_none() {
+            pair.alarm = Some(now + millis(100));
+            changes += 1;
+            if changes % 5 == 0 {
+                let place = chance.below(modes.len() as u64) as usize;
+                // Nobody stops reading for so long that the stream is given up.
+                modes.iter_mut().for_each(|mode| mode.1 = true);
+                modes[place] = (chance.below(4), chance.below(3) > 0);
+            }
+            for (&(_, agent), mode) in streams.iter().zip(&modes) {
+                if mode.0 == 1 {
+                    let data = vec![0; 3000].into();
+                    pair.agent.link.send_data(agent, data, now).unwrap();
+                }
+            }
+        }
+        for (&stream, &(flow, reads)) in streams.iter().zip(&modes) {
+            if flow >= 2 {
+                pair.agent.link.pour(stream.1, u64::MAX, now);
+            }
+            if reads {
+                read_all(pair, stream);
+            }
+        }
+        let link = &pair.platform.link;
+        let recv = |&(platform, _): &Stream| &link.streams.peek(platform).unwrap().recv;
+        let count = |of: fn(&RecvHalf) -> u64| -> u64 { streams.iter().map(recv).map(of).sum() };
+        assert_eq!(link.grown, count(RecvHalf::grown));
+        assert_eq!(link.resting, count(RecvHalf::resting));
+        assert!(link.grown < SESSION_WINDOW_MAX / 4 * 3);
+        most = (most.0.max(link.grown), most.1.max(link.resting));
+        false
+    });
+    let grown = most.0 > SESSION_WINDOW_MAX / 2 && most.1 > SESSION_WINDOW_MAX / 4;
+    assert!(grown, "{most:?}: they have grown, and rested");
+    for (platform, agent) in streams {
         pair.release(platform, agent);
     }
     pair.assert_quiet();
