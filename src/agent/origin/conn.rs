@@ -5,13 +5,14 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connect::Socket;
 use super::decode::{Decoder, Event};
@@ -35,8 +36,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the end of the request's body to the final head.
     pub head: Duration,
-    /// Between two pieces of the request's body, and from the final head on between two of the
-    /// answer's. Upgraded connections may be silent for ever.
+    /// Between two pieces of the request's body, and from the final head on between two of either
+    /// direction. Upgraded connections may be silent for ever.
     pub idle: Duration,
     /// How long a body waits for `100 Continue` before it is sent unasked (RFC 9110 10.1.1).
     pub wait_continue: Duration,
@@ -226,7 +227,7 @@ impl Connection {
                             return Err(OriginError::Request(RequestError::BodyLength));
                         }
                     }
-                    head_timeout.as_mut().reset(tokio::time::Instant::now() + timeouts.head);
+                    head_timeout.as_mut().reset(Instant::now() + timeouts.head);
                 }
                 // What follows a request for an upgrade waits for its answer.
                 () = &mut head_timeout, if (!uploading || sending == Sending::Raw)
@@ -254,6 +255,18 @@ struct Progress {
     headed: AtomicBool,
     /// It was a 101.
     upgraded: AtomicBool,
+    /// When a piece of the body last came from its source, or was taken by the origin.
+    fed_at: Mutex<Option<Instant>>,
+}
+
+impl Progress {
+    fn feed(&self) {
+        *self.fed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn fed_at(&self) -> Option<Instant> {
+        *self.fed_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why a read brought nothing.
@@ -351,9 +364,7 @@ impl<S: Sink> Download<'_, S> {
                 return Ok(event);
             }
             let read = match limit {
-                Some(limit) => timeout(limit, self.fill())
-                    .await
-                    .map_err(|_| OriginError::BodyTimeout)?,
+                Some(limit) => self.fill_within(limit).await?,
                 None => self.fill().await,
             };
             match read {
@@ -362,6 +373,21 @@ impl<S: Sink> Download<'_, S> {
                 Ok(0) => return Ok(self.decoder.eof()?),
                 Ok(_) => self.progress.answered.store(true, Relaxed),
                 Err(Fill::Io(error)) => return Err(OriginError::Io(error)),
+            }
+        }
+    }
+
+    /// Reads within the time that an exchange may be idle: an origin that has answered early may be
+    /// silent for as long as the request's body flows.
+    async fn fill_within(&mut self, limit: Duration) -> Result<Result<usize, Fill>, OriginError> {
+        let mut moved_at = Instant::now();
+        loop {
+            if let Ok(read) = timeout_at(moved_at + limit, self.fill()).await {
+                return Ok(read);
+            }
+            match self.progress.fed_at() {
+                Some(fed_at) if fed_at > moved_at => moved_at = fed_at,
+                _ => return Err(OriginError::BodyTimeout),
             }
         }
     }
@@ -438,6 +464,7 @@ impl<S: Source> Upload<'_, S> {
         loop {
             let piece = self.piece().await?;
             self.progress.taken.store(true, Relaxed);
+            self.progress.feed();
             let (done, write) = match (piece, &mut sending) {
                 (Piece::Data(data), Sending::Length(left)) => {
                     *left = left
@@ -462,6 +489,7 @@ impl<S: Source> Upload<'_, S> {
                 (Piece::End(_), _) => (true, self.writer.shutdown().await),
             };
             write.map_err(UploadFault::Write)?;
+            self.progress.feed();
             if done {
                 return Ok(true);
             }

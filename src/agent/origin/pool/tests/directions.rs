@@ -292,6 +292,62 @@ async fn an_answer_flows_on_beside_a_body_that_is_silent() {
 }
 
 #[tokio::test]
+async fn a_body_flows_on_beside_an_answer_that_is_silent() {
+    const MINUTES: Duration = Duration::from_secs(10 * 60);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
+        let tell = tell.clone();
+        async move {
+            read_head(&mut stream).await?;
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+            stream.write_all(head).await?;
+            for _ in 0..5 {
+                stream.read_u8().await?;
+                tell.send(()).expect("the test waits");
+            }
+            // It answers a while after the body's end.
+            stream.write_all(b"late").await?;
+            stream.read_u8().await.map(|_| ())
+        }
+    })
+    .await;
+    let (feed, pieces) = mpsc::unbounded_channel();
+    let (answered, mut answers) = mpsc::unbounded_channel();
+    let mut kept = Kept {
+        tell: Some(answered),
+        ..Kept::default()
+    };
+    let post = request("POST", "Content-Length: 9\r\n", RequestBody::Stream);
+    let mut source = Feed::Channel(pieces);
+    let mut running = std::pin::pin!(pool.exchange(&post, &mut source, &mut kept));
+    let flowing = async {
+        assert!(matches!(answers.recv().await, Some(Answer::Head(_))));
+        for _ in 0..4 {
+            time_passes(MINUTES).await;
+            feed.send(Piece::Data(".".into())).expect("taken");
+            told.recv().await.expect("the origin reads");
+        }
+    };
+    tokio::select! {
+        result = &mut running => panic!("ended: {result:?}"),
+        () = flowing => {}
+    }
+    // Silent in both directions, it ends, as late as its limit says.
+    let silent = async {
+        time_passes(MINUTES).await;
+    };
+    tokio::select! {
+        result = &mut running => panic!("ended: {result:?}"),
+        () = silent => {}
+    }
+    let (result, ()) = tokio::join!(running, time_passes(MINUTES));
+    assert!(
+        matches!(result, Err(OriginError::BodyTimeout)),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
 async fn leaving_an_exchange_reaches_the_origin() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let (pool, _) = origin(Timeouts::default(), move |_, mut stream| {
