@@ -14,6 +14,9 @@ pub struct FieldLimits {
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// The least a peer may offer for it: a head of 64 KiB must fit, with a path of 32 KiB and a body.
 pub const MESSAGE_BYTES_MIN: usize = 128 << 10;
+/// The same for an agent that takes streams in JSON: text takes up to six times the bytes of a body that
+/// it stands for, and twice those of a head or of trailers.
+pub const MESSAGE_BYTES_MIN_JSON: usize = 320 << 10;
 /// The longest first message: a stranger is given no more memory than that.
 pub const HELLO_BYTES_MAX: usize = 16 << 10;
 /// Bodies up to this travel inside `http_request` and `http_response`.
@@ -57,6 +60,12 @@ pub const HELLO_MS_MAX: u64 = 10_000;
 const _: () = assert!(HELLO_BYTES_MAX < MESSAGE_BYTES_MIN);
 const _: () = assert!(FIELDS.bytes + INLINE_BODY_BYTES_MAX + (34 << 10) < MESSAGE_BYTES_MIN);
 const _: () = assert!(MESSAGE_BYTES_MIN <= MESSAGE_BYTES_MAX);
+const _: () = assert!(MESSAGE_BYTES_MIN_JSON <= MESSAGE_BYTES_MAX);
+const _: () = assert!(
+    6 * INLINE_BODY_BYTES_MAX + 2 * (FIELDS.bytes + (32 << 10)) + (4 << 10)
+        < MESSAGE_BYTES_MIN_JSON
+);
+const _: () = assert!(6 * DATA_BYTES_MAX + 2 * FIELDS.bytes + (4 << 10) < MESSAGE_BYTES_MIN_JSON);
 const _: () = assert!(DATA_BYTES_MAX as u64 * 4 <= STREAM_CREDIT_INITIAL);
 const _: () = assert!(STREAM_CREDIT_INITIAL <= SESSION_CREDIT_INITIAL);
 const _: () = assert!(2 * STREAM_WINDOW_MAX < SESSION_WINDOW_MAX);

@@ -54,6 +54,8 @@ pub struct State {
     greeting: Option<Greeting>,
     /// No new streams: the connection is about to be closed.
     draining: bool,
+    /// The agent writes JSON, or may.
+    json: bool,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,12 @@ impl Link<Platform> {
     /// A link that awaits an agent's hello.
     pub fn accept(now: Time) -> Self {
         Self::with_state(State::default(), Terms::default(), now)
+    }
+
+    /// The agent writes JSON, or may: one that takes streams is to take messages long enough for text.
+    pub fn expect_json(mut self) -> Self {
+        self.state.json = true;
+        self
     }
 
     /// Lets the agent in.
@@ -216,6 +224,17 @@ struct Inbox<'a> {
 }
 
 impl Inbox<'_> {
+    /// A hello that trying again does not make better.
+    fn turn_away(&mut self, violation: Violation) -> Violation {
+        self.link.refuse(Refuse {
+            code: violation.code,
+            message: violation.text.clone(),
+            permanent: true,
+            retry_after_ms: 0,
+        });
+        violation
+    }
+
     /// A counted message of no stream.
     fn tell(&mut self, event: Event) -> Result<(), Violation> {
         self.link.on_arrival(0, self.now)?;
@@ -232,19 +251,19 @@ impl AgentToPlatformHandler for Inbox<'_> {
         if !versions.is_empty() && !versions.contains(&PROTOCOL_VERSION) {
             let code = ErrorCode::VersionUnsupported;
             let text = format!("this platform speaks version {PROTOCOL_VERSION} of the protocol");
-            self.link.refuse(Refuse {
-                code,
-                message: text.clone(),
-                permanent: true,
-                retry_after_ms: 0,
-            });
-            return Err(Violation::new(code, text));
+            return Err(self.turn_away(Violation::new(code, text)));
         }
+        let whole_only = versions.is_empty();
+        let terms = Terms::from_message(message.limits.as_ref())
+            .and_then(|terms| {
+                if self.link.state.json && !whole_only {
+                    terms.hold_text()?;
+                }
+                Ok(terms)
+            })
+            .map_err(|violation| self.turn_away(violation))?;
         self.link.phase = Phase::Deciding;
-        self.link.state.greeting = Some(Greeting {
-            terms: Terms::from_message(message.limits.as_ref())?,
-            whole_only: versions.is_empty(),
-        });
+        self.link.state.greeting = Some(Greeting { terms, whole_only });
         self.link.events.push_back(Event::Hello(message));
         Ok(())
     }

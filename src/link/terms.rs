@@ -63,6 +63,19 @@ impl Terms {
         })
     }
 
+    /// Refuses a limit that a message of a stream may pass as text. What is longer cannot be cut: a
+    /// head is one message, and so are the last piece and the trailers.
+    pub(super) fn hold_text(&self) -> Result<(), Violation> {
+        let least = limits::MESSAGE_BYTES_MIN_JSON;
+        if self.message_bytes_max >= least {
+            return Ok(());
+        }
+        let text = format!(
+            "Limits.max_message_bytes is below {least}, which JSON needs: raise it, or name the binary subprotocol"
+        );
+        Err(Violation::new(ErrorCode::FieldInvalid, text))
+    }
+
     /// The same as a message.
     pub fn to_message(self) -> Limits {
         let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);

@@ -240,7 +240,11 @@ async fn converse<IO>(
             }
         }
     };
-    let link = Link::<PlatformSide>::accept(Time::default());
+    let mut link = Link::<PlatformSide>::accept(Time::default());
+    if encoding != Some(Encoding::Binary) {
+        // Where no subprotocol is named, the first message is what decides, and it is not seen here.
+        link = link.expect_json();
+    }
     let (_tunnel, driver) = driver::start(socket, link, encoding, on_event);
     let ending = Box::pin(driver).await;
     let errors = errors.load(Ordering::Relaxed);

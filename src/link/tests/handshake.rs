@@ -15,7 +15,7 @@ use crate::{
     wire::{
         fields::FieldLines,
         json,
-        messages::{ErrorCode, Heartbeat, Limits, Refuse, StreamStop},
+        messages::{ErrorCode, Heartbeat, Limits, PlatformToAgent, Refuse, StreamData, StreamStop},
         values::{RequestTarget, Text},
     },
 };
@@ -121,6 +121,72 @@ fn a_message_limit_is_taken_as_offered_or_refused() {
         assert_eq!(taken, Ok(()), "{offered}");
         link.admit(admission(), Time::default());
         assert_eq!(link.peer_terms().message_bytes_max, agreed);
+    }
+}
+
+#[test]
+fn an_agent_that_takes_no_text_of_full_length_gets_no_streams_in_json() {
+    let least = limits::MESSAGE_BYTES_MIN_JSON as u32;
+    for (offered, versions, taken) in [
+        (least - 1, vec![1], false),
+        (least, vec![1], true),
+        (0, vec![1], true),
+        // What it is sent is measured first.
+        (limits::MESSAGE_BYTES_MIN as u32, vec![], true),
+    ] {
+        let mut link = Link::<Platform>::accept(Time::default()).expect_json();
+        let mut hello = hello();
+        hello.protocol_versions = versions;
+        hello.limits = Some(Limits {
+            max_message_bytes: offered,
+            ..Terms::default().to_message()
+        });
+        let result = link.handle(hello.into(), Time::default());
+        assert_eq!(result.is_ok(), taken, "{offered}");
+        if let Err(violation) = result {
+            assert_eq!(violation.code, ErrorCode::FieldInvalid);
+            // All of it has a place in a close frame, and in a message that says not to try again.
+            assert!(violation.text.len() <= 123, "{}", violation.text.len());
+            let refuse = link.poll_transmit(Time::default());
+            let Some(PlatformToAgent::Refuse(refuse)) = refuse else {
+                panic!("{refuse:?}");
+            };
+            assert!(refuse.permanent && refuse.message == violation.text);
+        }
+    }
+}
+
+/// What takes the most text for its bytes: controls in bodies, quotation marks and Latin letters in
+/// heads, in as many fields as there may be.
+#[test]
+fn the_longest_messages_of_a_stream_fit_the_least_limit_of_a_json_agent() {
+    let limits::FieldLimits { bytes, count } = limits::FIELDS;
+    for byte in [b'"', 0xff] {
+        let line = [&b"a:"[..], &vec![byte; bytes / count - 4], b"\r\n"].concat();
+        let mut lines = line.repeat(count);
+        lines.truncate(lines.len() - 2);
+        lines.resize(bytes - 2, byte);
+        lines.extend_from_slice(b"\r\n");
+        let fields = FieldLines::parse(lines.into(), limits::FIELDS).expect("fields");
+        let mut head = request(vec![1; limits::INLINE_BODY_BYTES_MAX], true);
+        head.id = StreamId::from_number(u64::MAX);
+        head.path = RequestTarget::parse(format!("/{}", "\"".repeat((32 << 10) - 1))).unwrap();
+        head.headers = fields.clone();
+        let piece = StreamData {
+            id: StreamId::from_number(u64::MAX),
+            offset: u64::MAX,
+            data: vec![1; limits::DATA_BYTES_MAX].into(),
+            fin: true,
+            trailers: fields,
+        };
+        let lengths = [
+            json::length(PlatformToAgent::from(head)),
+            json::length(PlatformToAgent::from(piece)),
+        ];
+        let [head, piece] = lengths;
+        assert!(head <= piece, "{lengths:?}");
+        let most = limits::MESSAGE_BYTES_MIN_JSON;
+        assert!((most - (8 << 10)..=most).contains(&piece), "{lengths:?}");
     }
 }
 

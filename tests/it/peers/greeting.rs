@@ -3,14 +3,14 @@
 use fleetwire::ids::Uuid;
 use fleetwire::schema::pb;
 use fleetwire::wire::Encoding;
-use fleetwire::wire::messages::{ErrorCode, Hello, PlatformToAgent};
+use fleetwire::wire::messages::{ErrorCode, Hello, Limits, PlatformToAgent};
 use prost::Message as _;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::beside::{Beside, HOST, device_token};
-use super::raw::{Closed, RawAgent, hello};
+use super::raw::{Closed, RawAgent, hello, upgrade};
 use crate::support::{Platform, until_status};
 
 const BOTH: [Encoding; 2] = [Encoding::Binary, Encoding::Json];
@@ -60,6 +60,37 @@ async fn who_may_not_come_in_is_told_why_and_that_it_is_for_good() {
     let mut agent = RawAgent::connect(beside.platform(), Encoding::Binary).await;
     agent.send(both).await;
     assert_eq!(agent.welcome().await.protocol_version, 1);
+}
+
+/// What its streams may be sent as text cannot be cut: it is told to raise its limit, or to be binary.
+#[tokio::test]
+async fn a_json_agent_with_streams_takes_messages_that_are_long_enough() {
+    let mut beside = Beside::start().await;
+    let mut short = hello(&beside.token);
+    short.limits = Some(Limits {
+        max_message_bytes: 256 << 10,
+        max_streams: 0,
+        initial_stream_credit: 0,
+        initial_session_credit: 0,
+    });
+    for subprotocol in [Some("fleetwire.link.v1.json"), None] {
+        let (socket, _) = upgrade(beside.platform(), "", subprotocol, &[])
+            .await
+            .expect("upgraded");
+        let mut agent = RawAgent::new(socket, Encoding::Json);
+        agent.send(short.clone()).await;
+        let closed = agent.closed().await.assert(1002, "field_invalid");
+        match &closed.heard[..] {
+            [PlatformToAgent::Refuse(refuse)] => {
+                assert!(refuse.permanent && refuse.message.contains("raise it"));
+            }
+            other => panic!("no refusal alone: {other:?}"),
+        }
+    }
+    beside.settled().await;
+    let mut agent = RawAgent::connect(beside.platform(), Encoding::Binary).await;
+    agent.send(short).await;
+    agent.welcome().await;
 }
 
 /// Sends this as the first messages.

@@ -392,8 +392,8 @@ func (x *GoAway) GetReconnectWindowMs() uint32 {
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The longest WebSocket message, in bytes. Default 1 MiB; at least 128 KiB, or the connection is
-	// refused. Text takes up to six times the bytes that it stands for, so in JSON less than the
-	// default is seldom enough. A longer message is refused with close code 1009.
+	// refused. In JSON at least 320 KiB for an agent that takes streams, as text takes up to six times
+	// the bytes that it stands for. A longer message is refused with close code 1009.
 	MaxMessageBytes uint32 `protobuf:"varint,1,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
 	// The most streams that may be open at once. Default 1024.
 	MaxStreams uint32 `protobuf:"varint,2,opt,name=max_streams,json=maxStreams,proto3" json:"max_streams,omitempty"`

@@ -244,8 +244,8 @@ export declare const GoAwaySchema: GenMessage<GoAway>;
 export declare type Limits = Message<"fleetwire.link.v1.Limits"> & {
   /**
    * The longest WebSocket message, in bytes. Default 1 MiB; at least 128 KiB, or the connection is
-   * refused. Text takes up to six times the bytes that it stands for, so in JSON less than the
-   * default is seldom enough. A longer message is refused with close code 1009.
+   * refused. In JSON at least 320 KiB for an agent that takes streams, as text takes up to six times
+   * the bytes that it stands for. A longer message is refused with close code 1009.
    *
    * @generated from field: uint32 max_message_bytes = 1;
    */
