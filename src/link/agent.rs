@@ -179,8 +179,12 @@ impl PlatformToAgentHandler for Inbox<'_> {
         let mut recv = link.new_recv_half();
         let body = std::mem::take(&mut message.body);
         let bytes = recv.begin(body, message.body_follows, link.keeps_pieces(), self.now)?;
-        // A viewer may change their mind: the stop of each request is paid for by its opening.
+        // A viewer may change their mind: the stop of each request is paid for by its opening, and so is
+        // the reset of a body that follows.
         link.budget.earn();
+        if message.body_follows {
+            link.budget.earn();
+        }
         link.on_arrival(bytes, self.now)?;
         link.pieces += recv.pieces();
         let key = link

@@ -5,7 +5,8 @@ use super::time::Time;
 /// Cheap messages in a burst. A browser tab that closes cancels some hundreds of streams at once.
 const BURST: u64 = 4096;
 /// Cheap messages a second in the long run, beside those that come with work: each piece of some
-/// length, each stream that opens and each that comes to an answer pay for one more.
+/// length, each stream that opens and each that comes to an answer pay for one more, and a request
+/// whose body follows for two.
 const PER_SECOND: u64 = 1000;
 /// Tiny pieces in a burst: what they cost passes within a second at the rate below.
 const TINY_BURST: u64 = 100_000;

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The stream that the platform opens first.
 const FIRST: u64 = 1;
@@ -263,17 +263,19 @@ fn cheap_messages_have_a_budget() {
         }))),
         abuse
     );
-    // Streams that are opened and reset in a loop.
+    // Streams that are opened, reset and stopped again and again in a loop.
     assert_eq!(
         from_platform(flood(|pair, n| {
             let mut request = request("", true);
             request.id = id(1000 + n);
             pair.forge_down(request);
             pair.forge_down(reset(1000 + n, 0));
-            pair.forge_down(StreamStop {
-                id: id(1000 + n),
-                code: ErrorCode::Cancelled,
-            });
+            for _ in 0..2 {
+                pair.forge_down(StreamStop {
+                    id: id(1000 + n),
+                    code: ErrorCode::Cancelled,
+                });
+            }
         })),
         abuse
     );
@@ -359,6 +361,45 @@ fn viewers_who_leave_before_the_answer_are_no_abuse() {
         |_, _| (),
     );
     pair.assert_quiet();
+}
+
+/// Each upload is reset and its answer stopped once the agent has it; the agent resets the answer, and
+/// may have stopped the upload itself.
+#[test]
+fn viewers_who_abort_uploads_are_no_abuse() {
+    const COUNT: usize = 20_000;
+    for refuses in [false, true] {
+        let mut pair = Pair::open(Shape::delay_only(millis(2)), 1);
+        let (mut opened, mut waiting) = (0, VecDeque::new());
+        let begun = pair.now;
+        pair.run_until(begun + seconds(1), &mut |pair| {
+            let now = pair.now;
+            while opened < COUNT
+                && let Ok(key) = pair.platform.link.open(request("", true), now)
+            {
+                opened += 1;
+                waiting.push_back(key);
+            }
+            while let Some(key) = pair.opened() {
+                if refuses {
+                    pair.agent.link.release_recv(key, now);
+                }
+                let aborted = waiting.pop_front().expect("they come in order");
+                pair.platform.link.release_send(aborted);
+                pair.platform.link.release_recv(aborted, now);
+            }
+            while let Some(key) = pair.agent.touched.pop_front() {
+                if pair.agent.link.stopped(key).is_some() {
+                    pair.agent.link.release_send(key);
+                    pair.agent.link.release_recv(key, now);
+                }
+            }
+            opened == COUNT && waiting.is_empty() && pair.platform.link.stream_count() == 0
+        });
+        assert_eq!((code(&pair.agent), code(&pair.platform)), (None, None));
+        assert_eq!((opened, waiting.len()), (COUNT, 0));
+        pair.assert_quiet();
+    }
 }
 
 #[test]
