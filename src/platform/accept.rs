@@ -266,6 +266,7 @@ async fn admit(
     tunnel: Tunnel,
     address: std::net::SocketAddr,
 ) -> Option<Place> {
+    let known_at = platform.registry.moment();
     let record = match platform.authenticate_host(&hello.auth_token).await {
         Ok(Some(record)) => record,
         Ok(None) => {
@@ -295,6 +296,7 @@ async fn admit(
     let link = Arc::new(AgentLink { tunnel });
     let arrival = Arrival {
         host: record.id,
+        known_at,
         instance: hello.instance_id,
         software: hello.software,
         address,
@@ -307,6 +309,10 @@ async fn admit(
         }),
         registry::Admission::DuplicateInstance => {
             link.end(LinkEnd::DuplicateInstance);
+            None
+        }
+        registry::Admission::CredentialVoid => {
+            link.end(LinkEnd::CredentialVoid);
             None
         }
     }

@@ -51,10 +51,16 @@ pub enum LinkEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(u64);
 
+/// A moment in the order in which credentials became void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
 /// A connection that has authenticated and wants to be its host's.
 pub struct Arrival<L: ?Sized> {
     /// The host.
     pub host: HostId,
+    /// A moment before its credential was looked up: see [`Registry::moment`].
+    pub known_at: Moment,
     /// The run of the agent's process, where it says it.
     pub instance: Option<Uuid>,
     /// The program and its version, for people.
@@ -77,6 +83,8 @@ pub enum Admission {
     },
     /// The host was cloned: this one is refused, and the one before it was ended.
     DuplicateInstance,
+    /// The host was enrolled anew after the credential was looked up: this one is refused.
+    CredentialVoid,
 }
 
 /// One connected host, as it is listed.
@@ -104,6 +112,11 @@ struct State<L: ?Sized> {
     hosts: HashMap<HostId, Entry<L>>,
     /// Only of hosts where one process has lately taken another's place.
     evictions: HashMap<HostId, Vec<Eviction>>,
+    /// How often a credential has become void.
+    voids: u64,
+    /// Which of these times was a host's last. One entry for each host that was enrolled since the
+    /// start: as few as the store has.
+    voided: HashMap<HostId, Moment>,
 }
 
 struct Entry<L: ?Sized> {
@@ -133,19 +146,30 @@ impl<L: HostLink + ?Sized> Default for Registry<L> {
 impl<L: HostLink + ?Sized> Registry<L> {
     /// An empty table.
     pub fn new() -> Self {
-        let (hosts, evictions) = (HashMap::new(), HashMap::new());
         Self {
             state: Mutex::new(State {
                 connections: 0,
-                hosts,
-                evictions,
+                hosts: HashMap::new(),
+                evictions: HashMap::new(),
+                voids: 0,
+                voided: HashMap::new(),
             }),
         }
+    }
+
+    /// To be asked for before a credential is looked up. What the look-up finds is then good until
+    /// [`Self::void`] is called, whichever comes first here: the store answers in its own time.
+    pub fn moment(&self) -> Moment {
+        Moment(self.lock().voids)
     }
 
     /// Makes an authenticated connection its host's. An earlier one is ended, and told why.
     pub fn admit(&self, now: UnixMillis, arrival: Arrival<L>) -> Admission {
         let mut state = self.lock();
+        let voided = state.voided.get(&arrival.host);
+        if voided.is_some_and(|&voided| voided > arrival.known_at) {
+            return Admission::CredentialVoid;
+        }
         let earlier = state.hosts.remove(&arrival.host);
         let replaced = earlier.is_some();
         if let Some(earlier) = earlier {
@@ -210,6 +234,18 @@ impl<L: HostLink + ?Sized> Registry<L> {
     pub fn end(&self, host: HostId, reason: LinkEnd) {
         if let Some(entry) = self.lock().hosts.remove(&host) {
             entry.link.end(reason);
+        }
+    }
+
+    /// Ends a host's connection, and those that have presented its credential and are not admitted yet:
+    /// the store has another for it now.
+    pub fn void(&self, host: HostId) {
+        let mut state = self.lock();
+        state.voids += 1;
+        let moment = Moment(state.voids);
+        state.voided.insert(host, moment);
+        if let Some(entry) = state.hosts.remove(&host) {
+            entry.link.end(LinkEnd::CredentialVoid);
         }
     }
 
@@ -324,9 +360,19 @@ mod tests {
         now: UnixMillis,
         instance: Option<u128>,
     ) -> (Arc<FakeLink>, Admission) {
+        arrive_known(registry, now, instance, registry.moment())
+    }
+
+    fn arrive_known(
+        registry: &Registry<FakeLink>,
+        now: UnixMillis,
+        instance: Option<u128>,
+        known_at: Moment,
+    ) -> (Arc<FakeLink>, Admission) {
         let link = Arc::new(FakeLink::default());
         let arrival = Arrival {
             host: HOST,
+            known_at,
             instance: instance.map(Uuid::from_u128),
             software: "test".to_owned(),
             address: ([127, 0, 0, 1], 1).into(),
@@ -338,7 +384,7 @@ mod tests {
     fn connection(admission: &Admission) -> ConnectionId {
         match admission {
             Admission::Admitted { connection, .. } => *connection,
-            Admission::DuplicateInstance => panic!("refused"),
+            other => panic!("refused: {other:?}"),
         }
     }
 
@@ -403,6 +449,29 @@ mod tests {
             );
         }
         assert!(!registry.is_duplicate(at(300), HOST));
+    }
+
+    #[test]
+    fn a_credential_that_became_void_on_the_way_lets_nobody_in() {
+        let registry = Registry::new();
+        let before = registry.moment();
+        let (first, _) = arrive(&registry, at(0), Some(1));
+        registry.void(HOST);
+        assert_eq!(first.ends(), [LinkEnd::CredentialVoid]);
+        let (_, late) = arrive_known(&registry, at(0), Some(1), before);
+        assert_eq!(late, Admission::CredentialVoid);
+        assert!(registry.link(HOST).is_none());
+        // Whoever has the new one is let in, and one that is late takes no place away.
+        let (anew, admission) = arrive(&registry, at(1), Some(2));
+        assert!(matches!(admission, Admission::Admitted { .. }));
+        let (_, late) = arrive_known(&registry, at(1), Some(1), before);
+        assert_eq!(late, Admission::CredentialVoid);
+        assert!(registry.link(HOST).is_some() && anew.ends().is_empty());
+        // It is the affair of that host alone.
+        let elsewhere = registry.moment();
+        registry.void(HostId(Uuid::from_u128(2)));
+        let (_, admission) = arrive_known(&registry, at(2), Some(2), elsewhere);
+        assert!(matches!(admission, Admission::Admitted { .. }));
     }
 
     #[test]

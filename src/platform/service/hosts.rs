@@ -147,7 +147,7 @@ impl Platform {
             EnrolmentOutcome::Enrolled { id, name } => {
                 info!(host = %id, name, "enrolled");
                 // Whoever holds the old credential, or a session to the old machine, is cut off.
-                self.registry.end(id, LinkEnd::CredentialVoid);
+                self.registry.void(id);
                 let sessions = self.sessions().of_host(id);
                 for session in &sessions {
                     self.end_session(session.id, CloseReason::HostReenrolled, "platform");
@@ -216,6 +216,9 @@ impl Platform {
                 if self.is_stopping() {
                     self.registry.end(host, self.going_away());
                 }
+            }
+            Admission::CredentialVoid => {
+                info!(%host, name, "not let in: the host was enrolled anew meanwhile");
             }
             Admission::DuplicateInstance => {
                 warn!(%host, name, alarm = "duplicate_instance", "two agents use this host's credential in turn: one machine is a copy of the other; enrol one of them anew");
