@@ -12,8 +12,9 @@ use crate::{
         backoff::{self, Backoff},
         connection::{Connection, Ending, shown},
         driver,
+        handshake::{self, HandshakeError},
         http_client::ServerUrl,
-        socket::{self, AGENT_PATH, SUBPROTOCOL_PROTO, Socket},
+        socket::{self, SUBPROTOCOL_PROTO, Socket},
         stream::{RecvHalf, SendHalf},
         tcp,
         tls::{self, TlsError},
@@ -40,7 +41,6 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_tungstenite::tungstenite;
 use tracing::{error, info, warn};
 
 /// How long the way to the platform may take: name, TCP, TLS and the upgrade.
@@ -194,8 +194,7 @@ impl Dialer {
         socket::tune(&tcp)?;
         let connector = TlsConnector::from(self.tls.clone());
         let tls = connector.connect(self.server_name.clone(), tcp).await?;
-        let url = format!("wss://{}{AGENT_PATH}", self.platform.authority());
-        Ok(socket::connect(&url, SUBPROTOCOL_PROTO, tls).await?)
+        Ok(handshake::connect(&self.platform, SUBPROTOCOL_PROTO, tls).await?)
     }
 
     fn hello(&self) -> Hello {
@@ -346,23 +345,8 @@ impl Dialer {
 enum DialError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    #[error("{}", upgrade_failed(.0))]
-    Upgrade(Box<tungstenite::Error>),
-}
-
-impl From<tungstenite::Error> for DialError {
-    fn from(error: tungstenite::Error) -> Self {
-        Self::Upgrade(Box::new(error))
-    }
-}
-
-fn upgrade_failed(error: &tungstenite::Error) -> String {
-    match error {
-        tungstenite::Error::Http(answer) => {
-            format!("it answered {} to the upgrade", answer.status())
-        }
-        error => error.to_string(),
-    }
+    #[error(transparent)]
+    Upgrade(#[from] HandshakeError),
 }
 
 /// Whether nothing but somebody's hand helps after the platform has said this.

@@ -3,14 +3,17 @@
 
 use super::{
     connection::{Closing, Connection, Ending, shown},
-    socket::Socket,
+    socket::{Socket, SocketError},
 };
 use crate::{
     link::{Link, Side, Violation},
-    wire::{DecodeError, Encoding, messages::ErrorCode},
+    wire::{
+        DecodeError, Encoding,
+        messages::ErrorCode,
+        websocket::{Broken, Event},
+    },
 };
-use bytes::BytesMut;
-use futures_util::{Sink, Stream};
+use bytes::Bytes;
 use std::{
     future::Future,
     pin::Pin,
@@ -21,11 +24,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_tungstenite::tungstenite::{
-    self, Message,
-    error::CapacityError,
-    protocol::{CloseFrame, frame::coding::CloseCode},
-};
 
 /// Messages read before it is written again.
 const READS_MAX: usize = 64;
@@ -34,8 +32,6 @@ const ROUNDS_MAX: usize = 4;
 /// How long a connection that is to be closed may take to send what is left and to see the peer's
 /// close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
-/// The longest reason in a close frame (RFC 6455 section 5.5: 125 bytes with the code).
-const CLOSE_TEXT_BYTES_MAX: usize = 123;
 
 /// Starts a connection: its handle, and its task, which the caller spawns. `on_event` is called in
 /// that task, outside the lock, with each event of the link. The link was made at
@@ -61,7 +57,6 @@ where
         encoding,
         on_event,
         timer: Box::pin(sleep_until(now)),
-        buffer: BytesMut::new(),
         woken: Vec::new(),
         received: 0,
         flushing: false,
@@ -78,7 +73,6 @@ struct Driver<S: Side, IO, F> {
     encoding: Option<Encoding>,
     on_event: F,
     timer: Pin<Box<Sleep>>,
-    buffer: BytesMut,
     woken: Vec<Waker>,
     /// Bytes received when the link was last told.
     received: u64,
@@ -202,14 +196,14 @@ where
                     return Ok(Step::Waits);
                 }
                 if state.link.is_open() {
-                    self.socket.get_mut().trust();
+                    self.socket.io().trust();
                 }
             }
-            match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => self.take(message)?,
+            match self.socket.poll_next(cx) {
+                Poll::Ready(Some(Ok(event))) => self.take(event)?,
                 Poll::Ready(Some(Err(error))) => {
                     self.broken = true;
-                    return Err(self.socket_failed(error));
+                    return Err(Self::socket_failed(error));
                 }
                 Poll::Ready(None) => {
                     return Err(Stop::Ended(Ending::Lost("the socket was closed".into())));
@@ -225,7 +219,7 @@ where
 
     /// Tells the link of bytes that are no whole message yet.
     fn count_bytes(&mut self) {
-        let received = self.socket.get_ref().received();
+        let received = self.socket.received();
         if received != self.received {
             self.received = received;
             let now = self.connection.now();
@@ -233,28 +227,37 @@ where
         }
     }
 
-    fn take(&mut self, message: Message) -> Result<(), Stop> {
-        let (encoding, bytes) = match message {
-            Message::Binary(bytes) => (Encoding::Binary, bytes),
-            Message::Text(text) => (Encoding::Json, text.into()),
-            Message::Close(frame) => {
-                let (close_code, text) = match frame {
-                    Some(frame) => (frame.code.into(), shown(&frame.reason)),
+    fn take(&mut self, event: Event) -> Result<(), Stop> {
+        match event {
+            Event::Message { text, payload } => {
+                let encoding = if text {
+                    Encoding::Json
+                } else {
+                    Encoding::Binary
+                };
+                self.message(encoding, payload)
+            }
+            Event::Close(closing) => {
+                let (close_code, text) = match closing {
+                    Some((code, reason)) => (code, shown(&reason)),
                     None => (1005, String::new()),
                 };
-                // The answer to it leaves with the end of the task.
+                // The answer to it is queued, and leaves with the end of the task.
                 let closing = Closing {
                     close_code,
                     text: String::new(),
                 };
-                return Err(Stop::Close(closing, Ending::Peer { close_code, text }));
+                Err(Stop::Close(closing, Ending::Peer { close_code, text }))
             }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+            Event::Ping(_) | Event::Pong | Event::Crumb => {
                 let now = self.connection.now();
-                return Ok(self.connection.lock().link.handle_ping(now)?);
+                Ok(self.connection.lock().link.handle_ping(now)?)
             }
-        };
-        self.received = self.socket.get_ref().received();
+        }
+    }
+
+    fn message(&mut self, encoding: Encoding, bytes: Bytes) -> Result<(), Stop> {
+        self.received = self.socket.received();
         if *self.encoding.get_or_insert(encoding) != encoding {
             let text = "text and binary messages on one connection";
             return Err(Violation::new(ErrorCode::MixedEncodings, text).into());
@@ -275,26 +278,17 @@ where
         Ok(())
     }
 
-    fn socket_failed(&self, error: tungstenite::Error) -> Stop {
-        match error {
-            tungstenite::Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
-                let text = format!("a message of more than {max_size} bytes");
-                Violation::new(ErrorCode::MessageTooBig, text).into()
+    fn socket_failed(error: SocketError) -> Stop {
+        let code = match error {
+            SocketError::Broken(Broken::TooLong) | SocketError::Stranger => {
+                ErrorCode::MessageTooBig
             }
-            tungstenite::Error::Io(_) if self.socket.get_ref().is_exhausted() => {
-                Violation::new(ErrorCode::MessageTooBig, "the first message is too long").into()
+            SocketError::Broken(Broken::NotUtf8 | Broken::Protocol(_)) => ErrorCode::Malformed,
+            SocketError::Ended | SocketError::Io(_) => {
+                return Stop::Ended(Ending::Lost(error.to_string()));
             }
-            tungstenite::Error::Protocol(
-                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            ) => Stop::Ended(Ending::Lost("the peer closed without a word".into())),
-            tungstenite::Error::Protocol(error) => {
-                Violation::new(ErrorCode::Malformed, error.to_string()).into()
-            }
-            tungstenite::Error::Utf8(_) => {
-                Violation::new(ErrorCode::Malformed, "text that is not UTF-8").into()
-            }
-            error => Stop::Ended(Ending::Lost(error.to_string())),
-        }
+        };
+        Violation::new(code, error.to_string()).into()
     }
 
     /// Gives the program what the link has to say.
@@ -314,43 +308,22 @@ where
     /// Writes batch by batch: what matters most is asked anew only when the last has left, as
     /// what waits in a buffer cannot be overtaken.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<Step, Stop> {
-        let lost = |error: tungstenite::Error| Stop::Ended(Ending::Lost(error.to_string()));
         loop {
-            if self.flushing {
-                match Pin::new(&mut self.socket).poll_flush(cx) {
-                    Poll::Ready(flushed) => flushed.map_err(lost)?,
-                    Poll::Pending => return Ok(Step::Waits),
-                }
-                self.flushing = false;
+            if self.poll_flush(cx)?.is_pending() {
+                return Ok(Step::Waits);
             }
             let now = self.connection.now();
+            let encoding = self.encoding.unwrap_or(Encoding::Binary);
+            let text = encoding == Encoding::Json;
             let mut state = self.connection.lock();
             state.begin_transmit();
             let batch_bytes = state.link.batch_bytes();
             let mut batched = 0;
             while batched < batch_bytes {
-                match Pin::new(&mut self.socket).poll_ready(cx) {
-                    Poll::Ready(ready) => ready.map_err(lost)?,
-                    Poll::Pending => break,
-                }
                 let Some(message) = state.link.poll_transmit(now) else {
                     break;
                 };
-                let encoding = self.encoding.unwrap_or(Encoding::Binary);
-                encoding.encode(message, &mut self.buffer);
-                batched += self.buffer.len();
-                let bytes = self.buffer.split().freeze();
-                let message = match encoding {
-                    Encoding::Binary => Message::Binary(bytes),
-                    Encoding::Json => match bytes.try_into() {
-                        Ok(text) => Message::Text(text),
-                        // The codec writes UTF-8 and nothing else.
-                        Err(_) => continue,
-                    },
-                };
-                Pin::new(&mut self.socket)
-                    .start_send(message)
-                    .map_err(lost)?;
+                batched += self.socket.queue(text, |out| encoding.encode(message, out));
                 self.flushing = true;
             }
             // Whoever waited for room may fill the next batch meanwhile. Also where nothing was sent: a
@@ -362,6 +335,21 @@ where
                 return Ok(Step::Waits);
             }
         }
+    }
+
+    /// Sends what is queued, the answer to a ping included.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Stop> {
+        self.flushing |= self.socket.is_unsent();
+        if self.flushing {
+            match self.socket.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.flushing = false,
+                Poll::Ready(Err(error)) => {
+                    return Err(Stop::Ended(Ending::Lost(error.to_string())));
+                }
+                Poll::Pending => return Ok(Poll::Pending),
+            }
+        }
+        Ok(Poll::Ready(()))
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Result<Step, Stop> {
@@ -393,34 +381,29 @@ where
                 }
                 Stage::Running => return Poll::Pending,
             };
-            if self.timer.as_mut().poll(cx).is_ready() || self.write(cx).is_err() {
+            let written = match &self.stage {
+                Stage::Draining(..) => self.write(cx).map(|_| ()),
+                _ => self.poll_flush(cx).map(|_| ()),
+            };
+            if self.timer.as_mut().poll(cx).is_ready() || written.is_err() {
                 return Poll::Ready(ending);
             }
             if let Stage::Draining(closing, _) = &self.stage
                 && !self.flushing
             {
-                let frame = CloseFrame {
-                    code: CloseCode::from(closing.close_code),
-                    reason: shorten(&closing.text).into(),
-                };
-                let frame = (closing.close_code != 1005).then_some(frame);
-                self.flushing = true;
-                if Pin::new(&mut self.socket)
-                    .start_send(Message::Close(frame))
-                    .is_err()
-                {
-                    return Poll::Ready(ending);
-                }
+                let Closing { close_code, text } = closing;
+                let frame = (*close_code != 1005).then_some((*close_code, text.as_str()));
+                self.socket.close(frame);
                 self.stage = Stage::Closing(ending);
                 continue;
             }
-            match Pin::new(&mut self.socket).poll_next(cx) {
+            match self.socket.poll_next(cx) {
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(Some(Err(_))) => self.broken = true,
-                Poll::Ready(None) if self.broken && self.flushing => return Poll::Pending,
+                Poll::Ready(None) if self.flushing => return Poll::Pending,
                 Poll::Ready(None) if self.broken => {
                     // Who sends too much may send more: a limit would only end this early.
-                    self.socket.get_mut().trust();
+                    self.socket.io().trust();
                     self.stage = Stage::Emptying(ending);
                 }
                 Poll::Ready(None) => return Poll::Ready(ending),
@@ -432,7 +415,7 @@ where
     /// Reads to the end of what the peer sends, for a while: a socket that is closed with bytes
     /// unread resets the connection, and takes the close frame with it before the peer has read it.
     fn empty(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let io = self.socket.get_mut();
+        let io = self.socket.io();
         // Nothing more is said; where this cannot be told, the peer finds out when it is over.
         let _ = Pin::new(&mut *io).poll_shutdown(cx);
         let mut space = [0; 4 << 10];
@@ -473,12 +456,4 @@ impl<S: Side, IO, F> Drop for Driver<S, IO, F> {
         self.woken.drain(..).for_each(Waker::wake);
         self.connection.end(Ending::Lost("its task is gone".into()));
     }
-}
-
-fn shorten(text: &str) -> String {
-    let mut end = text.len().min(CLOSE_TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
 }

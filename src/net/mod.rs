@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod connection;
 pub mod driver;
 pub mod enrolment;
+pub mod handshake;
 pub mod http_client;
 pub mod socket;
 pub mod stream;

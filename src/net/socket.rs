@@ -1,22 +1,17 @@
 //! The socket under a link: a WebSocket over something that counts what comes in and stops a
 //! stranger from sending much.
 
-use crate::limits;
+use crate::{
+    limits, secret,
+    wire::websocket::{Broken, Event, HEADER_BYTES_MAX, Reader, Role, Writer},
+};
+use bytes::{Bytes, BytesMut};
 use std::{
     io,
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
-    tungstenite::{
-        Error,
-        client::IntoClientRequest,
-        http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL},
-        protocol::{Role, WebSocketConfig},
-    },
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// The binary encoding's name among the WebSocket's subprotocols.
 pub const SUBPROTOCOL_PROTO: &str = "fleetwire.link.v1.proto";
@@ -25,11 +20,6 @@ pub const SUBPROTOCOL_JSON: &str = "fleetwire.link.v1.json";
 /// Where agents connect.
 pub const AGENT_PATH: &str = "/v1/agent/ws";
 
-/// What one read takes. It is zeroed for every read and kept by every idle connection: 16 KiB is a
-/// TLS record, and made twice the round trips of 128 KiB.
-const READ_BUFFER_BYTES: usize = 16 << 10;
-/// What is gathered before it is written without a flush.
-const WRITE_BUFFER_BYTES: usize = 128 << 10;
 /// Unsent bytes in the kernel above which the socket takes no more: what is there can no longer be
 /// overtaken. Measured at 100 Mbit/s: 126 ms of queueing without, 38 ms with it.
 const NOT_SENT_LOW_WATER: u32 = 16 << 10;
@@ -51,20 +41,6 @@ pub struct Counted<IO> {
 }
 
 impl<IO> Counted<IO> {
-    /// A stream whose other end is known.
-    const fn trusted(inner: IO) -> Self {
-        Self {
-            inner,
-            received: 0,
-            received_max: u64::MAX,
-        }
-    }
-
-    /// All bytes that were read.
-    pub const fn received(&self) -> u64 {
-        self.received
-    }
-
     /// The peer is no stranger any more.
     pub const fn trust(&mut self) {
         self.received_max = u64::MAX;
@@ -74,6 +50,20 @@ impl<IO> Counted<IO> {
     pub const fn is_exhausted(&self) -> bool {
         self.received >= self.received_max
     }
+}
+
+/// Reads `most` bytes at most, for which there is room.
+fn read_part(
+    io: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    most: usize,
+) -> Poll<io::Result<()>> {
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    ready!(Pin::new(io).poll_read(cx, &mut part))?;
+    let read = part.filled().len();
+    buf.advance(read);
+    Poll::Ready(Ok(()))
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
@@ -88,12 +78,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
         }
         let before = buf.filled().len();
         if left >= buf.remaining() {
-            std::task::ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         } else {
-            let mut part = buf.take(left);
-            std::task::ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
-            let length = part.filled().len();
-            buf.advance(length);
+            ready!(read_part(&mut self.inner, cx, buf, left))?;
         }
         self.received += (buf.filled().len() - before) as u64;
         Poll::Ready(Ok(()))
@@ -119,55 +106,188 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
 }
 
 /// A WebSocket whose opening handshake is done.
-pub type Socket<IO> = WebSocketStream<Counted<IO>>;
+#[derive(Debug)]
+pub struct Socket<IO> {
+    io: Counted<IO>,
+    role: Role,
+    reader: Reader,
+    writer: Writer,
+    /// The newest ping's bytes, to be answered with what leaves next (RFC 6455 section 5.5.3).
+    ping: Option<Bytes>,
+    /// A close frame is queued or sent: nothing may follow it.
+    closing: bool,
+    /// The peer's close frame has come.
+    closed: bool,
+    /// Nothing more can be read.
+    ended: bool,
+}
 
-fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(2 * WRITE_BUFFER_BYTES + limits::MESSAGE_BYTES_MAX)
-        .max_message_size(Some(limits::MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(limits::MESSAGE_BYTES_MAX))
+/// Why nothing more can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// What comes is no WebSocket.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// A stranger's first message is longer than one is given memory for.
+    #[error("the first message is too long")]
+    Stranger,
+    /// The peer has closed without a close frame.
+    #[error("the peer closed without a word")]
+    Ended,
+    /// The operating system or TLS says so.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
+    fn new(io: Counted<IO>, role: Role, early: &[u8]) -> Self {
+        Self {
+            io,
+            role,
+            reader: Reader::new(role, early),
+            writer: Writer::new(role, secret::random),
+            ping: None,
+            closing: false,
+            closed: false,
+            ended: false,
+        }
+    }
+
+    /// The stream below.
+    pub const fn io(&mut self) -> &mut Counted<IO> {
+        &mut self.io
+    }
+
+    /// All bytes that were read.
+    pub const fn received(&self) -> u64 {
+        self.io.received
+    }
+
+    /// What comes next; `None` after an error, or once the peer has closed. A ping is answered, and so
+    /// is a close frame; either answer leaves with the next flush.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, SocketError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match ready!(self.poll_event(cx)) {
+            Ok(None) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Ok(Some(event)) => {
+                match &event {
+                    Event::Ping(payload) => self.ping = Some(payload.clone()),
+                    Event::Close(closing) => {
+                        self.closed = true;
+                        let code = closing.as_ref().map(|(code, _)| (*code, ""));
+                        self.close(code);
+                    }
+                    _ => {}
+                }
+                Poll::Ready(Some(Ok(event)))
+            }
+            Err(error) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, SocketError>> {
+        loop {
+            if !self.closed {
+                if let Some(event) = self.reader.read()? {
+                    return Poll::Ready(Ok(Some(event)));
+                }
+            } else if self.role == Role::Server {
+                // The server closes first (RFC 6455 section 7.1.1).
+                return Poll::Ready(Ok(None));
+            }
+            let space = self.reader.space();
+            if self.closed {
+                space.clear();
+            }
+            let read = pin!(self.io.read_buf(space)).poll(cx);
+            match read {
+                Poll::Ready(Ok(0)) if self.closed => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(SocketError::Ended)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) if self.io.is_exhausted() => {
+                    return Poll::Ready(Err(SocketError::Stranger));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    self.reader.rest();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Queues a message: what `encode` appends. Returns how long it is; nothing is queued behind a
+    /// close frame. What is queued is bounded by who queues: flush before much more.
+    pub fn queue(&mut self, text: bool, encode: impl FnOnce(&mut BytesMut)) -> usize {
+        if self.closing {
+            return 0;
+        }
+        self.writer.message(text, encode)
+    }
+
+    /// Queues a close frame, where none is yet.
+    pub fn close(&mut self, closing: Option<(u16, &str)>) {
+        if !std::mem::replace(&mut self.closing, true) {
+            self.ping = None;
+            self.writer.close(closing);
+        }
+    }
+
+    /// Whether something waits to be flushed.
+    pub fn is_unsent(&self) -> bool {
+        self.ping.is_some() || !self.writer.unsent().is_empty()
+    }
+
+    /// Sends what is queued.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(payload) = self.ping.take() {
+            self.writer.pong(&payload);
+        }
+        while !self.writer.unsent().is_empty() {
+            let io = Pin::new(&mut self.io);
+            match ready!(io.poll_write(cx, self.writer.unsent()))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.writer.advance(sent),
+            }
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
 }
 
 /// The platform's end of a WebSocket, after its answer to the upgrade: the peer is a stranger until
 /// the link knows it.
 /// `early` is what came right behind the handshake.
-pub async fn accepted<IO>(io: IO, early: Vec<u8>) -> Socket<IO>
+pub fn accepted<IO>(io: IO, early: &[u8]) -> Socket<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    // The frame of a hello has a header of its own, of 14 bytes at most (RFC 6455 section 5.2).
-    let received_max = limits::HELLO_BYTES_MAX as u64 + 14;
+    let received_max = (limits::HELLO_BYTES_MAX + HEADER_BYTES_MAX) as u64;
     let io = Counted {
         inner: io,
         received: early.len() as u64,
         received_max: received_max.max(early.len() as u64),
     };
-    WebSocketStream::from_partially_read(io, early, Role::Server, Some(config())).await
-}
-
-/// The agent's end of a WebSocket: the opening handshake, with one subprotocol offered.
-///
-/// # Errors
-/// When the platform does not switch protocols.
-pub async fn connect<IO>(url: &str, subprotocol: &'static str, io: IO) -> Result<Socket<IO>, Error>
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut request = url.into_client_request()?;
-    let headers = request.headers_mut();
-    headers.insert(
-        SEC_WEBSOCKET_PROTOCOL,
-        HeaderValue::from_static(subprotocol),
-    );
-    let (socket, _) =
-        client_async_with_config(request, Counted::trusted(io), Some(config())).await?;
-    Ok(socket)
+    Socket::new(io, Role::Server, early)
 }
 
 /// The agent's end of a WebSocket whose handshake is done already.
-#[cfg(test)]
-pub async fn connected<IO: AsyncRead + AsyncWrite + Unpin>(io: IO) -> Socket<IO> {
-    WebSocketStream::from_raw_socket(Counted::trusted(io), Role::Client, Some(config())).await
+/// `early` is what came right behind it.
+pub fn connected<IO>(io: IO, early: &[u8]) -> Socket<IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let io = Counted {
+        inner: io,
+        received: early.len() as u64,
+        received_max: u64::MAX,
+    };
+    Socket::new(io, Role::Client, early)
 }

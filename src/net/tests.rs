@@ -34,9 +34,12 @@ use tokio::{
     sync::mpsc,
     time::Instant,
 };
-use tokio_tungstenite::tungstenite::{
-    Message,
-    protocol::{CloseFrame, frame::coding::CloseCode},
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role, frame::coding::CloseCode},
+    },
 };
 
 /// The interval of heartbeats.
@@ -101,7 +104,7 @@ impl Pair {
                 let _ = streams_in.send((request, send, recv));
             }
         };
-        let socket = socket::connected(near).await;
+        let socket = socket::connected(near, &[]);
         let (agent, driver) = driver::start(socket, link, Some(encoding), on_event);
         tokio::spawn(driver);
         let (admitted, mut wait) = mpsc::unbounded_channel();
@@ -111,7 +114,7 @@ impl Pair {
                 let _ = admitted.send(());
             }
         };
-        let socket = socket::accepted(far, Vec::new()).await;
+        let socket = socket::accepted(far, &[]);
         let link = Link::<Platform>::accept(Time::default());
         let (tunnel, driver) = driver::start(socket, link, None, on_event);
         tokio::spawn(driver);
@@ -249,7 +252,7 @@ async fn a_task_that_panics_takes_its_connection_and_streams_with_it() {
         _ => {}
     };
     let link = Link::<Agent>::connect(hello(), Time::default());
-    let socket = socket::connected(near).await;
+    let socket = socket::connected(near, &[]);
     let (agent, driver) = driver::start(socket, link, Some(Encoding::Binary), on_event);
     let task = tokio::spawn(driver);
     let mut open = Vec::new();
@@ -260,7 +263,7 @@ async fn a_task_that_panics_takes_its_connection_and_streams_with_it() {
         }
     };
     let link = Link::<Platform>::accept(Time::default());
-    let socket = socket::accepted(far, Vec::new()).await;
+    let socket = socket::accepted(far, &[]);
     let (tunnel, driver) = driver::start(socket, link, None, on_event);
     tokio::spawn(driver);
     let (_send, mut recv) = told.recv().await.unwrap();
@@ -278,7 +281,7 @@ async fn a_task_that_panics_takes_its_connection_and_streams_with_it() {
 }
 
 /// A platform, and the bare WebSocket of an agent that it has let in.
-async fn bare_agent<IO>(near: IO, far: IO) -> (socket::Socket<IO>, Tunnel)
+async fn bare_agent<IO>(near: IO, far: IO) -> (WebSocketStream<IO>, Tunnel)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -293,11 +296,11 @@ async fn counted_agent<IO>(
     near: IO,
     far: IO,
     hello: Hello,
-) -> (socket::Socket<IO>, Tunnel, Arc<AtomicUsize>)
+) -> (WebSocketStream<IO>, Tunnel, Arc<AtomicUsize>)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut raw = socket::connected(near).await;
+    let mut raw = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
     let link = Link::<Platform>::accept(Time::default());
     let (admitted, mut wait) = mpsc::unbounded_channel();
     let on_event = move |event, connection: &Connection<Platform>| {
@@ -306,7 +309,7 @@ where
             let _ = admitted.send(());
         }
     };
-    let socket = socket::accepted(far, Vec::new()).await;
+    let socket = socket::accepted(far, &[]);
     let (tunnel, driver) = driver::start(socket, link, None, on_event);
     let polls = Arc::new(AtomicUsize::new(0));
     let counted = polls.clone();
@@ -391,14 +394,9 @@ async fn a_peer_that_takes_no_messages_is_left() {
 #[tokio::test]
 async fn a_stranger_is_given_no_more_than_a_hello() {
     let (near, far) = sockets().await;
-    let mut raw = socket::connected(near).await;
+    let mut raw = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
     let link = Link::<Platform>::accept(Time::default());
-    let (tunnel, driver) = driver::start(
-        socket::accepted(far, Vec::new()).await,
-        link,
-        None,
-        |_, _| {},
-    );
+    let (tunnel, driver) = driver::start(socket::accepted(far, &[]), link, None, |_, _| {});
     tokio::spawn(driver);
     raw.send(Message::Binary(vec![0; 20_000].into()))
         .await
@@ -410,12 +408,7 @@ async fn a_stranger_is_given_no_more_than_a_hello() {
 async fn a_stranger_who_says_nothing_is_given_up() {
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let link = Link::<Platform>::accept(Time::default());
-    let (tunnel, driver) = driver::start(
-        socket::accepted(far, Vec::new()).await,
-        link,
-        None,
-        |_, _| {},
-    );
+    let (tunnel, driver) = driver::start(socket::accepted(far, &[]), link, None, |_, _| {});
     tokio::spawn(driver);
     assert_eq!(violation_of(&tunnel).await, ErrorCode::HelloTimeout);
     drop(near);

@@ -28,6 +28,7 @@ use axum::{
     body::Body,
     http::{HeaderValue, Method, Request, Response, StatusCode, header},
 };
+use bytes::Bytes;
 use hyper::{
     body::Incoming,
     upgrade::{OnUpgrade, Upgraded},
@@ -150,13 +151,13 @@ async fn upgraded(
     match downcast::<TlsStream<TcpStream>>(upgraded) {
         Ok((stream, early)) => {
             tune(stream.get_ref().0);
-            let socket = socket::accepted(stream, early).await;
+            let socket = socket::accepted(stream, &early);
             converse(platform, socket, encoding, peer).await;
         }
         Err(upgraded) => match downcast::<TcpStream>(upgraded) {
             Ok((stream, early)) => {
                 tune(&stream);
-                let socket = socket::accepted(stream, early).await;
+                let socket = socket::accepted(stream, &early);
                 converse(platform, socket, encoding, peer).await;
             }
             Err(_) => warn!("an agent came over a socket of unknown kind"),
@@ -164,12 +165,12 @@ async fn upgraded(
     }
 }
 
-fn downcast<S: 'static>(upgraded: Upgraded) -> Result<(S, Vec<u8>), Upgraded>
+fn downcast<S: 'static>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
 where
     TokioIo<S>: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
 {
     let parts = upgraded.downcast::<TokioIo<S>>()?;
-    Ok((parts.io.into_inner(), parts.read_buf.into()))
+    Ok((parts.io.into_inner(), parts.read_buf))
 }
 
 fn tune(socket: &TcpStream) {

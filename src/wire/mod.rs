@@ -10,6 +10,7 @@ pub mod fuzzing;
 pub mod json;
 pub mod messages;
 pub mod values;
+pub mod websocket;
 
 use bytes::{Bytes, BytesMut};
 pub use check::{FieldInvalid, Problem};

@@ -60,7 +60,7 @@ async fn tunnel(routes: Routes) -> Tunnel {
         }
     };
     let link = Link::<Agent>::connect(hello, Time::default());
-    let near = socket::connected(near).await;
+    let near = socket::connected(near, &[]);
     let (_, agent) = driver::start(near, link, Some(Encoding::Binary), on_event);
     tokio::spawn(agent);
     let (admitted, mut wait) = mpsc::unbounded_channel();
@@ -77,7 +77,7 @@ async fn tunnel(routes: Routes) -> Tunnel {
         }
     };
     let link = Link::<Platform>::accept(Time::default());
-    let far = socket::accepted(far, Vec::new()).await;
+    let far = socket::accepted(far, &[]);
     let (tunnel, platform) = driver::start(far, link, None, on_event);
     tokio::spawn(platform);
     wait.recv().await.expect("a hello");

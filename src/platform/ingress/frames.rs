@@ -1,12 +1,11 @@
 //! Where WebSocket frames end in a stream of bytes (RFC 6455 5.2): all that is needed to say
 //! goodbye between two frames and not within one. What frames mean is the two ends' affair.
 
+use crate::wire::websocket::{HEADER_BYTES_MAX, Header};
+
 /// The close frame that a browser gets when its session ends: 1001, going away, from a server and
 /// so unmasked.
 pub const CLOSE_GOING_AWAY: &[u8] = &[0x88, 0x02, 0x03, 0xe9];
-
-/// The longest header: two bytes, a length of eight, a mask of four.
-const HEADER_BYTES_MAX: usize = 14;
 
 /// Follows one direction of a WebSocket.
 #[derive(Debug, Default)]
@@ -37,35 +36,11 @@ impl Frames {
             self.header[self.have] = *first;
             self.have += 1;
             bytes = rest;
-            if self.have == self.header_length() {
-                self.payload = self.payload_length();
+            if let Some((header, _)) = Header::parse(&self.header[..self.have]) {
+                self.payload = header.payload_bytes;
                 self.have = 0;
             }
         }
-    }
-
-    /// How long the header is, as far as it has come.
-    fn header_length(&self) -> usize {
-        if self.have < 2 {
-            return 2;
-        }
-        let mask = if self.header[1] & 0x80 == 0 { 0 } else { 4 };
-        let length = match self.header[1] & 0x7f {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        };
-        2 + length + mask
-    }
-
-    fn payload_length(&self) -> u64 {
-        let digits = match self.header[1] & 0x7f {
-            126 => &self.header[2..4],
-            127 => &self.header[2..10],
-            short => return u64::from(short),
-        };
-        let number = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-        digits.iter().fold(0, number)
     }
 }
 
