@@ -109,9 +109,118 @@ typed_uuid! {
     ConsoleSessionId
 }
 
+/// The most characters of a host's name, as of a DNS label.
+const HOST_NAME_BYTES_MAX: usize = 63;
+
+/// A host's name: 1 to 63 letters, digits, hyphens, underscores or dots in ASCII, a letter or digit
+/// first, and no UUID. Hosts are named by name or id, so that a name that reads as an id could be
+/// taken for another host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+/// The text is no host's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a host's name is 1 to 63 letters, digits, hyphens, underscores or dots, a letter or digit first, and no UUID"
+)]
+pub struct HostNameError;
+
+impl HostName {
+    /// The name of a host on the machine of this name, which may be any text: in lower case, a hyphen
+    /// in the place of what no name has, and cut.
+    pub fn of_machine(machine: &str) -> Self {
+        let allowed = |char: char| match char {
+            'a'..='z' | '0'..='9' | '-' | '_' | '.' => char,
+            _ => '-',
+        };
+        let name: String = machine
+            .trim()
+            .to_lowercase()
+            .chars()
+            .map(allowed)
+            .skip_while(|first| !first.is_ascii_alphanumeric())
+            .take(HOST_NAME_BYTES_MAX)
+            .collect();
+        let name = name.trim_end_matches('-');
+        match name.parse() {
+            Ok(name) => name,
+            Err(HostNameError) if name.is_empty() => Self("host".to_owned()),
+            // It reads as an id, which is far from the longest name.
+            Err(HostNameError) => Self(format!("host-{name}")),
+        }
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        let valid = text.parse::<HostId>().is_err()
+            && text.len() <= HOST_NAME_BYTES_MAX
+            && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        valid.then(|| Self(text.to_owned())).ok_or(HostNameError)
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hosts_name_is_a_label_and_never_an_id() {
+        for name in ["k", "rack-7", "Kvm_2.lab", "0", "deadbeef", &"x".repeat(63)] {
+            assert_eq!(name.parse::<HostName>().expect(name).as_str(), name);
+        }
+        let id = HostId::random([7; 16]).to_string();
+        for name in [
+            "",
+            "-a",
+            "a b",
+            "a/b",
+            "\u{e4}",
+            &"x".repeat(64),
+            &id,
+            &id.to_uppercase(),
+            &id.replace('-', ""),
+        ] {
+            assert_eq!(name.parse::<HostName>(), Err(HostNameError), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_machine_has_a_valid_name() {
+        let id = HostId::random([7; 16]).to_string();
+        for (machine, name) in [
+            ("rack-7", "rack-7"),
+            ("Rack7.Lab", "rack7.lab"),
+            (" my kvm\n", "my-kvm"),
+            ("_gw (old)", "gw--old"),
+            ("k\u{fc}che", "k-che"),
+            ("", "host"),
+            ("(none)", "none"),
+            ("\u{4e2d}", "host"),
+            (&"x".repeat(70), &"x".repeat(63)),
+            (&id.to_uppercase(), &format!("host-{id}")),
+        ] {
+            let made = HostName::of_machine(machine);
+            assert_eq!(made.as_str(), name, "{machine:?}");
+            assert_eq!(made.as_str().parse(), Ok(made.clone()), "{machine:?}");
+        }
+    }
 
     #[test]
     fn an_id_is_given_back_as_it_came() {

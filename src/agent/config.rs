@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::agent::target::{Credential, HostMode, Routes, Target, TargetOptions, Trust};
 use crate::files;
+use crate::ids::HostName;
 use crate::logging::LogFormat;
 use crate::net::http_client::ServerUrl;
 use crate::net::tls;
@@ -25,8 +26,6 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 const CA_BYTES_MAX: usize = 1024 * 1024;
 /// Largest credentials file: one line.
 const CREDENTIALS_BYTES_MAX: usize = 4096;
-/// Longest name of a host.
-const NAME_BYTES_MAX: usize = 128;
 
 /// The settings cannot be used: where, which one, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +73,7 @@ pub struct AgentArgs {
     /// https://kvm,pin=SHA256; may be given again
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// How the platform's list calls this host [default: the machine's name]
+    /// How the platform's list calls this host [default: the machine's name, made to fit]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Settings file (TOML)
@@ -101,7 +100,7 @@ pub struct Config {
     /// Where the agent keeps its identity.
     pub state_dir: PathBuf,
     /// How the platform's list calls this host.
-    pub name: String,
+    pub name: HostName,
     /// What may be reached through this agent.
     pub routes: Routes,
     /// How log lines are written.
@@ -340,19 +339,18 @@ fn parse_log_format(key: &str, text: &str) -> Result<LogFormat, ConfigError> {
     }
 }
 
-fn check_name(name: Option<String>) -> Result<String, ConfigError> {
-    let name = name.unwrap_or_else(machine_name);
-    if name.trim().is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(fault("name", "it is one line of 1 to 128 bytes"));
+fn check_name(name: Option<String>) -> Result<HostName, ConfigError> {
+    match name {
+        Some(name) => name
+            .parse()
+            .map_err(|error| fault("name", &format!("{name:?} will not do: {error}"))),
+        None => Ok(HostName::of_machine(&machine_name())),
     }
-    Ok(name)
 }
 
-/// The machine's name, as the kernel has it.
+/// The machine's name, as the kernel has it; empty where it says none.
 fn machine_name() -> String {
-    let name = files::read_text(Path::new("/proc/sys/kernel/hostname"), 256);
-    name.map(|name| name.trim().to_owned())
-        .unwrap_or_else(|_| "agent".to_owned())
+    files::read_text(Path::new("/proc/sys/kernel/hostname"), 256).unwrap_or_default()
 }
 
 fn default_log() -> String {
@@ -415,7 +413,7 @@ mod tests {
             config.routes.all()[0].target().authority(),
             "127.0.0.1:8000"
         );
-        assert!(!config.name.is_empty());
+        assert!(!config.name.as_str().is_empty());
     }
 
     #[test]
@@ -498,7 +496,11 @@ mod tests {
             ("name = 5\n", &["agent.toml", "name", "invalid type"]),
             (
                 "name = \"\"\n[[target]]\nurl = \"http://a\"\n",
-                &["name", "1 to 128"],
+                &["name", "1 to 63"],
+            ),
+            (
+                "name = \"my kvm\"\n[[target]]\nurl = \"http://a\"\n",
+                &["name: \"my kvm\"", "letters, digits, hyphens"],
             ),
             (
                 "[[target]]\nurl = \"http://a\"\npot = 1\n",

@@ -55,7 +55,13 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
     };
     let connected = async {
         let token_file = config.token_file.as_deref();
-        let state = identify(&directory, token_file, &config.platform, &config.name).await?;
+        let state = identify(
+            &directory,
+            token_file,
+            &config.platform,
+            config.name.as_str(),
+        )
+        .await?;
         Err(Dialer::new(config.platform, state)?
             .run(on_stream)
             .await

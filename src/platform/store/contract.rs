@@ -35,6 +35,7 @@ contract!(
         a_named_token_enrols_a_host_anew,
         a_token_expires,
         a_taken_name_costs_no_token,
+        a_wish_matters_only_where_the_token_names_nobody,
         sessions_are_kept_until_they_end,
         the_audit_log_has_no_gaps,
         a_failed_change_undoes_nothing_else,
@@ -92,7 +93,7 @@ fn enrolment(secret: SecretHash, name: &str) -> Enrolment {
     Enrolment {
         secret,
         key: hash(),
-        wished_name: name.to_owned(),
+        wished_name: name.parse(),
         new_host: HostId::random(random()),
         auth_token: hash(),
         at: at(60),
@@ -302,6 +303,25 @@ async fn a_taken_name_costs_no_token(open: Open<'_>) {
         store.enrol(enrolment(secret, "kvm-2")).await,
         Ok(EnrolmentOutcome::Enrolled { .. })
     ));
+}
+
+async fn a_wish_matters_only_where_the_token_names_nobody(open: Open<'_>) {
+    let store = open();
+    let secret = token(&*store, None).await;
+    assert_eq!(
+        store.enrol(enrolment(secret, "my kvm")).await,
+        Ok(EnrolmentOutcome::NameInvalid(HostNameError))
+    );
+    assert!(matches!(
+        store.enrol(enrolment(secret, "my-kvm")).await,
+        Ok(EnrolmentOutcome::Enrolled { .. })
+    ));
+    let secret = token(&*store, Some("kvm")).await;
+    let enrolled = store.enrol(enrolment(secret, "my kvm")).await;
+    assert!(
+        matches!(&enrolled, Ok(EnrolmentOutcome::Enrolled { name, .. }) if name == "kvm"),
+        "{enrolled:?}"
+    );
 }
 
 async fn sessions_are_kept_until_they_end(open: Open<'_>) {

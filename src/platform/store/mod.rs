@@ -12,7 +12,7 @@ use std::pin::Pin;
 pub use sqlite::SqliteStore;
 
 use crate::clock::UnixMillis;
-use crate::ids::{ConsoleSessionId, HostId};
+use crate::ids::{ConsoleSessionId, HostId, HostName, HostNameError};
 use crate::secret::SecretHash;
 
 /// The answer of a store, once it comes.
@@ -93,8 +93,8 @@ pub struct Enrolment {
     pub secret: SecretHash,
     /// Hash of the agent's idempotency key.
     pub key: SecretHash,
-    /// The name it would like.
-    pub wished_name: String,
+    /// The name it would like. It matters only where the token names none.
+    pub wished_name: Result<HostName, HostNameError>,
     /// The id it gets if it becomes a new host.
     pub new_host: HostId,
     /// Hash of the credential it gets.
@@ -121,6 +121,8 @@ pub enum EnrolmentOutcome {
     TokenExpired,
     /// The wished name belongs to another host. The token is not used up.
     NameTaken,
+    /// The wished name is none, and the token names none either. The token is not used up.
+    NameInvalid(HostNameError),
 }
 
 /// A console session, as it is kept.

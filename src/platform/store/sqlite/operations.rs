@@ -284,7 +284,11 @@ fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutc
         return Ok(EnrolmentOutcome::TokenExpired);
     }
 
-    let name = token.name.as_ref().unwrap_or(&enrolment.wished_name);
+    let name = match (&token.name, &enrolment.wished_name) {
+        (Some(name), _) => name.as_str(),
+        (None, Ok(wished)) => wished.as_str(),
+        (None, Err(error)) => return Ok(EnrolmentOutcome::NameInvalid(*error)),
+    };
     let outcome = match host_by_name(connection, name)? {
         Some(host) if token.name.is_some() => give_credential(
             connection,
@@ -299,7 +303,7 @@ fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutc
             audit_enrolment(connection, id, enrolment.at, name)?;
             EnrolmentOutcome::Enrolled {
                 id,
-                name: name.clone(),
+                name: name.to_owned(),
             }
         }
     };
