@@ -34,6 +34,7 @@ use hyper::{
     upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
+use rustls::ProtocolVersion;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -67,6 +68,12 @@ pub(super) fn serve(
             return problem(StatusCode::BAD_REQUEST, "subprotocol_unknown", detail);
         }
     };
+    // Browsers may have an older one on the same port, and a proxy in front none.
+    if peer.tls != Some(ProtocolVersion::TLSv1_3) {
+        let detail =
+            "agents connect over TLS 1.3, straight to the platform's TLS listener".to_owned();
+        return problem(StatusCode::BAD_REQUEST, "tls_1_3_expected", detail);
+    }
     if platform.is_stopping() {
         let detail = "the platform is stopping: come back soon".to_owned();
         return problem(StatusCode::SERVICE_UNAVAILABLE, "platform_stopping", detail);
@@ -154,14 +161,7 @@ async fn upgraded(
             let socket = socket::accepted(stream, &early);
             converse(platform, socket, encoding, peer).await;
         }
-        Err(upgraded) => match downcast::<TcpStream>(upgraded) {
-            Ok((stream, early)) => {
-                tune(&stream);
-                let socket = socket::accepted(stream, &early);
-                converse(platform, socket, encoding, peer).await;
-            }
-            Err(_) => warn!("an agent came over a socket of unknown kind"),
-        },
+        Err(_) => warn!("an agent came over a socket of unknown kind"),
     }
 }
 

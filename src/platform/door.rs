@@ -72,7 +72,7 @@ impl Door {
                 Ok((stream, address)) => {
                     let peer = Peer {
                         address,
-                        tls: acceptor.is_some(),
+                        tls: None,
                         permit: permit.into(),
                     };
                     tokio::spawn(self.clone().serve(stream, acceptor.clone(), peer));
@@ -85,14 +85,17 @@ impl Door {
         }
     }
 
-    async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, peer: Peer) {
+    async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, mut peer: Peer) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "the connection is gone already");
             return;
         }
         match acceptor {
             Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => self.serve_http(stream, peer).await,
+                Ok(Ok(stream)) => {
+                    peer.tls = stream.get_ref().1.protocol_version();
+                    self.serve_http(stream, peer).await;
+                }
                 Ok(Err(error)) => debug!(address = %peer.address, %error, "no TLS handshake"),
                 Err(_) => debug!(address = %peer.address, "no TLS handshake in time"),
             },
@@ -459,7 +462,7 @@ mod tests {
             },
             peer: Peer {
                 address: ([127, 0, 0, 1], 1).into(),
-                tls: false,
+                tls: None,
                 permit: permit.into(),
             },
             session: visited,

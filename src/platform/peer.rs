@@ -1,5 +1,6 @@
 //! Who is at the other end of a connection that a listener took.
 
+use rustls::ProtocolVersion;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -8,8 +9,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub struct Peer {
     /// The other end's address.
     pub address: SocketAddr,
-    /// Whether it came over TLS.
-    pub tls: bool,
+    /// Over which TLS it came; `None` where in plain.
+    pub tls: Option<ProtocolVersion>,
     /// The connection's place among those allowed. What outlives the request on the connection
     /// (a WebSocket) keeps a clone.
     pub permit: Arc<OwnedSemaphorePermit>,

@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use fleetwire::api::Problem;
 use fleetwire::net::tls;
 use fleetwire::platform::sessions::ENTRY_PATH;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::{client_async, tungstenite};
 
 use crate::console::host::Host;
 use crate::console::viewer::Viewer;
@@ -134,7 +137,7 @@ async fn names_that_an_operators_certificate_does_not_cover_are_shown_the_platfo
 }
 
 #[tokio::test]
-async fn the_link_speaks_tls_1_3_and_browsers_may_speak_1_2() {
+async fn the_link_speaks_tls_1_3_only_and_browsers_may_speak_1_2() {
     let platform = Platform::start(&[]);
     let own = fs::read_to_string(platform.ca_file()).expect("there");
     let own = tls::certificates_from_pem(&own)
@@ -154,10 +157,33 @@ async fn the_link_speaks_tls_1_3_and_browsers_may_speak_1_2() {
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let (_, version) = presented(platform.tls, Arc::new(browser), "localhost")
+    let browser = Arc::new(browser);
+    let (_, version) = presented(platform.tls, browser.clone(), "localhost")
         .await
         .expect("trusted");
     assert_eq!(version, ProtocolVersion::TLSv1_2);
+
+    let stream = TcpStream::connect(platform.tls).await.expect("it listens");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let old = TlsConnector::from(browser).connect(name, stream).await;
+    assert_not_upgraded(old.expect("trusted")).await;
+    let plain = TcpStream::connect(platform.http).await.expect("it listens");
+    assert_not_upgraded(plain).await;
+}
+
+/// Asserts that the platform takes no agent over this connection, and says why.
+async fn assert_not_upgraded(stream: impl AsyncRead + AsyncWrite + Unpin) {
+    match client_async("ws://localhost/v1/agent/ws", stream).await {
+        Err(tungstenite::Error::Http(answer)) => {
+            assert_eq!(answer.status(), 400);
+            let problem = answer.into_body().expect("a problem");
+            let problem: Problem = serde_json::from_slice(&problem).expect("JSON");
+            assert_eq!(problem.code, "tls_1_3_expected");
+            assert!(problem.detail.contains("TLS 1.3"), "{}", problem.detail);
+        }
+        Ok(_) => panic!("an agent was let in"),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[tokio::test]

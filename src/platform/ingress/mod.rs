@@ -89,7 +89,7 @@ async fn exchange(
     viewer: OnUpgrade,
 ) -> Result<Response<Body>, Refusal> {
     // Where browsers come by TLS, plain requests are those of a proxy in front that ends it.
-    let scheme = if peer.tls || platform.console_is_https() {
+    let scheme = if peer.tls.is_some() || platform.console_is_https() {
         Scheme::Https
     } else {
         Scheme::Http
