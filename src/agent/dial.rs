@@ -37,7 +37,7 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -104,7 +104,11 @@ pub struct Dialer {
     tls: Arc<ClientConfig>,
     sampler: Arc<Mutex<Sampler>>,
     health: Heartbeat,
+    current: CurrentConnection,
 }
+
+/// The connection that an agent has, or had last; `None` before the first.
+pub type CurrentConnection = watch::Sender<Option<Connection<Agent>>>;
 
 /// What the platform says of the connection itself.
 enum Notice {
@@ -122,8 +126,12 @@ enum Next {
 }
 
 impl Dialer {
-    /// A dialer for an agent that is enrolled.
-    pub fn new(platform: ServerUrl, state: AgentState) -> Result<Self, Fatal> {
+    /// A dialer for an agent that is enrolled; `current` is told of each connection.
+    pub fn new(
+        platform: ServerUrl,
+        state: AgentState,
+        current: CurrentConnection,
+    ) -> Result<Self, Fatal> {
         let roots = tls::certificates_from_pem(&state.ca_pem)?;
         let server_name = ServerName::try_from(state.server_name.clone())
             .map_err(|_| Fatal::ServerName(state.server_name.clone()))?;
@@ -144,6 +152,7 @@ impl Dialer {
                 temperature_celsius: None,
                 sent_us: None,
             },
+            current,
         })
     }
 
@@ -162,6 +171,8 @@ impl Dialer {
                     Err(fatal) => return fatal,
                 },
                 Ok(Err(error)) => {
+                    let text = error.to_string();
+                    let error = tls::plain_words(&text);
                     warn!(platform = %self.platform, %error, "cannot reach the platform");
                     Next::Backoff
                 }
@@ -244,6 +255,7 @@ impl Dialer {
         link.set_health(self.health.clone());
         let (connection, driver) = driver::start(socket, link, Some(Encoding::Binary), on_event);
         tokio::spawn(driver);
+        self.current.send_replace(Some(connection.clone()));
 
         let mut welcomed: Option<(Instant, Duration)> = None;
         let mut next = Next::Backoff;

@@ -14,16 +14,21 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::info;
 
+use crate::wire::messages::ErrorCode;
 use config::Config;
-use dial::{Dialer, Fatal, identify};
+use dial::{CurrentConnection, Dialer, Fatal, identify};
 use enrol::StateDir;
 use proxy::Proxy;
 
 /// How often idle connections to devices are looked over. Devices close theirs after 5 s and more.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for the connection's orderly end. The platform answers a close at once; a
+/// path on which it cannot be heard is not waited for.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Why an agent does not run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
             tokio::spawn(async move { proxy.serve(request, send, recv).await });
         }
     };
+    let current = CurrentConnection::default();
     let connected = async {
         let token_file = config.token_file.as_deref();
         let state = identify(
@@ -62,7 +68,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
             config.name.as_str(),
         )
         .await?;
-        Err(Dialer::new(config.platform, state)?
+        Err(Dialer::new(config.platform, state, current.clone())?
             .run(on_stream)
             .await
             .into())
@@ -72,7 +78,19 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
         () = sweep(&proxy) => Ok(()),
         () = stop => {
             info!("stopping");
+            close(&current).await;
             Ok(())
+        }
+    }
+}
+
+/// Ends the connection, if there is one, so that the platform knows that it was meant.
+async fn close(current: &CurrentConnection) {
+    let connection = current.borrow().clone();
+    if let Some(connection) = connection {
+        connection.close(ErrorCode::Unspecified, "the agent stops");
+        if timeout(CLOSE_WAIT, connection.ended()).await.is_err() {
+            info!("the platform does not answer the close");
         }
     }
 }

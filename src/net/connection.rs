@@ -4,6 +4,7 @@
 
 use crate::{
     link::{Agent, Link, Platform, Side, StreamError, StreamKey, Time, close_code},
+    net::tls,
     wire::messages::{ErrorCode, GoAway, Heartbeat, Refuse},
 };
 use std::{
@@ -108,7 +109,7 @@ pub enum Ending {
     #[error("the peer broke the protocol: {0}")]
     Violation(crate::link::Violation),
     /// The socket failed, or ended without a close frame.
-    #[error("the connection was lost: {0}")]
+    #[error("the connection was lost: {}", tls::plain_words(.0))]
     Lost(String),
 }
 

@@ -205,6 +205,16 @@ pub fn reason(error: &rustls::Error) -> String {
     }
 }
 
+/// A socket's error for people: rustls says where its manual has a chapter on peers that are gone
+/// without TLS's last word (close_notify), which helps nobody who runs this.
+pub fn plain_words(error: &str) -> &str {
+    if error.contains("close_notify") {
+        "the peer closed without a word"
+    } else {
+        error
+    }
+}
+
 fn provider() -> Arc<CryptoProvider> {
     // One provider a process: its tables are large enough to be worth sharing.
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();

@@ -21,7 +21,7 @@ const QUICK: [(&str, &str); 2] = [
 
 #[test]
 fn a_host_is_online_while_its_agent_is_connected() {
-    let platform = Platform::start(&[]);
+    let mut platform = Platform::start(&[]);
     let mut agent = Agent::start(&platform, "kvm");
     let host = until_status(&platform, "kvm", "online");
     assert!(
@@ -36,6 +36,9 @@ fn a_host_is_online_while_its_agent_is_connected() {
     });
     // A closed socket is seen at once, without a heartbeat that is missed.
     agent.process.signal("KILL");
+    let line = platform.process.line("\"disconnected\"");
+    assert!(line.contains("the connection was lost: "), "{line}");
+    assert!(!line.contains("http"), "no library's manual: {line}");
     until("when it was last seen, written down", || {
         let host = until_status(&platform, "kvm", "offline");
         assert!(host.get("connected_since").is_none());
@@ -46,6 +49,29 @@ fn a_host_is_online_while_its_agent_is_connected() {
     let again = until_status(&platform, "kvm", "online");
     assert_eq!(again["id"], host["id"]);
     assert!(again.get("detail").is_none(), "a restart is no clone");
+}
+
+#[test]
+fn an_agent_that_is_told_to_stop_closes_its_connection() {
+    for signal in ["TERM", "INT"] {
+        let mut platform = Platform::start(&[]);
+        let mut agent = Agent::start(&platform, "kvm");
+        agent.process.signal(signal);
+        assert!(agent.process.ended().success());
+        let line = platform.process.line("\"disconnected\"");
+        assert!(line.contains("closed by the peer: "), "{line}");
+        assert!(line.contains("the agent stops (1000)"), "{line}");
+    }
+}
+
+#[test]
+fn an_agent_whose_platform_does_not_answer_stops_all_the_same() {
+    let platform = Platform::start(&[]);
+    let mut agent = Agent::start(&platform, "kvm");
+    platform.process.signal("STOP");
+    agent.process.signal("TERM");
+    assert!(agent.process.ended().success());
+    platform.process.signal("CONT");
 }
 
 #[test]

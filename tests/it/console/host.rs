@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fleetwire::agent::dial::{self, Dialer};
+use fleetwire::agent::dial::{self, CurrentConnection, Dialer};
 use fleetwire::agent::enrol::StateDir;
 use fleetwire::ids::StreamId;
 use fleetwire::link::Agent;
@@ -54,7 +54,12 @@ impl Host {
         fs::write(&file, platform.enrolment_token(&["--name", "kvm"])).expect("written");
         let dir = StateDir::open(&state.path().join("state")).expect("its own");
         let identity = dial::identify(&dir, Some(&file), &platform.url(), "kvm").await;
-        let dialer = Dialer::new(platform.url(), identity.expect("enrolled")).expect("an agent");
+        let dialer = Dialer::new(
+            platform.url(),
+            identity.expect("enrolled"),
+            CurrentConnection::default(),
+        )
+        .expect("an agent");
         let (requests_in, requests) = unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
         // A thread and a runtime of its own: when they end, so does everything of the agent's.
