@@ -3,9 +3,11 @@
 //! the platform makes the browser's page.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
 
 use crate::agent::origin::conn::{Answer, Cancelled, Piece, Sink, Source, Timeouts};
@@ -22,6 +24,10 @@ use crate::net::stream::{RecvHalf, SendHalf};
 use crate::wire::fields::FieldLines;
 use crate::wire::messages::{ErrorCode, HttpRequest, HttpResponse};
 
+/// Untrusted certificates of one target that the log tells of, each once: a device has a new one
+/// after a reset or an update.
+const UNTRUSTED_TOLD_MAX: usize = 16;
+
 /// All targets of an agent, each with its connections.
 pub struct Proxy {
     routes: Routes,
@@ -33,6 +39,25 @@ struct Upstream {
     pool: Pool,
     /// That the target redirects to https has been said.
     told_https: AtomicBool,
+    /// Hashes of what has been said of certificates that the target showed and that are not trusted.
+    told_untrusted: Mutex<Vec<[u8; 32]>>,
+}
+
+impl Upstream {
+    /// Whether this was not said before. Of a target that always has another certificate to show, no
+    /// more is news after a while.
+    fn is_news(&self, untrusted: &str) -> bool {
+        let hash = Sha256::digest(untrusted).into();
+        let mut told = self
+            .told_untrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let news = told.len() < UNTRUSTED_TOLD_MAX && !told.contains(&hash);
+        if news {
+            told.push(hash);
+        }
+        news
+    }
 }
 
 impl Proxy {
@@ -45,6 +70,7 @@ impl Proxy {
             Ok(Upstream {
                 pool: Pool::new(route.target(), Timeouts::default())?,
                 told_https: AtomicBool::new(false),
+                told_untrusted: Mutex::default(),
             })
         };
         let upstreams = routes
@@ -122,8 +148,12 @@ impl Proxy {
             Ok(()) | Err(OriginError::Cancelled) => {}
             Err(error) => {
                 debug!(target = %route.target(), path = ?request.path, %error, "an exchange failed");
+                let text = error.to_string();
+                if error.code() == ErrorCode::TargetUntrusted && upstream.is_news(&text) {
+                    warn!(target = %route.target(), "{text}");
+                }
                 // The platform makes it an answer where none has begun.
-                reply.send.reset(error.code(), &error.to_string());
+                reply.send.reset(error.code(), &text);
             }
         }
     }

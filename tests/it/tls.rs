@@ -9,17 +9,17 @@ use fleetwire::api::Problem;
 use fleetwire::net::tls;
 use fleetwire::platform::sessions::ENTRY_PATH;
 use rcgen::{CertificateParams, KeyPair};
-use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ProtocolVersion, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_tungstenite::{client_async, tungstenite};
 
 use crate::console::host::Host;
-use crate::console::viewer::Viewer;
-use crate::support::{Platform, command};
+use crate::console::viewer::{Session, Viewer};
+use crate::support::{Agent, Platform, command};
 
 /// Writes a certificate for `name`, signed by itself, and returns it.
 fn write_certificate(dir: &Path, name: &str) -> CertificateDer<'static> {
@@ -184,6 +184,52 @@ async fn assert_not_upgraded(stream: impl AsyncRead + AsyncWrite + Unpin) {
         Ok(_) => panic!("an agent was let in"),
         Err(error) => panic!("{error}"),
     }
+}
+
+#[tokio::test]
+async fn a_devices_other_certificate_is_named_on_the_page_and_once_in_the_agents_log() {
+    let made = rcgen::generate_simple_self_signed(["kvm".to_owned()]).expect("a certificate");
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .expect("a key pair");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let device = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The agent ends the handshake.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+
+    let platform = Platform::start(&[]);
+    let target = format!("https://{device},pin={}", "00".repeat(32));
+    let mut agent = Agent::start_for(&platform, "kvm", &[&target]);
+    let session = Session::open(&platform).enter().await;
+    let shown = tls::fingerprint(&certificate);
+    let shown: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+    for _ in 0..3 {
+        let answer = session.send("GET /", "").await.answer().await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (502, Some("target_untrusted"))
+        );
+        let page = answer.text();
+        assert!(page.contains(&shown) && page.contains("pin"), "{page}");
+    }
+    agent.process.signal("TERM");
+    assert!(agent.process.ended().success());
+    let said = agent.process.said();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains(&shown)).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert!(lines[0].contains("WARN"), "{}", lines[0]);
+    assert!(lines[0].contains(&device.to_string()), "{}", lines[0]);
 }
 
 #[tokio::test]

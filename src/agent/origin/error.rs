@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustls::CertificateError;
 use thiserror::Error;
 
 use super::head::ParseError;
@@ -15,7 +16,7 @@ pub enum OriginError {
     #[error("the request is malformed: {0}")]
     Request(#[from] RequestError),
     /// The device's: it cannot be reached, or its TLS certificate is not the trusted one.
-    #[error("the device cannot be reached: {0}")]
+    #[error("{}", unreached(.0))]
     Connect(#[source] io::Error),
     /// The device's: it was not reached in time.
     #[error("the device did not accept the connection in time")]
@@ -52,7 +53,7 @@ impl OriginError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Request(_) => ErrorCode::FieldInvalid,
-            Self::Connect(error) if is_untrusted(error) => ErrorCode::TargetUntrusted,
+            Self::Connect(error) if untrusted(error).is_some() => ErrorCode::TargetUntrusted,
             Self::Connect(_) => ErrorCode::TargetUnreachable,
             Self::Busy => ErrorCode::Overloaded,
             Self::ConnectTimeout | Self::HeadTimeout | Self::BodyTimeout => {
@@ -81,10 +82,18 @@ impl OriginError {
     }
 }
 
-/// Whether a handshake failed because the device's certificate is not the trusted one.
-fn is_untrusted(error: &io::Error) -> bool {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+/// What is wrong with the device's certificate, where a handshake failed for that.
+fn untrusted(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>();
+    inner.filter(|inner| matches!(inner, rustls::Error::InvalidCertificate(_)))
+}
+
+fn unreached(error: &io::Error) -> String {
+    match untrusted(error) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => {
+            format!("the device's certificate is not trusted: {}", other.0)
+        }
+        Some(error) => format!("the device's certificate is not trusted: {error}"),
+        None => format!("the device cannot be reached: {error}"),
+    }
 }

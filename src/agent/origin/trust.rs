@@ -4,18 +4,19 @@
 //! signs the handshake. Of such a certificate only the key is read: small devices make ones that no
 //! authority would, X.509 version 1 among them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature_with_raw_key};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, PeerMisbehaved,
-    RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, OtherError,
+    PeerMisbehaved, RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use sha2::{Digest, Sha256};
 
 use crate::agent::target::Trust;
+use crate::net::tls;
 
 /// The TLS settings for a device whose certificate is trusted like this.
 ///
@@ -44,6 +45,25 @@ pub(super) fn client_config(trust: &Trust) -> Result<ClientConfig, TlsError> {
         .with_no_client_auth())
 }
 
+/// A device has shown another certificate than the pinned one.
+#[derive(Debug)]
+struct OtherCertificate {
+    /// SHA-256 of what it has shown.
+    fingerprint: [u8; 32],
+}
+
+impl fmt::Display for OtherCertificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("it has the SHA-256 fingerprint ")?;
+        for byte in self.fingerprint {
+            write!(formatter, "{byte:02x}")?;
+        }
+        formatter.write_str(", which is not the pinned one; if the device has made itself a new certificate, make that the target's pin")
+    }
+}
+
+impl std::error::Error for OtherCertificate {}
+
 /// Checks a device's certificate as its owner said: against a fingerprint, or not at all. The
 /// handshake's signature is checked in both cases, so the peer holds the certificate's key.
 #[derive(Debug)]
@@ -61,9 +81,11 @@ impl ServerCertVerifier for OwnerVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
+        let fingerprint = tls::fingerprint(certificate);
         match self.pin {
-            Some(pin) if Sha256::digest(certificate)[..] != pin => {
-                Err(CertificateError::ApplicationVerificationFailure.into())
+            Some(pin) if fingerprint != pin => {
+                let other = Arc::new(OtherCertificate { fingerprint });
+                Err(CertificateError::Other(OtherError(other)).into())
             }
             _ => Ok(ServerCertVerified::assertion()),
         }
