@@ -4,11 +4,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use fleetwire::cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|wrong| wrong.exit());
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

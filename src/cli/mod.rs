@@ -2,9 +2,12 @@
 //! owns its arguments and what it does; this one names them, and says how a failure ends the
 //! process.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod demo;
 pub mod demo_device;
@@ -52,7 +55,38 @@ enum Command {
     DemoDevice(demo_device::Args),
 }
 
+/// The subcommands that talk to no platform of the caller's: what says which, and how its answer is
+/// printed, is not offered to them.
+const ALONE: [&str; 2] = ["demo", "demo-device"];
+
 impl Cli {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What is wrong with it, ready to be shown; help and version are errors to clap, too.
+    pub fn read<T>(arguments: impl IntoIterator<Item = T>) -> Result<Self, clap::Error>
+    where
+        T: Into<OsString> + Clone,
+    {
+        let command = Self::command();
+        let general = command.get_arguments().filter(|arg| arg.is_global_set());
+        let hidden: Vec<_> = general.map(|arg| arg.clone().hide(true)).collect();
+        let mut command = ALONE.into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |alone| alone.args(&hidden))
+        });
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        if let Some(name) = matches.subcommand_name()
+            && ALONE.contains(&name)
+        {
+            let given = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+            if let Some(option) = hidden.iter().find(|arg| given(arg.get_id().as_str())) {
+                let text = format!("{name} has no use for --{}", option.get_id());
+                return Err(command.error(ErrorKind::ArgumentConflict, text));
+            }
+        }
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
     /// Runs the chosen subcommand to its end. Needs a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
@@ -107,5 +141,42 @@ impl Error {
             Self::Call(_) => 3,
             Self::Start(_) | Self::Output(_) | Self::Demo(_) | Self::DemoDevice(_) => 1,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &str) -> Result<Cli, clap::Error> {
+        Cli::read(["fleetwire"].into_iter().chain(arguments.split(' ')))
+    }
+
+    #[test]
+    fn what_is_said_of_a_platform_is_not_said_to_a_demonstration() {
+        for alone in ALONE {
+            for option in ["--server https://x", "--token t", "--ca f", "--json"] {
+                for arguments in [format!("{option} {alone}"), format!("{alone} {option}")] {
+                    let refused = read(&arguments).expect_err(&arguments);
+                    assert_eq!(refused.kind(), ErrorKind::ArgumentConflict, "{arguments}");
+                    assert_eq!(refused.exit_code(), 2, "{arguments}");
+                }
+            }
+            let help = read(&format!("{alone} --help")).expect_err("help");
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+            let help = help.to_string();
+            assert!(
+                !help.contains("--token") && !help.contains("--json"),
+                "{help}"
+            );
+            assert!(help.contains("--listen"), "{help}");
+            read(alone).expect(alone);
+        }
+        for arguments in [
+            "--server https://x --json hosts list",
+            "hosts list --ca f --token t",
+        ] {
+            read(arguments).expect(arguments);
+        }
     }
 }
