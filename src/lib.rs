@@ -5,6 +5,8 @@
 pub mod agent;
 #[cfg(feature = "net")]
 pub mod api;
+#[cfg(feature = "net")]
+pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

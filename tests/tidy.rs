@@ -13,7 +13,9 @@ use std::{fmt::Write as _, fs};
 const CORE: &[&str] = &["ids", "limits", "wire", "link"];
 
 /// What the programs share beside the core: the operating system, secrets, forms of the API.
-const COMMON: &[&str] = &["clock", "files", "logging", "process", "secret", "api"];
+const COMMON: &[&str] = &[
+    "clock", "files", "logging", "process", "secret", "api", "audit",
+];
 
 /// Each room of the crate, and the rooms that it may name, in groups.
 const ROOMS: &[(&str, &[&[&str]])] = &[
@@ -28,6 +30,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("process", &[]),
     ("secret", &[&["ids", "limits", "wire"]]),
     ("api", &[&["ids", "limits", "wire", "clock", "secret"]]),
+    ("audit", &[&["ids", "clock", "secret"]]),
     ("net", &[CORE, COMMON]),
     ("agent", &[CORE, COMMON, &["net"]]),
     ("platform", &[CORE, COMMON, &["net"]]),
@@ -41,7 +44,7 @@ const WHY_ROOMS: &str = "what both need moves down, so that each room builds, is
                          fuzzed without those above it";
 
 /// Rooms without I/O: a fuzzer, a simulation and a program in any runtime can drive them.
-const SANS_IO: &[&str] = &["wire", "link"];
+const SANS_IO: &[&str] = &["wire", "link", "audit"];
 
 /// What a room without I/O may not name, as it is written with its `::`, and why.
 const NOT_SANS_IO: &[(&str, &str)] = &[
