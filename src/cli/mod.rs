@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+mod audit;
 mod demo;
 pub mod demo_device;
 mod host;
@@ -49,6 +50,9 @@ enum Command {
     /// Console sessions: the way to a host's own web interface
     #[command(subcommand)]
     Session(session::Command),
+    /// The audit log: export it, and verify an export
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Start a platform, an agent and a demo device on this machine, and print one address to open
     Demo(demo::Args),
     /// Serve a small KVM-like web interface, for demonstration and tests
@@ -102,6 +106,7 @@ impl Cli {
             Command::Host(command) => host::run_host(command, &server.client()?, json).await,
             Command::Hosts(command) => host::run_hosts(command, &server.client()?, json).await,
             Command::Session(command) => session::run(command, &server.client()?, json).await,
+            Command::Audit(command) => audit::run(command, &server, json).await,
             Command::Demo(args) => Ok(demo::run(args).await?),
             Command::DemoDevice(args) => Ok(demo_device::run(args).await?),
         }
@@ -120,6 +125,18 @@ pub enum Error {
     /// The platform refused, or did not answer.
     #[error(transparent)]
     Call(#[from] crate::net::http_client::HttpError),
+    /// A file that was named cannot be read.
+    #[error(transparent)]
+    Input(#[from] audit::InputError),
+    /// An export of the audit log is not good.
+    #[error("{}: {fault}", path.display())]
+    Unverified {
+        /// The export.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: crate::audit::verify::Fault,
+    },
     /// The result could not be written.
     #[error("cannot write the result: {0}")]
     Output(std::io::Error),
@@ -136,10 +153,14 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         use crate::net::http_client::HttpError;
         ExitCode::from(match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Input(_) => 2,
             Self::Call(HttpError::Problem(_)) => 1,
             Self::Call(_) => 3,
-            Self::Start(_) | Self::Output(_) | Self::Demo(_) | Self::DemoDevice(_) => 1,
+            Self::Start(_)
+            | Self::Output(_)
+            | Self::Unverified { .. }
+            | Self::Demo(_)
+            | Self::DemoDevice(_) => 1,
         })
     }
 }

@@ -31,6 +31,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer: a hundred thousand hosts with their health, as a list, are 50 MB.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Takes a part of an answer; false when it wants no more.
+type Sink<'a> = &'a mut (dyn FnMut(&[u8]) -> bool + Send);
+
 /// A platform's address: `https://host[:port]`, or `http://` towards this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {
@@ -263,15 +266,12 @@ impl HttpClient {
                 .into(),
             None => Bytes::new(),
         };
-        let exchange = self.exchange(method, path, body);
+        let exchange = self.exchange(method, path, body, None);
         let (status, answer) = timeout(REQUEST_TIMEOUT, exchange)
             .await
             .map_err(|_| HttpError::Timeout(self.server.clone()))??;
         if !status.is_success() {
-            return Err(match serde_json::from_slice::<Problem>(&answer) {
-                Ok(problem) => HttpError::Problem(problem),
-                Err(_) => self.protocol(format!("it answered {status}, so it is no platform")),
-            });
+            return Err(self.refused(status, &answer));
         }
         let answer = if answer.is_empty() {
             b"null"
@@ -282,11 +282,50 @@ impl HttpClient {
             .map_err(|error| self.protocol(format!("its answer cannot be read: {error}")))
     }
 
+    /// Gets an answer of any size, and hands on its parts as they come.
+    ///
+    /// # Errors
+    /// See [`HttpError`], and whatever `each` fails with; of an answer that breaks off, a part has
+    /// been handed on.
+    pub async fn download<E: From<HttpError> + Send>(
+        &self,
+        path: &str,
+        mut each: impl FnMut(&[u8]) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        let mut failed = None;
+        let mut sink = |bytes: &[u8]| match each(bytes) {
+            Ok(()) => true,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        };
+        let exchange = self.exchange(Method::GET, path, Bytes::new(), Some(&mut sink));
+        let answered = exchange.await;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let (status, answer) = answered?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(self.refused(status, &answer).into())
+        }
+    }
+
+    fn refused(&self, status: StatusCode, answer: &[u8]) -> HttpError {
+        match serde_json::from_slice::<Problem>(answer) {
+            Ok(problem) => HttpError::Problem(problem),
+            Err(_) => self.protocol(format!("it answered {status}, so it is no platform")),
+        }
+    }
+
     async fn exchange(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
+        sink: Option<Sink<'_>>,
     ) -> Result<(StatusCode, Bytes), HttpError> {
         let connect = |source| HttpError::Connect {
             server: self.server.clone(),
@@ -307,9 +346,9 @@ impl HttpClient {
                     .connect(name.clone(), tcp)
                     .await
                     .map_err(|error| self.tls_error(error))?;
-                self.over(stream, method, path, body).await
+                self.over(stream, method, path, body, sink).await
             }
-            None => self.over(tcp, method, path, body).await,
+            None => self.over(tcp, method, path, body, sink).await,
         }
     }
 
@@ -319,6 +358,7 @@ impl HttpClient {
         method: Method,
         path: &str,
         body: Bytes,
+        sink: Option<Sink<'_>>,
     ) -> Result<(StatusCode, Bytes), HttpError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -329,11 +369,24 @@ impl HttpClient {
             .map_err(failed)?;
         let request = self.request(method, path, body)?;
         let exchange = async {
-            let (head, body) = sender
-                .send_request(request)
-                .await
-                .map_err(failed)?
-                .into_parts();
+            let late = |_| HttpError::Timeout(self.server.clone());
+            let answered = timeout(REQUEST_TIMEOUT, sender.send_request(request));
+            let answered = answered.await.map_err(late)?.map_err(failed)?;
+            let (head, mut body) = answered.into_parts();
+            if let Some(sink) = sink
+                && head.status.is_success()
+            {
+                while let Some(frame) =
+                    timeout(REQUEST_TIMEOUT, body.frame()).await.map_err(late)?
+                {
+                    if let Ok(data) = frame.map_err(failed)?.into_data()
+                        && !sink(&data)
+                    {
+                        break;
+                    }
+                }
+                return Ok((head.status, Bytes::new()));
+            }
             let body = Limited::new(body, RESPONSE_BYTES_MAX)
                 .collect()
                 .await

@@ -139,6 +139,9 @@ pub struct Config {
     /// A console session ends after this long whatever happens.
     #[serde(default = "default_session_max", deserialize_with = "duration")]
     pub session_max: Duration,
+    /// How long entries of the audit log are kept; for ever when it is not set.
+    #[serde(default, deserialize_with = "duration_if_any")]
+    pub audit_keep: Option<Duration>,
     /// On a stop, agents are told to come back spread over this window.
     #[serde(default = "default_drain", deserialize_with = "duration")]
     pub drain: Duration,
@@ -333,6 +336,10 @@ impl Config {
                 });
             }
         }
+        // What is removed does not come back: hours and minutes are slips of the pen.
+        if self.audit_keep.is_some_and(|keep| keep < day) {
+            return refuse("audit_keep", "it must be a day at least, as in 365d");
+        }
         if !(1..=CONNECTIONS_MAX_MOST).contains(&self.connections_max) {
             return refuse("connections_max", "it must be between 1 and 4000000");
         }
@@ -415,6 +422,12 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parse_duration(&text).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
 }
 
+fn duration_if_any<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
 fn address_or_off<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
@@ -482,6 +495,7 @@ mod tests {
         );
         assert_eq!(config.console_domain, "localhost");
         assert_eq!(config.heartbeat, Duration::from_secs(15));
+        assert_eq!(config.audit_keep, None, "what is recorded stays");
         let names = config.certificate_names();
         for name in [
             "localhost",
@@ -566,6 +580,7 @@ mod tests {
                         server_name = 'fleet.example.com'";
         assert!(load(enrolled, &[], &[]).is_ok(), "agents may dial another");
         assert_eq!(refused("heartbeat = '0s'"), "heartbeat");
+        assert_eq!(refused("audit_keep = '23h'"), "audit_keep");
         assert_eq!(refused("connections_max = 0"), "connections_max");
         assert!(matches!(
             load("", &[], &[]),

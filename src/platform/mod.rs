@@ -4,6 +4,7 @@
 
 mod accept;
 pub mod agent_link;
+pub mod audit_key;
 pub mod ca;
 pub mod config;
 mod door;
@@ -26,18 +27,21 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tracing::info;
 
+use crate::audit::Entry;
+use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 use crate::files::{self, FileError, MODE_SECRET};
 use crate::ids::{ConsoleSessionId, HostId};
 use crate::net::tls::{self, ServerCertificates, TlsError};
 use crate::secret::{Secret, SecretHash};
 use agent_link::AgentLink;
+use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
 use registry::Registry;
 use service::API_TOKEN_PREFIX;
 use sessions::{ENTRY_PATH, Sessions};
-use store::{AuditEntry, SqliteStore, Store, StoreError};
+use store::{SqliteStore, Store, StoreError};
 
 /// The administrator's name, in the audit log and as the user of sessions.
 const ADMINISTRATOR: &str = "admin";
@@ -56,6 +60,9 @@ pub enum StartError {
     /// The CA or the server certificate cannot be used.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// The audit log's key cannot be used.
+    #[error(transparent)]
+    AuditKey(#[from] AuditKeyError),
     /// The operator's certificate cannot be used.
     #[error("certificate {}: {source}", path.display())]
     Certificate {
@@ -101,6 +108,7 @@ pub struct Platform {
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
+    audit_key: Arc<AuditKey>,
     api_tokens: Vec<(String, SecretHash)>,
     ca_fingerprint: [u8; 32],
     ca_pem: String,
@@ -122,11 +130,11 @@ struct Seen {
 
 /// Sessions that have ended, as far as the store has not been told, with what the audit log is to
 /// say. While the store fails no session can be opened, so these are no more than were open.
-type UnwrittenEnds = BTreeMap<ConsoleSessionId, AuditEntry>;
+type UnwrittenEnds = BTreeMap<ConsoleSessionId, Entry>;
 
 impl Platform {
-    /// Opens the data directory, or makes what it lacks: database, CA, server certificate, and the
-    /// administrator's token. `console` is the way browsers reach a session's origin.
+    /// Opens the data directory, or makes what it lacks: database, CA, server certificate, the
+    /// audit log's key, and the administrator's token. `console` is the way browsers reach a session's origin.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -145,12 +153,14 @@ impl Platform {
             operator,
         ));
 
+        let audit_key = audit_key::open(&dir)?;
         let path = dir.join("platform.db");
         let failed = |source| StartError::Store {
             path: path.clone(),
             source,
         };
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).map_err(failed)?);
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&path, audit_key.clone()).map_err(failed)?);
         keep_administrator_token(&*store, &dir)
             .await?
             .map_err(failed)?;
@@ -163,6 +173,7 @@ impl Platform {
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),
+            audit_key,
             api_tokens,
             ca_fingerprint: ca.fingerprint(),
             ca_pem: ca.certificate_pem().to_owned(),
@@ -276,13 +287,9 @@ async fn keep_administrator_token(
         {
             return Ok(());
         }
-        let audit = AuditEntry {
-            at: UnixMillis::now(),
-            actor: "platform".to_owned(),
-            action: "api_token.put",
-            subject: format!("api_token:{ADMINISTRATOR}"),
-            detail: "from the file in the data directory".to_owned(),
-        };
+        let target = format!("api_token:{ADMINISTRATOR}");
+        let audit = Entry::new(UnixMillis::now(), "platform", "api_token.put", target)
+            .detail("from", "the file in the data directory");
         store
             .put_api_token(ADMINISTRATOR, token.hash(), audit)
             .await
@@ -305,13 +312,12 @@ async fn open_sessions(config: &Config, store: &dyn Store) -> Result<Sessions, S
                 sessions.restore(UnixMillis::now(), &record, name);
             }
             _ => {
-                let audit = AuditEntry {
-                    at: UnixMillis::now(),
-                    actor: "platform".to_owned(),
-                    action: "session.close",
-                    subject: format!("session:{}", record.id),
-                    detail: sessions::CloseReason::NeverEntered.code().to_owned(),
-                };
+                let target = format!("session:{}", record.id);
+                let audit = Entry::new(UnixMillis::now(), "platform", "session.close", target)
+                    .host(record.host)
+                    .session(record.id)
+                    .detail("user", record.user)
+                    .detail("reason", sessions::CloseReason::NeverEntered.code());
                 store.session_ended(record.id, audit).await?;
             }
         }

@@ -9,10 +9,11 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use futures_util::stream::try_unfold;
 use tracing::error;
 
 use super::Platform;
@@ -34,6 +35,7 @@ pub(super) fn router(platform: Arc<Platform>) -> Router {
         .route("/api/hosts", post(create_host).get(list_hosts))
         .route("/api/sessions", post(open_session).get(list_sessions))
         .route("/api/sessions/{id}", delete(close_session))
+        .route("/api/audit", get(export_audit))
         .route(ENROL_PATH, post(enrol))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -85,6 +87,34 @@ async fn close_session(
 ) -> Result<StatusCode, ServiceError> {
     whole(async move { platform.close_session(&actor, &id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn export_audit(
+    State(platform): Shared,
+    _: Actor,
+    uri: Uri,
+) -> Result<Response, ServiceError> {
+    let after = match uri.query() {
+        None => Some(0),
+        Some(query) => query
+            .strip_prefix("after=")
+            .and_then(|after| after.parse().ok()),
+    };
+    let after = after.ok_or_else(|| {
+        let detail = "it takes one parameter, after, the number of an entry";
+        ServiceError::new(ErrorKind::Invalid, "request_invalid", detail)
+    })?;
+    let export = platform.export_audit(after).await?;
+    // Piece by piece as the client takes them. What fails on the way breaks the connection off.
+    let lines = try_unfold(export, |mut export| async move {
+        let lines = export.next().await?;
+        Ok::<_, ServiceError>(lines.map(|lines| (lines, export)))
+    });
+    let headers = [
+        (CONTENT_TYPE, "application/x-ndjson"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(lines)).into_response())
 }
 
 async fn enrol(

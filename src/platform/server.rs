@@ -27,6 +27,8 @@ const FILES_BESIDE: u64 = 64;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often sessions are looked over and what was seen is written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often the audit log is looked over for what is kept no longer.
+const AUDIT_LOOKED_AT: Duration = Duration::from_secs(60 * 60);
 /// How often the certificates are looked over: ours is renewed a month before its end.
 const CERTIFICATES_LOOKED_AT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -169,6 +171,8 @@ async fn keep_house(platform: Arc<Platform>) {
     let mut stopping = platform.stopping.subscribe();
     let mut ticks = interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hours = interval(AUDIT_LOOKED_AT);
+    hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut days = interval_at(
         Instant::now() + CERTIFICATES_LOOKED_AT,
         CERTIFICATES_LOOKED_AT,
@@ -176,6 +180,7 @@ async fn keep_house(platform: Arc<Platform>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => platform.keep_house().await,
+            _ = hours.tick() => platform.keep_audit().await,
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,
         }

@@ -48,7 +48,7 @@ fn a_first_start_makes_what_it_needs() {
     let platform = Platform::start(&[]);
     let dir = platform.data_dir();
     assert_eq!(mode(&dir), 0o700);
-    for file in ["admin-token", "ca.key", "server.key"] {
+    for file in ["admin-token", "audit.key", "ca.key", "server.key"] {
         assert_eq!(mode(&dir.join(file)), 0o600, "{file}");
     }
     for path in ["/healthz", "/readyz"] {

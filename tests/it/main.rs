@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod audit;
 mod console;
 mod demo;
 mod devices;

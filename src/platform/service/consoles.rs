@@ -3,8 +3,9 @@
 
 use tracing::info;
 
-use super::{Actor, ErrorKind, ServiceError, entry};
+use super::{Actor, ErrorKind, ServiceError};
 use crate::api;
+use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::ConsoleSessionId;
 use crate::platform::Platform;
@@ -55,14 +56,8 @@ impl Platform {
             expires: session.expires,
             cookie: None,
         };
-        let subject = format!("session:{}", session.id);
-        let audit = entry(
-            now,
-            actor,
-            "session.open",
-            subject,
-            format!("host:{}", host.id),
-        );
+        let audit = session_entry(now, &actor.0, "session.open", session)
+            .detail("expires", session.expires.to_string());
         if let Err(error) = self.store.create_session(record, audit).await {
             // What is not in the audit log does not exist.
             self.sessions().close(session.id, CloseReason::ClosedByUser);
@@ -95,9 +90,7 @@ impl Platform {
                 "this address was used before or has expired: open the session again",
             )
         })?;
-        let actor = Actor(session.user.clone());
-        let subject = format!("session:{}", session.id);
-        let audit = entry(now, &actor, "session.enter", subject, String::new());
+        let audit = session_entry(now, &session.user, "session.enter", session);
         self.store
             .session_entered(session.id, cookie.hash(), audit)
             .await?;
@@ -160,16 +153,9 @@ impl Platform {
         if let Some(link) = self.registry.link(session.host) {
             link.session_close(session.id, reason);
         }
-        let subject = format!("session:{}", session.id);
-        let actor = Actor(actor.to_owned());
-        let now = UnixMillis::now();
-        let audit = entry(
-            now,
-            &actor,
-            "session.close",
-            subject,
-            reason.code().to_owned(),
-        );
+        let audit = session_entry(UnixMillis::now(), actor, "session.close", session)
+            .detail("user", session.user.as_str())
+            .detail("reason", reason.code());
         self.unwritten_ends().insert(session.id, audit);
     }
 
@@ -199,4 +185,12 @@ impl Platform {
             )
         })
     }
+}
+
+/// What the audit log says of a session.
+fn session_entry(at: UnixMillis, actor: &str, action: &str, session: &Session) -> Entry {
+    Entry::new(at, actor, action, format!("session:{}", session.id))
+        .host(session.host)
+        .session(session.id)
+        .detail("host", session.host_name.as_str())
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::{Actor, ErrorKind, ServiceError, entry, name_taken};
+use super::{Actor, ErrorKind, ServiceError, name_taken};
 use crate::api;
+use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{HostId, HostName, HostNameError};
 use crate::net::enrolment::EnrolmentToken;
@@ -58,14 +59,11 @@ impl Platform {
             at: now,
             expires,
         };
-        let subject = request.name.as_deref().unwrap_or("any host");
-        let audit = entry(
-            now,
-            actor,
-            "token.create",
-            subject.to_owned(),
-            format!("until {expires}"),
-        );
+        let mut audit = Entry::new(now, actor.0.as_str(), "token.create", "token")
+            .detail("expires", expires.to_string());
+        if let Some(name) = &request.name {
+            audit = audit.detail("name", name.as_str());
+        }
         self.store.create_enrolment_token(record, audit).await?;
         Ok(api::CreatedToken {
             token: token.to_text(),
@@ -92,13 +90,9 @@ impl Platform {
             auth_token: auth_token.hash(),
             at: now,
         };
-        let audit = entry(
-            now,
-            actor,
-            "host.create",
-            format!("host:{id}"),
-            request.name.clone(),
-        );
+        let audit = Entry::new(now, actor.0.as_str(), "host.create", format!("host:{id}"))
+            .host(id)
+            .detail("name", request.name.as_str());
         self.store.create_host(host, audit).await?;
         Ok(api::CreatedHost {
             id: id.to_string(),

@@ -1,8 +1,9 @@
 //! What operators and agents can ask of the platform, behind the one API: each operation checks,
 //! changes the store (with its audit entry), then tells whom it concerns. This file owns who acts,
-//! how an operation is refused, and the housekeeping; `hosts` and `consoles` have the operations.
+//! how an operation is refused, and the housekeeping; `hosts`, `consoles` and `audit` have the operations.
 //! HTTP is `rest`'s.
 
+mod audit;
 mod consoles;
 mod hosts;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use super::Platform;
-use super::store::{AuditEntry, StoreError};
+use super::store::StoreError;
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
 use crate::secret::SecretHash;
@@ -85,6 +86,7 @@ impl From<StoreError> for ServiceError {
         }
     }
 }
+
 impl Platform {
     /// Who has this API token, compared with all of them in constant time.
     pub fn operator(&self, token: &str) -> Option<Actor> {
@@ -137,22 +139,6 @@ impl Platform {
             );
         }
         seen.hosts.drain().collect()
-    }
-}
-
-fn entry(
-    at: UnixMillis,
-    actor: &Actor,
-    action: &'static str,
-    subject: String,
-    detail: String,
-) -> AuditEntry {
-    AuditEntry {
-        at,
-        actor: actor.0.clone(),
-        action,
-        subject,
-        detail,
     }
 }
 

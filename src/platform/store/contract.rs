@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::audit::seal::AuditKey;
 use crate::secret::random;
 
 /// Runs each contract test against stores of one kind: `open` opens the store of a directory,
@@ -25,7 +26,8 @@ macro_rules! contract {
 contract!(
     sqlite,
     |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        std::sync::Arc::new(super::SqliteStore::open(&dir.join("platform.db")).expect("opened"))
+        let path = dir.join("platform.db");
+        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
     },
     [
         hosts_are_kept_by_name_and_found_by_token,
@@ -38,6 +40,8 @@ contract!(
         a_wish_matters_only_where_the_token_names_nobody,
         sessions_are_kept_until_they_end,
         the_audit_log_has_no_gaps,
+        the_audit_log_is_one_chain,
+        retention_keeps_the_chain,
         a_failed_change_undoes_nothing_else,
         api_tokens_are_replaced_by_name,
     ]
@@ -55,14 +59,13 @@ fn hash() -> SecretHash {
     SecretHash::of(&random::<32>())
 }
 
-fn audit(action: &'static str) -> AuditEntry {
-    AuditEntry {
-        at: T0,
-        actor: "admin".to_owned(),
-        action,
-        subject: "subject".to_owned(),
-        detail: String::new(),
-    }
+fn audit(action: &str) -> Entry {
+    Entry::new(T0, "admin", action, "target")
+}
+
+fn key() -> Arc<AuditKey> {
+    let pem = AuditKey::generate_pem([1; 32]);
+    Arc::new(AuditKey::from_pem(pem.expose()).expect("a key"))
 }
 
 fn host(name: &str) -> NewHost {
@@ -382,10 +385,10 @@ async fn the_audit_log_has_no_gaps(open: Open<'_>) {
         .expect("made");
     let _ = store.create_host(host("kvm"), audit("host.create")).await;
     store.audit(audit("platform.stop")).await.expect("written");
-    let records = store.audit_after(0, 100).await.expect("read");
-    let read: Vec<_> = records
+    let entries = store.audit_after(0, 100).await.expect("read").entries;
+    let read: Vec<_> = entries
         .iter()
-        .map(|record| (record.sequence, record.action.as_str()))
+        .map(|chained| (chained.sequence, chained.entry.action.as_str()))
         .collect();
     assert_eq!(
         read,
@@ -398,7 +401,101 @@ async fn the_audit_log_has_no_gaps(open: Open<'_>) {
         ],
         "what did not happen is not in it"
     );
-    assert_eq!(store.audit_after(3, 1).await.expect("read"), records[3..4]);
+    let one = store.audit_after(3, 1).await.expect("read");
+    assert_eq!(one.entries, entries[3..4]);
+}
+
+/// The place after the entries that are kept, where each has the hash that it must have.
+async fn chained(store: &dyn Store) -> Place {
+    let span = store.audit_span(0).await.expect("read");
+    let start = span.start.expect("the log begins here");
+    assert!(key().public().signed_start(&start));
+    let mut place = span.after;
+    for chained in store.audit_after(0, 1000).await.expect("read").entries {
+        place = place.after(&chained.entry);
+        assert_eq!(
+            (chained.sequence, chained.hash),
+            (place.sequence, place.hash)
+        );
+    }
+    assert_eq!(place, span.head);
+    place
+}
+
+async fn the_audit_log_is_one_chain(open: Open<'_>) {
+    let store = open();
+    assert_eq!(chained(&*store).await, Place::START);
+    let changes: Vec<_> = (0..100)
+        .map(|n| {
+            let store = store.clone();
+            let name = if n % 4 == 0 {
+                "taken".to_owned()
+            } else {
+                format!("host-{n}")
+            };
+            tokio::spawn(async move {
+                let entry = audit("host.create").detail("name", name.as_str());
+                store.create_host(host(&name), entry).await
+            })
+        })
+        .collect();
+    for change in changes {
+        // Those whose name was taken are no entry.
+        let _ = change.await.expect("ran");
+    }
+    let place = chained(&*store).await;
+    assert_eq!(place.sequence, 76);
+    drop(store);
+    let store = open();
+    assert_eq!(chained(&*store).await, place, "a stop changes nothing");
+    let long = audit("test.long").detail("text", "\u{e4}".repeat(5000));
+    store.audit(long).await.expect("written");
+    assert_eq!(chained(&*store).await.sequence, 77);
+    let span = store.audit_span(76).await.expect("there");
+    assert_eq!((span.after, span.start), (place, None));
+    assert_eq!(store.audit_span(78).await, Err(StoreError::NotFound));
+}
+
+async fn retention_keeps_the_chain(open: Open<'_>) {
+    let store = open();
+    for second in 0..10 {
+        let entry = Entry {
+            at: at(second),
+            ..audit("test.do")
+        };
+        store.audit(entry).await.expect("written");
+    }
+    let fourth = store.audit_span(4).await.expect("there").after;
+    for (count, expected) in [(3, 3), (3, 1), (3, 0)] {
+        let removed = store.audit_remove(at(4), count, at(100)).await;
+        assert_eq!(removed, Ok(expected));
+    }
+    assert_eq!(
+        chained(&*store).await.sequence,
+        12,
+        "each removal is an entry"
+    );
+    let page = store.audit_after(0, 1).await.expect("read");
+    assert_eq!((page.removed, page.entries[0].sequence), (4, 5));
+    assert_eq!(store.audit_span(0).await.expect("there").after, fourth);
+    assert_eq!(store.audit_span(3).await, Err(StoreError::NotFound));
+    drop(store);
+    let store = open();
+    assert_eq!(store.audit_remove(at(1000), 100, at(2000)).await, Ok(8));
+    assert_eq!(chained(&*store).await.sequence, 13);
+    let page = store.audit_after(0, 10).await.expect("read");
+    let [kept] = &page.entries[..] else {
+        panic!("the entry of the removal alone: {page:?}");
+    };
+    let details: Vec<_> = kept
+        .entry
+        .details
+        .iter()
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!(details[..2], ["5", "12"]);
+    drop(store);
+    assert_eq!(chained(&*open()).await.sequence, 13);
 }
 
 async fn a_failed_change_undoes_nothing_else(open: Open<'_>) {

@@ -1,6 +1,7 @@
 //! What the platform keeps: the operations it needs, in its own words, and nothing of how a database
 //! does them. `sqlite` is the embedded one; `contract` holds the tests that every one must pass.
-//! Each change carries its audit entry, and both are on disk when the answer comes.
+//! Each change carries its audit entry, and both are on disk when the answer comes. The store chains
+//! the entries (`crate::audit`) and signs how far the chain goes, in the same transaction.
 
 #[cfg(test)]
 mod contract;
@@ -11,6 +12,8 @@ use std::pin::Pin;
 
 pub use sqlite::SqliteStore;
 
+use crate::audit::seal::Start;
+use crate::audit::{Chained, Entry, Place};
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId, HostName, HostNameError};
 use crate::secret::SecretHash;
@@ -40,6 +43,9 @@ pub enum StoreError {
     /// The database failed; the disk may be full or broken.
     #[error("the database failed: {0}")]
     Failed(String),
+    /// The audit log was changed from outside.
+    #[error("the audit log was changed from outside at entry {0}: export and verify it")]
+    AuditBroken(u64),
     /// The store has stopped.
     #[error("the store has stopped")]
     Stopped,
@@ -144,36 +150,25 @@ pub struct SessionRecord {
     pub cookie: Option<SecretHash>,
 }
 
-/// One line of the audit log. Nothing secret goes in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// When.
-    pub at: UnixMillis,
-    /// Who: a user, `host:<id>` or `platform`.
-    pub actor: String,
-    /// What was done, as a stable word such as `session.open`.
-    pub action: &'static str,
-    /// To what: `host:<id>`, `session:<id>` and so on.
-    pub subject: String,
-    /// What else is worth knowing, for people.
-    pub detail: String,
+/// Where the audit log begins and ends, for an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditSpan {
+    /// The place before the first entry asked for.
+    pub after: Place,
+    /// The same, signed, where the log begins there.
+    pub start: Option<Start>,
+    /// The place after the last entry that was committed, as the writer knows it and not as the
+    /// database says.
+    pub head: Place,
 }
 
-/// One line of the audit log, as it is read back.
+/// Some entries of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditRecord {
-    /// Its number, from 1, without gaps.
-    pub sequence: u64,
-    /// When.
-    pub at: UnixMillis,
-    /// Who.
-    pub actor: String,
-    /// What was done.
-    pub action: String,
-    /// To what.
-    pub subject: String,
-    /// What else.
-    pub detail: String,
+pub struct AuditPage {
+    /// The entries, oldest first, as they stand in the database.
+    pub entries: Vec<Chained>,
+    /// The last entry that retention has removed; zero when it has removed none.
+    pub removed: u64,
 }
 
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
@@ -183,7 +178,7 @@ pub trait Store: Send + Sync {
     fn check(&self) -> StoreFuture<'_, ()>;
 
     /// Makes a host. [`StoreError::NameTaken`] when its name is not free.
-    fn create_host(&self, host: NewHost, audit: AuditEntry) -> StoreFuture<'_, ()>;
+    fn create_host(&self, host: NewHost, audit: Entry) -> StoreFuture<'_, ()>;
 
     /// Every host, by name.
     fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>>;
@@ -202,47 +197,53 @@ pub trait Store: Send + Sync {
     fn hosts_seen(&self, seen: Vec<(HostId, UnixMillis)>) -> StoreFuture<'_, ()>;
 
     /// Keeps a new enrolment token, and forgets those that expired a month ago.
-    fn create_enrolment_token(
-        &self,
-        token: NewEnrolmentToken,
-        audit: AuditEntry,
-    ) -> StoreFuture<'_, ()>;
+    fn create_enrolment_token(&self, token: NewEnrolmentToken, audit: Entry)
+    -> StoreFuture<'_, ()>;
 
     /// Trades a token for a host. The same token with the same key is answered again until it
     /// expires or its host connects with what it got. The audit entry is written when a host comes of it.
     fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome>;
 
     /// Keeps an operator's API token under its name, in place of one that has it.
-    fn put_api_token(
-        &self,
-        name: &str,
-        token: SecretHash,
-        audit: AuditEntry,
-    ) -> StoreFuture<'_, ()>;
+    fn put_api_token(&self, name: &str, token: SecretHash, audit: Entry) -> StoreFuture<'_, ()>;
 
     /// The operators' API tokens by name.
     fn api_tokens(&self) -> StoreFuture<'_, Vec<(String, SecretHash)>>;
 
     /// Keeps a new console session.
-    fn create_session(&self, session: SessionRecord, audit: AuditEntry) -> StoreFuture<'_, ()>;
+    fn create_session(&self, session: SessionRecord, audit: Entry) -> StoreFuture<'_, ()>;
 
     /// Notes that a session was entered with this cookie.
     fn session_entered(
         &self,
         id: ConsoleSessionId,
         cookie: SecretHash,
-        audit: AuditEntry,
+        audit: Entry,
     ) -> StoreFuture<'_, ()>;
 
     /// Notes that a session has ended. [`StoreError::NotFound`] when it had already.
-    fn session_ended(&self, id: ConsoleSessionId, audit: AuditEntry) -> StoreFuture<'_, ()>;
+    fn session_ended(&self, id: ConsoleSessionId, audit: Entry) -> StoreFuture<'_, ()>;
 
     /// The sessions that have not ended.
     fn open_sessions(&self) -> StoreFuture<'_, Vec<SessionRecord>>;
 
     /// Writes an audit entry that goes with no other change.
-    fn audit(&self, entry: AuditEntry) -> StoreFuture<'_, ()>;
+    fn audit(&self, entry: Entry) -> StoreFuture<'_, ()>;
+
+    /// The audit log from after this entry on; from its beginning when that is zero.
+    /// [`StoreError::NotFound`] when there is no such entry (any more).
+    fn audit_span(&self, after: u64) -> StoreFuture<'_, AuditSpan>;
 
     /// At most `count` audit entries whose sequence is above `after`, oldest first.
-    fn audit_after(&self, after: u64, count: usize) -> StoreFuture<'_, Vec<AuditRecord>>;
+    fn audit_after(&self, after: u64, count: usize) -> StoreFuture<'_, AuditPage>;
+
+    /// Removes the oldest audit entries, up to the first that is not older than `before` and at most
+    /// `count`, and writes at `now` an entry that says so. Answers how many were removed.
+    /// [`StoreError::AuditBroken`] when they do not verify: then they are kept, as evidence.
+    fn audit_remove(
+        &self,
+        before: UnixMillis,
+        count: usize,
+        now: UnixMillis,
+    ) -> StoreFuture<'_, usize>;
 }

@@ -1,12 +1,17 @@
 //! The embedded store: SQLite with a write-ahead log, every commit synced. One thread writes and
 //! puts what has queued into one transaction (a sync costs the same for one change as for a hundred);
-//! two more read beside it. The operations themselves are in `operations`.
+//! two more read beside it. The operations themselves are in `operations`; the audit log's chain is in
+//! `audit`.
 
+mod audit;
 mod operations;
 mod schema;
 
+use std::cell::Cell;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, OpenFlags};
@@ -14,6 +19,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::StoreError;
+use crate::audit::Place;
+use crate::audit::seal::AuditKey;
+use audit::Chain;
 
 /// Changes that wait for the writer; past that whoever asks waits.
 const WRITES_QUEUED_MAX: usize = 1024;
@@ -31,32 +39,51 @@ pub struct SqliteStore {
     readers: Vec<mpsc::Sender<Read>>,
     next_reader: AtomicUsize,
     threads: Vec<JoinHandle<()>>,
+    chain: Arc<Mutex<Chain>>,
+}
+
+/// The writer's connection within a transaction, and how far the audit log's chain goes in it.
+struct Transaction<'a> {
+    connection: &'a Connection,
+    key: &'a AuditKey,
+    head: Cell<Place>,
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
 }
 
 /// A change: runs in a savepoint and says whether to keep it; its answer goes out after the commit.
 /// Where there is no transaction it gets the error in place of the connection, on which it would
 /// otherwise stand by itself.
-type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> (bool, Answer) + Send>;
+type Job = Box<dyn FnOnce(Result<&Transaction<'_>, StoreError>) -> (bool, Answer) + Send>;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 impl SqliteStore {
-    /// Opens the database, makes it when it is not there, and brings its schema up to date.
+    /// Opens the database, makes it when it is not there, and brings its schema up to date. `key`
+    /// signs the audit log; where the log does not end as it was signed, an entry says so for good.
     ///
     /// # Errors
     /// When the file cannot be used, or was written by a newer release.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, key: Arc<AuditKey>) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA busy_timeout = 5000;",
         )?;
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, &key)?;
         connection.set_prepared_statement_cache_capacity(64);
+        let chain = Arc::new(Mutex::new(Chain::load(&connection, &key)?));
 
         let (writer, jobs) = mpsc::channel(WRITES_QUEUED_MAX);
+        let written = chain.clone();
         let mut threads = vec![spawn("store-writer", move || {
-            write_loop(&connection, jobs)
+            write_loop(&connection, &key, &written, jobs)
         })?];
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
@@ -79,13 +106,23 @@ impl SqliteStore {
             readers,
             next_reader: AtomicUsize::new(0),
             threads,
+            chain,
         })
+    }
+
+    /// How far the audit log goes, as it was committed.
+    fn head(&self) -> Place {
+        // A place is copied in and out whole.
+        self.chain
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .head()
     }
 
     /// Runs a change in the writer's next transaction; answers after its commit.
     async fn write<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, receiver) = job(change);
         let writer = self.writer.as_ref().ok_or(StoreError::Stopped)?;
@@ -138,7 +175,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 /// A change for the writer, and where its answer comes out.
 fn job<T: Send + 'static>(
-    change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
 ) -> (Job, oneshot::Receiver<Result<T, StoreError>>) {
     let (sender, receiver) = oneshot::channel();
     let job: Job = Box::new(move |connection| {
@@ -153,10 +190,24 @@ fn job<T: Send + 'static>(
     (job, receiver)
 }
 
-fn write_loop(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
+fn write_loop(
+    connection: &Connection,
+    key: &AuditKey,
+    chain: &Mutex<Chain>,
+    mut jobs: mpsc::Receiver<Job>,
+) {
     let mut answers = Vec::with_capacity(BATCH_MAX);
     while let Some(first) = jobs.blocking_recv() {
-        let committed = commit(connection, first, &mut jobs, &mut answers);
+        let transaction = Transaction {
+            connection,
+            key,
+            head: Cell::new(chain.lock().unwrap_or_else(PoisonError::into_inner).head()),
+        };
+        let committed = commit(&transaction, first, &mut jobs, &mut answers);
+        if committed.is_ok() {
+            let mut chain = chain.lock().unwrap_or_else(PoisonError::into_inner);
+            chain.committed(transaction.head.get());
+        }
         if let Err(error) = &committed {
             error!(%error, "the store could not commit");
             if !connection.is_autocommit() {
@@ -169,23 +220,29 @@ fn write_loop(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-/// One transaction: the first change and what else has queued. A change that fails is undone alone;
-/// when the database itself fails, all of them do.
+/// One transaction: the first change and what else has queued, and the signature of how far the audit
+/// log goes with them. A change that fails is undone alone; when the database itself fails, all of
+/// them do.
 fn commit(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     first: Job,
     jobs: &mut mpsc::Receiver<Job>,
     answers: &mut Vec<Answer>,
 ) -> Result<(), StoreError> {
     let mut next = Some(first);
-    let execute = |sql| connection.execute_batch(sql).map_err(StoreError::from);
+    let execute = |sql| transaction.execute_batch(sql).map_err(StoreError::from);
+    let head_before = transaction.head.get();
     let mut begun = execute("BEGIN IMMEDIATE");
     while let Some(job) = next {
         if begun.is_ok() {
             begun = execute("SAVEPOINT change");
         }
-        let (keep, answer) = job(begun.clone().map(|()| connection));
+        let head = transaction.head.get();
+        let (keep, answer) = job(begun.clone().map(|()| transaction));
         answers.push(answer);
+        if !keep {
+            transaction.head.set(head);
+        }
         if begun.is_ok() {
             begun = execute(if keep {
                 "RELEASE change"
@@ -200,18 +257,28 @@ fn commit(
         };
     }
     begun?;
+    if transaction.head.get() != head_before {
+        transaction.seal()?;
+    }
     execute("COMMIT")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Entry;
+    use crate::clock::UnixMillis;
+
+    pub(super) fn key() -> Arc<AuditKey> {
+        let pem = AuditKey::generate_pem([1; 32]);
+        Arc::new(AuditKey::from_pem(pem.expose()).expect("a key"))
+    }
 
     #[test]
     fn without_a_transaction_nothing_is_changed() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("platform.db");
-        drop(SqliteStore::open(&path).expect("opened"));
+        drop(SqliteStore::open(&path, key()).expect("opened"));
         let (connection, other) = (Connection::open(&path), Connection::open(&path));
         let (connection, other) = (connection.expect("opened"), other.expect("opened"));
         for connection in [&connection, &other] {
@@ -228,7 +295,13 @@ mod tests {
         });
         let (_jobs_in, mut jobs) = mpsc::channel(1);
         let mut answers = Vec::new();
-        let committed = commit(&connection, job, &mut jobs, &mut answers);
+        let key = key();
+        let transaction = Transaction {
+            connection: &connection,
+            key: &key,
+            head: Cell::new(Place::START),
+        };
+        let committed = commit(&transaction, job, &mut jobs, &mut answers);
         assert!(
             matches!(committed, Err(StoreError::Failed(_))),
             "{committed:?}"
@@ -242,5 +315,92 @@ mod tests {
             .query_row(count, [], |row| row.get(0))
             .expect("read");
         assert_eq!(count, 0, "an answer of an error is no change");
+    }
+
+    /// A closed store with three entries, changed by these statements, whose triggers are off.
+    fn tampered(statements: &str) -> (tempfile::TempDir, Vec<(u64, String)>) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("platform.db");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime");
+        let audit = |store: &SqliteStore| {
+            let entry = Entry::new(UnixMillis(1000), "admin", "test.do", "host:1");
+            let written = crate::platform::store::Store::audit(store, entry);
+            runtime.block_on(written).expect("written");
+        };
+        let store = SqliteStore::open(&path, key()).expect("opened");
+        (0..3).for_each(|_| audit(&store));
+        drop(store);
+        let connection = Connection::open(&path).expect("opened");
+        connection
+            .execute_batch("DROP TRIGGER audit_is_not_changed; DROP TRIGGER audit_is_not_deleted;")
+            .expect("dropped");
+        connection.execute_batch(statements).expect("changed");
+        drop(connection);
+        let store = SqliteStore::open(&path, key()).expect("opened");
+        audit(&store);
+        let page = crate::platform::store::Store::audit_after(&store, 0, 10);
+        let page = runtime.block_on(page).expect("read");
+        let entries = page.entries.into_iter();
+        let read = entries.map(|chained| (chained.sequence, chained.entry.action));
+        (dir, read.collect())
+    }
+
+    #[tokio::test]
+    async fn nothing_done_to_the_database_is_removed_or_signed() {
+        use crate::platform::store::Store as _;
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("platform.db");
+        let store = SqliteStore::open(&path, key()).expect("opened");
+        let entry = || Entry::new(UnixMillis(1000), "admin", "test.do", "host:1");
+        for _ in 0..3 {
+            store.audit(entry()).await.expect("written");
+        }
+        let other = Connection::open(&path).expect("opened");
+        let change = "UPDATE audit SET actor = 'other' WHERE sequence = 2";
+        assert!(other.execute_batch(change).is_err(), "it is append-only");
+        assert!(other.execute_batch("DELETE FROM audit").is_err());
+        other
+            .execute_batch(&format!("DROP TRIGGER audit_is_not_changed; {change}"))
+            .expect("changed");
+        let removed = store.audit_remove(UnixMillis(2000), 100, UnixMillis(3000));
+        assert_eq!(removed.await, Err(StoreError::AuditBroken(2)));
+        // The chain goes on from what was written, not from what stands there now.
+        let before = store.head();
+        other
+            .execute_batch("UPDATE audit_head SET sequence = 1, hash = zeroblob(32)")
+            .expect("changed");
+        store.audit(entry()).await.expect("written");
+        assert_eq!(store.head(), before.after(&entry()));
+        let entries = store.audit_after(0, 10).await.expect("read").entries;
+        assert_eq!(entries.len(), 4, "all are kept, as evidence");
+    }
+
+    #[test]
+    fn a_log_that_does_not_end_as_it_was_signed_says_so_for_good() {
+        let broken = |statements: &str| {
+            let (_dir, read) = tampered(statements);
+            read.iter()
+                .any(|(_, action)| action == crate::audit::ACTION_BROKEN)
+        };
+        assert!(!broken(""));
+        for statements in [
+            "DELETE FROM audit WHERE sequence = 3",
+            "DELETE FROM audit",
+            "UPDATE audit SET hash = zeroblob(32) WHERE sequence = 3",
+            "UPDATE audit_head SET sequence = 2",
+            "UPDATE audit_head SET signature = zeroblob(64)",
+            "UPDATE audit_head SET signature = x'00'",
+            "DELETE FROM audit_head",
+            "INSERT INTO audit SELECT 4, at, actor, action, target, host, session, outcome, details,
+                hash FROM audit WHERE sequence = 3",
+            "UPDATE audit_start SET sequence = 1",
+            "DELETE FROM audit_start",
+        ] {
+            assert!(broken(statements), "{statements}");
+        }
+        let (_dir, read) = tampered("DELETE FROM audit WHERE sequence = 3");
+        let numbers: Vec<_> = read.iter().map(|(sequence, _)| *sequence).collect();
+        assert_eq!(numbers, [1, 2, 4, 5], "what is gone stays a gap");
     }
 }

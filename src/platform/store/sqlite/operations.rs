@@ -6,10 +6,11 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::{
-    AuditEntry, AuditRecord, Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost,
+    AuditPage, AuditSpan, Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost,
     SessionRecord, Store, StoreError, StoreFuture,
 };
-use super::SqliteStore;
+use super::{SqliteStore, Transaction, audit};
+use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId};
 use crate::secret::SecretHash;
@@ -27,13 +28,13 @@ impl Store for SqliteStore {
         })
     }
 
-    fn create_host(&self, host: NewHost, audit: AuditEntry) -> StoreFuture<'_, ()> {
+    fn create_host(&self, host: NewHost, audit: Entry) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             if host_by_name(connection, &host.name)?.is_some() {
                 return Err(StoreError::NameTaken);
             }
             insert_host(connection, host.id, &host.name, host.auth_token, host.at)?;
-            insert_audit(connection, &audit)
+            connection.audit(audit)
         }))
     }
 
@@ -95,7 +96,7 @@ impl Store for SqliteStore {
     fn create_enrolment_token(
         &self,
         token: NewEnrolmentToken,
-        audit: AuditEntry,
+        audit: Entry,
     ) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             let forgotten = UnixMillis(token.at.0.saturating_sub(TOKENS_KEPT.as_millis() as u64));
@@ -108,7 +109,7 @@ impl Store for SqliteStore {
                      VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute((token.secret, token.name, token.at, token.expires))?;
-            insert_audit(connection, &audit)
+            connection.audit(audit)
         }))
     }
 
@@ -116,12 +117,7 @@ impl Store for SqliteStore {
         Box::pin(self.write(move |connection| enrol(connection, &enrolment)))
     }
 
-    fn put_api_token(
-        &self,
-        name: &str,
-        token: SecretHash,
-        audit: AuditEntry,
-    ) -> StoreFuture<'_, ()> {
+    fn put_api_token(&self, name: &str, token: SecretHash, audit: Entry) -> StoreFuture<'_, ()> {
         let name = name.to_owned();
         Box::pin(self.write(move |connection| {
             connection.execute(
@@ -129,7 +125,7 @@ impl Store for SqliteStore {
                  ON CONFLICT (name) DO UPDATE SET token = ?2, created = ?3",
                 (name, token, audit.at),
             )?;
-            insert_audit(connection, &audit)
+            connection.audit(audit)
         }))
     }
 
@@ -142,7 +138,7 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn create_session(&self, session: SessionRecord, audit: AuditEntry) -> StoreFuture<'_, ()> {
+    fn create_session(&self, session: SessionRecord, audit: Entry) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             connection
                 .prepare_cached(
@@ -158,7 +154,7 @@ impl Store for SqliteStore {
                     session.expires,
                     session.cookie,
                 ])?;
-            insert_audit(connection, &audit)
+            connection.audit(audit)
         }))
     }
 
@@ -166,7 +162,7 @@ impl Store for SqliteStore {
         &self,
         id: ConsoleSessionId,
         cookie: SecretHash,
-        audit: AuditEntry,
+        audit: Entry,
     ) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             let changed = connection
@@ -175,11 +171,11 @@ impl Store for SqliteStore {
             if changed == 0 {
                 return Err(StoreError::NotFound);
             }
-            insert_audit(connection, &audit)
+            connection.audit(audit)
         }))
     }
 
-    fn session_ended(&self, id: ConsoleSessionId, audit: AuditEntry) -> StoreFuture<'_, ()> {
+    fn session_ended(&self, id: ConsoleSessionId, audit: Entry) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             let changed = connection
                 .prepare_cached("UPDATE sessions SET ended = ?2 WHERE id = ?1 AND ended IS NULL")?
@@ -187,7 +183,7 @@ impl Store for SqliteStore {
             if changed == 0 {
                 return Err(StoreError::NotFound);
             }
-            insert_audit(connection, &audit)
+            connection.audit(audit)
         }))
     }
 
@@ -212,34 +208,33 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn audit(&self, entry: AuditEntry) -> StoreFuture<'_, ()> {
-        Box::pin(self.write(move |connection| insert_audit(connection, &entry)))
+    fn audit(&self, entry: Entry) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| connection.audit(entry)))
     }
 
-    fn audit_after(&self, after: u64, count: usize) -> StoreFuture<'_, Vec<AuditRecord>> {
-        Box::pin(self.read(move |connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT sequence, at, actor, action, subject, detail FROM audit
-                 WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-            )?;
-            let after = i64::try_from(after).unwrap_or(i64::MAX);
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            let records = query.query_map((after, count), |row| {
-                Ok(AuditRecord {
-                    sequence: row.get::<_, i64>(0)? as u64,
-                    at: row.get(1)?,
-                    actor: row.get(2)?,
-                    action: row.get(3)?,
-                    subject: row.get(4)?,
-                    detail: row.get(5)?,
-                })
-            })?;
-            Ok(records.collect::<Result<_, _>>()?)
-        }))
+    fn audit_span(&self, after: u64) -> StoreFuture<'_, AuditSpan> {
+        let head = self.head();
+        Box::pin(self.read(move |connection| audit::span(connection, after, head)))
+    }
+
+    fn audit_after(&self, after: u64, count: usize) -> StoreFuture<'_, AuditPage> {
+        Box::pin(self.read(move |connection| audit::page(connection, after, count)))
+    }
+
+    fn audit_remove(
+        &self,
+        before: UnixMillis,
+        count: usize,
+        now: UnixMillis,
+    ) -> StoreFuture<'_, usize> {
+        Box::pin(self.write(move |connection| connection.audit_remove(before, count, now)))
     }
 }
 
-fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutcome, StoreError> {
+fn enrol(
+    connection: &Transaction<'_>,
+    enrolment: &Enrolment,
+) -> Result<EnrolmentOutcome, StoreError> {
     struct Token {
         name: Option<String>,
         expires: UnixMillis,
@@ -300,7 +295,7 @@ fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutc
         None => {
             let id = enrolment.new_host;
             insert_host(connection, id, name, enrolment.auth_token, enrolment.at)?;
-            audit_enrolment(connection, id, enrolment.at, name)?;
+            audit_enrolment(connection, id, enrolment.at, name, "enrolled")?;
             EnrolmentOutcome::Enrolled {
                 id,
                 name: name.to_owned(),
@@ -318,7 +313,7 @@ fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<EnrolmentOutc
 }
 
 fn give_credential(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     host: HostRecord,
     enrolment: &Enrolment,
     how: &str,
@@ -326,12 +321,7 @@ fn give_credential(
     connection
         .prepare_cached("UPDATE hosts SET auth_token = ?2, credential_used = 0 WHERE id = ?1")?
         .execute((host.id, enrolment.auth_token))?;
-    audit_enrolment(
-        connection,
-        host.id,
-        enrolment.at,
-        &format!("{}: {how}", host.name),
-    )?;
+    audit_enrolment(connection, host.id, enrolment.at, &host.name, how)?;
     Ok(EnrolmentOutcome::Enrolled {
         id: host.id,
         name: host.name,
@@ -339,21 +329,15 @@ fn give_credential(
 }
 
 fn audit_enrolment(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     id: HostId,
     at: UnixMillis,
-    detail: &str,
+    name: &str,
+    how: &str,
 ) -> Result<(), StoreError> {
-    insert_audit(
-        connection,
-        &AuditEntry {
-            at,
-            actor: format!("host:{id}"),
-            action: "host.enrol",
-            subject: format!("host:{id}"),
-            detail: detail.to_owned(),
-        },
-    )
+    let host = format!("host:{id}");
+    let entry = Entry::new(at, host.clone(), "host.enrol", host).host(id);
+    connection.audit(entry.detail("name", name).detail("how", how))
 }
 
 fn insert_host(
@@ -368,21 +352,6 @@ fn insert_host(
             "INSERT INTO hosts (id, name, auth_token, created) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((id, name, auth_token, at))?;
-    Ok(())
-}
-
-fn insert_audit(connection: &Connection, entry: &AuditEntry) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute((
-            entry.at,
-            &entry.actor,
-            entry.action,
-            &entry.subject,
-            &entry.detail,
-        ))?;
     Ok(())
 }
 

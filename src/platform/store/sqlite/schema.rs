@@ -4,10 +4,19 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
+use super::audit;
+use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
-const MIGRATIONS: &[&str] = &[
-    "
+/// A step: statements, or what statements alone cannot do.
+enum Migration {
+    Sql(&'static str),
+    Code(fn(&Connection, &AuditKey) -> Result<(), StoreError>),
+}
+use Migration::{Code, Sql};
+
+const MIGRATIONS: &[Migration] = &[
+    Sql("
     CREATE TABLE hosts (
         id          TEXT PRIMARY KEY,
         name        TEXT NOT NULL UNIQUE,
@@ -56,20 +65,26 @@ const MIGRATIONS: &[&str] = &[
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-    ",
+    "),
     // Whether an agent has connected with the host's present credential.
-    "
+    Sql("
     ALTER TABLE hosts ADD COLUMN credential_used INTEGER NOT NULL DEFAULT 0;
     UPDATE hosts SET credential_used = 1 WHERE last_seen IS NOT NULL;
-    ",
+    "),
+    // The audit log as a chain of hashes, with what was in it before.
+    Code(audit::migrate),
 ];
 
 /// Brings a database up to the newest schema.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    migrate_with(connection, MIGRATIONS)
+pub(super) fn migrate(connection: &mut Connection, key: &AuditKey) -> Result<(), StoreError> {
+    migrate_with(connection, key, MIGRATIONS)
 }
 
-fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+fn migrate_with(
+    connection: &mut Connection,
+    key: &AuditKey,
+    migrations: &[Migration],
+) -> Result<(), StoreError> {
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_versions (
             version INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT",
@@ -85,7 +100,10 @@ fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), 
     }
     for (version, migration) in (1..).zip(migrations).skip(found as usize) {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(migration)?;
+        match migration {
+            Sql(statements) => transaction.execute_batch(statements)?,
+            Code(run) => run(&transaction, key)?,
+        }
         transaction.execute(
             "INSERT INTO schema_versions (version, applied) VALUES (?1, ?2)",
             (version, UnixMillis::now().0 as i64),
@@ -97,15 +115,16 @@ fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::key;
     use super::*;
 
     #[test]
     fn whoever_was_seen_has_used_its_credential() {
         let mut connection = Connection::open_in_memory().expect("opened");
-        migrate_with(&mut connection, &MIGRATIONS[..1]).expect("the first schema");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..1]).expect("the first schema");
         let hosts = "INSERT INTO hosts VALUES ('a', 'a', x'01', 0, NULL), ('b', 'b', x'02', 0, 7)";
         connection.execute_batch(hosts).expect("inserted");
-        migrate(&mut connection).expect("migrated");
+        migrate(&mut connection, &key()).expect("migrated");
         let used = |id| {
             let used = "SELECT credential_used FROM hosts WHERE id = ?1";
             connection.query_row(used, [id], |row| row.get::<_, bool>(0))
@@ -114,17 +133,55 @@ mod tests {
     }
 
     #[test]
+    fn what_was_in_the_audit_log_is_chained() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..2]).expect("before the chain");
+        let id = "5b1f6a52-6d0e-4a6e-9d58-0f4f6f1f7c11";
+        let rows = format!(
+            "INSERT INTO audit VALUES
+                (1, 1000, 'platform', 'api_token.put', 'api_token:admin', 'from the file'),
+                (2, 2000, 'admin', 'session.open', 'session:{id}', 'host:{id}'),
+                (3, 3000, 'host:{id}', 'host.enrol', 'host:{id}', '')"
+        );
+        connection.execute_batch(&rows).expect("inserted");
+        migrate(&mut connection, &key()).expect("migrated");
+        let chain = audit::Chain::load(&connection, &key()).expect("whole");
+        assert_eq!(chain.head().sequence, 3);
+        let entries = audit::page(&connection, 0, 10).expect("read").entries;
+        let mut place = crate::audit::Place::START;
+        for chained in &entries {
+            place = place.after(&chained.entry);
+            assert_eq!(
+                (chained.sequence, chained.hash),
+                (place.sequence, place.hash)
+            );
+        }
+        assert_eq!(place, chain.head());
+        let ids: Vec<_> = entries
+            .iter()
+            .map(|chained| (&*chained.entry.host, &*chained.entry.session))
+            .collect();
+        assert_eq!(ids, [("", ""), (id, id), (id, "")]);
+        let details = |at: usize| entries[at].entry.details.clone();
+        assert_eq!(
+            details(0),
+            [("detail".to_owned(), "from the file".to_owned())]
+        );
+        assert_eq!((details(1).len(), details(2).len()), (0, 0));
+    }
+
+    #[test]
     fn a_newer_database_is_left_alone() {
         let mut connection = Connection::open_in_memory().expect("opened");
-        migrate(&mut connection).expect("migrated");
-        migrate(&mut connection).expect("nothing to do");
+        migrate(&mut connection, &key()).expect("migrated");
+        migrate(&mut connection, &key()).expect("nothing to do");
         let newer = MIGRATIONS.len() as i64 + 1;
         connection
             .execute("INSERT INTO schema_versions VALUES (?1, 0)", [newer])
             .expect("inserted");
         let known = MIGRATIONS.len() as i64;
         assert_eq!(
-            migrate(&mut connection),
+            migrate(&mut connection, &key()),
             Err(StoreError::Newer {
                 found: newer,
                 known
