@@ -196,7 +196,7 @@ where
                     return Ok(Step::Waits);
                 }
                 if state.link.is_open() {
-                    self.socket.io().trust();
+                    self.socket.trust();
                 }
             }
             match self.socket.poll_next(cx) {
@@ -403,7 +403,7 @@ where
                 Poll::Ready(None) if self.flushing => return Poll::Pending,
                 Poll::Ready(None) if self.broken => {
                     // Who sends too much may send more: a limit would only end this early.
-                    self.socket.io().trust();
+                    self.socket.trust();
                     self.stage = Stage::Emptying(ending);
                 }
                 Poll::Ready(None) => return Poll::Ready(ending),

@@ -3,7 +3,7 @@
 
 use crate::{
     limits, secret,
-    wire::websocket::{Broken, Event, HEADER_BYTES_MAX, Reader, Role, Writer},
+    wire::websocket::{Broken, Event, HEADER_BYTES_MAX, MESSAGE_BYTES_MAX, Reader, Role, Writer},
 };
 use bytes::{Bytes, BytesMut};
 use std::{
@@ -41,13 +41,12 @@ pub struct Counted<IO> {
 }
 
 impl<IO> Counted<IO> {
-    /// The peer is no stranger any more.
-    pub const fn trust(&mut self) {
-        self.received_max = u64::MAX;
+    const fn is_stranger(&self) -> bool {
+        self.received_max != u64::MAX
     }
 
     /// Whether a stranger has sent too much.
-    pub const fn is_exhausted(&self) -> bool {
+    const fn is_exhausted(&self) -> bool {
         self.received >= self.received_max
     }
 }
@@ -112,7 +111,7 @@ pub struct Socket<IO> {
     role: Role,
     reader: Reader,
     writer: Writer,
-    /// The newest ping's bytes, to be answered with what leaves next (RFC 6455 section 5.5.3).
+    /// The newest ping's bytes, to be answered once what is queued has left (RFC 6455 section 5.5.3).
     ping: Option<Bytes>,
     /// A close frame is queued or sent: nothing may follow it.
     closing: bool,
@@ -153,6 +152,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
         }
     }
 
+    /// The peer is no stranger any more.
+    pub const fn trust(&mut self) {
+        self.io.received_max = u64::MAX;
+        self.reader.limit(MESSAGE_BYTES_MAX);
+    }
+
     /// The stream below.
     pub const fn io(&mut self) -> &mut Counted<IO> {
         &mut self.io
@@ -176,7 +181,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
             }
             Ok(Some(event)) => {
                 match &event {
-                    Event::Ping(payload) => self.ping = Some(payload.clone()),
+                    Event::Ping(payload) if !self.closing => self.ping = Some(payload.clone()),
                     Event::Close(closing) => {
                         self.closed = true;
                         let code = closing.as_ref().map(|(code, _)| (*code, ""));
@@ -196,8 +201,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, SocketError>> {
         loop {
             if !self.closed {
-                if let Some(event) = self.reader.read()? {
-                    return Poll::Ready(Ok(Some(event)));
+                match self.reader.read() {
+                    Ok(Some(event)) => return Poll::Ready(Ok(Some(event))),
+                    Ok(None) => {}
+                    Err(Broken::TooLong) if self.io.is_stranger() => {
+                        return Poll::Ready(Err(SocketError::Stranger));
+                    }
+                    Err(broken) => return Poll::Ready(Err(broken.into())),
                 }
             } else if self.role == Role::Server {
                 // The server closes first (RFC 6455 section 7.1.1).
@@ -248,14 +258,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
 
     /// Sends what is queued.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(payload) = self.ping.take() {
-            self.writer.pong(&payload);
-        }
-        while !self.writer.unsent().is_empty() {
-            let io = Pin::new(&mut self.io);
-            match ready!(io.poll_write(cx, self.writer.unsent()))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => self.writer.advance(sent),
+        loop {
+            while !self.writer.unsent().is_empty() {
+                let io = Pin::new(&mut self.io);
+                match ready!(io.poll_write(cx, self.writer.unsent()))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    sent => self.writer.advance(sent),
+                }
+            }
+            // Not before: the answers to a peer that asks on and reads nothing would pile up.
+            match self.ping.take() {
+                Some(payload) => self.writer.pong(&payload),
+                None => break,
             }
         }
         Pin::new(&mut self.io).poll_flush(cx)
@@ -275,7 +289,9 @@ where
         received: early.len() as u64,
         received_max: received_max.max(early.len() as u64),
     };
-    Socket::new(io, Role::Server, early)
+    let mut socket = Socket::new(io, Role::Server, early);
+    socket.reader.limit(limits::HELLO_BYTES_MAX);
+    socket
 }
 
 /// The agent's end of a WebSocket whose handshake is done already.
@@ -290,4 +306,88 @@ where
         received_max: u64::MAX,
     };
     Socket::new(io, Role::Client, early)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+
+    /// What a pipe in memory holds.
+    const PIPE_BYTES: usize = 64;
+
+    fn pair() -> (DuplexStream, Socket<DuplexStream>) {
+        let (near, far) = duplex(PIPE_BYTES);
+        (near, accepted(far, &[]))
+    }
+
+    /// Asks as a client does, with a mask that changes nothing.
+    async fn ping(client: &mut DuplexStream, socket: &mut Socket<DuplexStream>, payload: [u8; 2]) {
+        let header = [0x89, 0x82, 0, 0, 0, 0];
+        let frame = [&header[..], &payload].concat();
+        client.write_all(&frame).await.expect("taken");
+        let event = poll_fn(|cx| socket.poll_next(cx)).await;
+        assert!(matches!(event, Some(Ok(Event::Ping(_)))), "{event:?}");
+    }
+
+    async fn flush(socket: &mut Socket<DuplexStream>) -> bool {
+        let flushed = poll_fn(|cx| Poll::Ready(socket.poll_flush(cx))).await;
+        flushed.is_ready()
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_asks_on_and_reads_nothing_is_answered_once() {
+        let (mut client, mut socket) = pair();
+        let message = 2 * PIPE_BYTES;
+        socket.queue(false, |out| out.resize(out.len() + message, 7));
+        for number in 0..1000_u16 {
+            ping(&mut client, &mut socket, number.to_be_bytes()).await;
+            assert!(!flush(&mut socket).await, "nobody reads");
+        }
+        assert!(socket.writer.unsent().len() <= message);
+        // Once it reads, it has the message and the answer to what it asked last.
+        let mut read = vec![0; 4 + message + 4];
+        let reading = client.read_exact(&mut read);
+        let flushing = poll_fn(|cx| socket.poll_flush(cx));
+        let (flushed, whole) = tokio::join!(flushing, reading);
+        flushed.expect("sent");
+        whole.expect("read");
+        let [high, low] = 999_u16.to_be_bytes();
+        assert_eq!(read[4 + message..], [0x8a, 2, high, low]);
+        assert!(!socket.is_unsent());
+    }
+
+    #[tokio::test]
+    async fn nothing_follows_a_close_frame() {
+        let (mut client, mut socket) = pair();
+        ping(&mut client, &mut socket, *b"it").await;
+        socket.close(Some((1001, "")));
+        assert_eq!(socket.queue(false, |out| out.extend_from_slice(b"late")), 0);
+        ping(&mut client, &mut socket, *b"hm").await;
+        assert!(flush(&mut socket).await);
+        drop(socket);
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.expect("read");
+        assert_eq!(read, [0x88, 2, 0x03, 0xe9]);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_who_only_claims_a_long_message_is_refused_by_its_header() {
+        let (mut client, mut socket) = pair();
+        let length = (limits::HELLO_BYTES_MAX as u64 + 1).to_be_bytes();
+        let header = [&[0x82, 0xff][..], &length, &[0; 4]].concat();
+        client.write_all(&header).await.expect("taken");
+        let refused = poll_fn(|cx| Poll::Ready(socket.poll_next(cx))).await;
+        assert!(
+            matches!(refused, Poll::Ready(Some(Err(SocketError::Stranger)))),
+            "{refused:?}"
+        );
+        // Of whoever is let in it is taken.
+        let (mut client, mut socket) = pair();
+        socket.trust();
+        client.write_all(&header).await.expect("taken");
+        let waits = poll_fn(|cx| Poll::Ready(socket.poll_next(cx).is_pending())).await;
+        assert!(waits);
+    }
 }

@@ -55,6 +55,8 @@ pub enum Broken {
 #[derive(Debug)]
 pub struct Reader {
     role: Role,
+    /// The longest message taken in.
+    bytes_max: usize,
     pub(super) buffer: BytesMut,
     /// How long the buffer must be for the frame at its beginning to be whole, as far as is known.
     wanted: usize,
@@ -76,11 +78,17 @@ impl Reader {
     pub fn new(role: Role, early: &[u8]) -> Self {
         Self {
             role,
+            bytes_max: MESSAGE_BYTES_MAX,
             buffer: BytesMut::from(early),
             wanted: 0,
             expected: READ_BYTES,
             begun: None,
         }
+    }
+
+    /// Takes no longer message from here on, and no room for one: [`MESSAGE_BYTES_MAX`] at most.
+    pub const fn limit(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
     }
 
     /// Where the next bytes are to be appended, with room for as many as are worth a read.
@@ -161,7 +169,7 @@ impl Reader {
         };
         usize::try_from(header.payload_bytes)
             .ok()
-            .filter(|&bytes| bytes <= MESSAGE_BYTES_MAX - before)
+            .filter(|&bytes| bytes <= self.bytes_max.saturating_sub(before))
             .ok_or(Broken::TooLong)
     }
 
