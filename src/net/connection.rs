@@ -245,10 +245,16 @@ impl<S: Side> Connection<S> {
 
     /// Closes the connection once what is queued has left. Streams fail at once.
     pub fn close(&self, code: ErrorCode, text: &str) {
-        self.lock()
-            .closing
-            .get_or_insert_with(|| Closing::new(code, text));
-        self.act(|link, _| link.close());
+        self.close_with(Closing::new(code, text), Link::close);
+    }
+
+    /// Ends the link with a last action on it. Both are done at once: a task that saw only that the
+    /// end is wanted would leave out what the action has to say.
+    fn close_with(&self, closing: Closing, action: impl FnOnce(&mut Link<S>)) {
+        let mut state = self.lock();
+        state.closing.get_or_insert(closing);
+        action(&mut state.link);
+        state.wake_driver();
     }
 
     /// Waits for the end of the connection.
@@ -292,10 +298,8 @@ impl Connection<Platform> {
 
     /// Does not let the agent in, and closes.
     pub fn refuse(&self, refuse: Refuse) {
-        self.lock()
-            .closing
-            .get_or_insert_with(|| Closing::new(refuse.code, &refuse.message));
-        self.act(|link, _| link.refuse(refuse));
+        let closing = Closing::new(refuse.code, &refuse.message);
+        self.close_with(closing, |link| link.refuse(refuse));
     }
 
     /// Tells the agent to come back within the window, at a moment of its choice. Open streams may

@@ -12,7 +12,7 @@ use crate::{
         Encoding,
         fields::FieldLines,
         messages::{
-            AgentToPlatform, ErrorCode, Hello, HttpRequest, HttpResponse, PlatformToAgent,
+            AgentToPlatform, ErrorCode, Hello, HttpRequest, HttpResponse, PlatformToAgent, Refuse,
             SessionClose, SessionCloseReason,
         },
         values::{Method, RequestTarget, Secret, Text, Timestamp},
@@ -26,12 +26,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Waker},
+    thread,
     time::{Duration, SystemTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    task::yield_now,
     time::Instant,
 };
 use tokio_tungstenite::{
@@ -334,6 +337,42 @@ fn whole(message: impl Into<AgentToPlatform>) -> Message {
     } else {
         Encoding::Binary.encode(message, &mut bytes);
         Message::Binary(bytes.freeze())
+    }
+}
+
+/// The task may have a turn at any moment, on another thread: it sees both, or neither.
+#[tokio::test]
+async fn a_refusal_is_said_before_the_close_frame() {
+    for _ in 0..300 {
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let mut raw = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        raw.send(whole(hello())).await.unwrap();
+        let link = Link::<Platform>::accept(Time::default());
+        let (tunnel, driver) = driver::start(socket::accepted(far, &[]), link, None, |_, _| {});
+        let mut driver = Box::pin(driver);
+        let mut over = false;
+        let mut turn = || {
+            let mut cx = Context::from_waker(Waker::noop());
+            over = over || driver.as_mut().poll(&mut cx).is_ready();
+        };
+        turn();
+        let refusing = thread::spawn(move || {
+            tunnel.refuse(Refuse {
+                code: ErrorCode::TokenUnknown,
+                message: "a test".into(),
+                permanent: true,
+                retry_after_ms: 0,
+            });
+        });
+        while !refusing.is_finished() {
+            turn();
+        }
+        // Turns without end use up what a task may do at once.
+        yield_now().await;
+        turn();
+        let said = raw.next().await.unwrap().unwrap();
+        assert!(said.is_binary(), "{said:?}");
+        assert!(raw.next().await.unwrap().unwrap().is_close());
     }
 }
 
