@@ -85,7 +85,12 @@ fn check<B>(answer: &Response<B>, key: &str, subprotocol: &str) -> Result<(), Ha
         value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()))
     };
     let accept = answer.headers().get(SEC_WEBSOCKET_ACCEPT);
-    if !says(&UPGRADE, "websocket") || !says(&CONNECTION, "upgrade") {
+    // A proxy on the way may name other options beside this one.
+    let upgrades = answer.headers().get_all(CONNECTION).iter().any(|options| {
+        let mut options = options.as_bytes().split(|&byte| byte == b',');
+        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    if !says(&UPGRADE, "websocket") || !upgrades {
         return Err(HandshakeError::Answer("it upgrades to something else"));
     }
     if accept.is_none_or(|accept| accept.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes())
@@ -154,6 +159,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_proxys_other_options_do_no_harm() {
+        let options = "Connection: Keep-Alive , UPGRADE";
+        let answer = TAKEN.replace("Connection: upgrade", options).leak();
+        let (socket, _) = offer(answer, b"").await;
+        assert!(socket.is_ok(), "{:?}", socket.map(|_| ()));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn another_answer_is_no_websocket() {
         let refused = async |answer: &'static str| {
             let offered = tokio::time::timeout(Duration::from_secs(5), offer(answer, b"")).await;
@@ -168,6 +181,7 @@ mod tests {
         assert!(said.starts_with("the upgrade failed: "), "{said}");
         for (part, other) in [
             ("Upgrade: WebSocket", "Upgrade: h2c"),
+            ("Connection: upgrade", "Connection: keep-alive, no-upgrade"),
             ("{accept}", "dGhlIHNhbXBsZSBub25jZQ=="),
             ("a.test", "another"),
             ("Sec-WebSocket-Protocol: a.test\r\n", ""),
