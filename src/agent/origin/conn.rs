@@ -100,6 +100,21 @@ pub trait Sink: Send {
     fn poll_cancelled(&mut self, context: &mut Context<'_>) -> Poll<()>;
 }
 
+/// Takes a step of an exchange that reads nothing, unless nobody wants the answer any more meanwhile.
+pub(super) async fn wanted<T>(
+    sink: &mut impl Sink,
+    step: impl Future<Output = Result<T, OriginError>>,
+) -> Result<T, OriginError> {
+    let mut step = pin!(step);
+    poll_fn(|context| match step.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => sink
+            .poll_cancelled(context)
+            .map(|()| Err(OriginError::Cancelled)),
+    })
+    .await
+}
+
 /// Why an exchange failed, and whether it may be tried again elsewhere.
 pub(super) struct Failure {
     pub(super) error: OriginError,
@@ -157,9 +172,11 @@ impl Connection {
             self.writer.write_all(&request.bytes).await?;
             self.writer.flush().await
         };
-        timeout(timeouts.head, opening)
-            .await
-            .map_err(|_| OriginError::HeadTimeout)??;
+        let opening = async {
+            let opened = timeout(timeouts.head, opening).await;
+            Ok(opened.map_err(|_| OriginError::HeadTimeout)??)
+        };
+        wanted(sink, opening).await?;
 
         // An upgrade's bytes wait for the 101, an expecting body for the 100.
         let sending = request.sending;

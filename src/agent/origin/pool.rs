@@ -8,7 +8,7 @@ use rustls::Error as TlsError;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::conn::{Connection, Sink, Source, Timeouts};
+use super::conn::{Connection, Sink, Source, Timeouts, wanted};
 use super::connect::Connector;
 use super::error::OriginError;
 use super::request::Request;
@@ -48,8 +48,9 @@ impl Pool {
         })
     }
 
-    /// Carries `request`, its body from `source`, and the answer into `sink`. Dropping the future
-    /// closes the connection at once. A kept connection that the origin turns out to have closed is
+    /// Carries `request`, its body from `source`, and the answer into `sink`. Where nobody wants the
+    /// answer any more before there is a connection, the origin sees nothing of the request: its
+    /// session may have ended. Dropping the future closes the connection at once. A kept connection that the origin turns out to have closed is
     /// replaced by a new one, once, if the request may be sent twice.
     ///
     /// # Errors
@@ -61,15 +62,16 @@ impl Pool {
         sink: &mut impl Sink,
     ) -> Result<(), OriginError> {
         let request = request.encode()?;
-        let permit = timeout(self.timeouts.connect, self.permits.acquire()).await;
-        let _permit = permit
-            .map_err(|_| OriginError::Busy)?
-            .map_err(|_| OriginError::Busy)?;
+        let permit = async {
+            let permit = timeout(self.timeouts.connect, self.permits.acquire()).await;
+            permit.ok().and_then(Result::ok).ok_or(OriginError::Busy)
+        };
+        let _permit = wanted(sink, permit).await?;
         let kept = self.take();
         let reused = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => self.dial().await?,
+            None => wanted(sink, self.dial()).await?,
         };
         let mut result = connection
             .exchange(&request, source, sink, &self.timeouts)
@@ -77,7 +79,7 @@ impl Pool {
         if let Err(failure) = &result
             && (reused && request.idempotent && failure.untouched && failure.error.is_stale())
         {
-            connection = self.dial().await?;
+            connection = wanted(sink, self.dial()).await?;
             result = connection
                 .exchange(&request, source, sink, &self.timeouts)
                 .await;

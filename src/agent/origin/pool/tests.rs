@@ -61,6 +61,8 @@ struct Kept {
     body: BytesMut,
     trailers: Option<String>,
     tell: Option<mpsc::UnboundedSender<Answer>>,
+    /// Nobody wants the answer.
+    unwanted: bool,
 }
 
 impl Sink for Kept {
@@ -85,7 +87,11 @@ impl Sink for Kept {
     }
 
     fn poll_cancelled(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
+        if self.unwanted {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -358,9 +364,8 @@ async fn time_passes(time: Duration) {
     tokio::time::resume();
 }
 
-#[tokio::test]
-async fn a_connection_that_never_comes_about_is_given_up() {
-    // TCP connects, and then there is nobody to shake hands with.
+/// An origin to which TCP connects, and then there is nobody to shake hands with.
+async fn deaf_origin() -> (Pool, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let url = format!("https://{}", listener.local_addr().expect("bound"));
     let options = TargetOptions {
@@ -369,6 +374,12 @@ async fn a_connection_that_never_comes_about_is_given_up() {
     };
     let target = Target::new(&url, options).expect("a target");
     let pool = Pool::new(&target, Timeouts::default()).expect("a pool");
+    (pool, listener)
+}
+
+#[tokio::test]
+async fn a_connection_that_never_comes_about_is_given_up() {
+    let (pool, _listener) = deaf_origin().await;
     let started = Instant::now();
     // With nothing else to do, the clock goes on to the limit by itself.
     tokio::time::pause();
@@ -378,6 +389,31 @@ async fn a_connection_that_never_comes_about_is_given_up() {
         "{error:?}"
     );
     assert!(started.elapsed() >= Duration::from_secs(10));
+}
+
+/// Whoever left while the device was dialled, or while it did not even read the request, is no longer
+/// to be seen there once it would have gone on.
+#[tokio::test]
+async fn a_request_that_nobody_wants_any_more_waits_for_no_device() {
+    let (unconnected, _listener) = deaf_origin().await;
+    let (unread, _) = origin(Timeouts::default(), |_, stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+        Ok(())
+    })
+    .await;
+    let large = RequestBody::Whole(vec![0; 32 << 20].into());
+    for (pool, request) in [(unconnected, get()), (unread, request("POST", "", large))] {
+        let mut kept = Kept {
+            unwanted: true,
+            ..Kept::default()
+        };
+        let exchange = pool.exchange(&request, &mut Feed::none(), &mut kept).await;
+        assert!(
+            matches!(exchange, Err(OriginError::Cancelled)),
+            "{exchange:?}"
+        );
+    }
 }
 
 #[tokio::test]
