@@ -130,7 +130,8 @@ impl Server {
         }
         // It ends by itself after what it was doing; a pass that panicked has said so.
         let _ = house.await;
-        platform.keep_house().await;
+        platform.expire_sessions();
+        platform.write_down().await;
         info!("stopped");
     }
 }
@@ -168,6 +169,23 @@ fn allow_connections(connections_max: usize) {
 
 /// Keeps house until the platform stops; what was begun is finished first.
 async fn keep_house(platform: Arc<Platform>) {
+    tokio::join!(end_sessions(&platform), write_down(&platform));
+}
+
+async fn end_sessions(platform: &Platform) {
+    let mut stopping = platform.stopping.subscribe();
+    let mut ticks = interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => platform.expire_sessions(),
+            () = stop_told(&mut stopping) => return,
+        }
+    }
+}
+
+/// Writes down what has happened, and looks after the audit log and the certificates.
+async fn write_down(platform: &Arc<Platform>) {
     let mut stopping = platform.stopping.subscribe();
     let mut ticks = interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -179,7 +197,7 @@ async fn keep_house(platform: Arc<Platform>) {
     );
     loop {
         tokio::select! {
-            _ = ticks.tick() => platform.keep_house().await,
+            _ = ticks.tick() => platform.write_down().await,
             _ = hours.tick() => platform.keep_audit().await,
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,
@@ -228,9 +246,48 @@ mod tests {
     use std::fs;
     use std::time::SystemTime;
 
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::clock::UnixMillis;
+    use crate::ids::HostId;
     use crate::platform::ca::CertificateAuthority;
     use crate::platform::config::Args;
+    use crate::platform::sessions::CloseReason;
+    use crate::secret::random;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_in_time_though_the_store_does_not_answer() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let args = Args {
+            data_dir: Some(dir.path().to_owned()),
+            ..Args::default()
+        };
+        let config = Config::load(&args, []).expect("usable");
+        let console = PublicPort {
+            https: false,
+            port: 80,
+        };
+        let platform = Platform::open(config, console).await.expect("opened");
+        let path = dir.path().join("platform.db");
+        let other = rusqlite::Connection::open(path).expect("opened");
+        other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        let (host, now) = (HostId::random(random()), UnixMillis::now());
+        platform.seen().hosts.insert(host, now);
+        let house = tokio::spawn(keep_house(platform.clone()));
+        sleep(HOUSEKEEPING / 2).await;
+
+        // Opened so long ago, its ticket is void.
+        let opened = platform
+            .sessions()
+            .open(UnixMillis(0), host, "kvm", "admin");
+        let session = opened.expect("there is room").session;
+        let ended = timeout(2 * HOUSEKEEPING, session.closed()).await;
+        assert_eq!(ended, Ok(CloseReason::NeverEntered));
+        drop(other);
+        platform.stopping.send_replace(true);
+        house.await.expect("it ends by itself");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_certificate_is_renewed_under_a_running_platform() {

@@ -101,14 +101,18 @@ impl Platform {
         found
     }
 
-    /// Ends the sessions whose time is over and keeps when hosts were last heard of. Called about
-    /// once a second.
-    pub async fn keep_house(&self) {
-        let now = UnixMillis::now();
-        let ended = self.sessions().expire(now);
+    /// Ends the sessions whose time is over, to be written. Called about once a second, and waits for
+    /// nothing: no session is to go on because the store does not answer.
+    pub fn expire_sessions(&self) {
+        let ended = self.sessions().expire(UnixMillis::now());
         for (session, reason) in ended {
             self.session_ended(&session, reason, "platform");
         }
+    }
+
+    /// Writes down the sessions that have ended and when hosts were last heard of. Called about once a
+    /// second.
+    pub async fn write_down(&self) {
         let unwritten: Vec<_> = self.unwritten_ends().keys().copied().collect();
         for id in unwritten {
             if let Err(error) = self.write_end(id).await {
@@ -117,7 +121,7 @@ impl Platform {
                 break;
             }
         }
-        let seen = self.take_seen(now);
+        let seen = self.take_seen(UnixMillis::now());
         if !seen.is_empty()
             && let Err(error) = self.store.hosts_seen(seen).await
         {
