@@ -246,8 +246,10 @@ async fn converse<IO>(
         // Where no subprotocol is named, the first message is what decides, and it is not seen here.
         link = link.expect_json();
     }
-    let (_tunnel, driver) = driver::start(socket, link, encoding, on_event);
-    let ending = Box::pin(driver).await;
+    let (tunnel, driver) = driver::start(socket, link, encoding, on_event);
+    // In a task of its own, so that what follows is done also where it panics.
+    tokio::spawn(driver);
+    let ending = tunnel.ended().await;
     let errors = errors.load(Ordering::Relaxed);
     if errors > ERRORS_LOGGED_MAX {
         warn!(%address, errors, "an agent reported more errors than were logged");

@@ -77,6 +77,18 @@ fn host(name: &str) -> NewHost {
     }
 }
 
+fn session(host: HostId) -> SessionRecord {
+    SessionRecord {
+        id: ConsoleSessionId::random(random()),
+        host,
+        user: "admin".to_owned(),
+        label: "label".to_owned(),
+        created: T0,
+        expires: at(3600),
+        cookie: None,
+    }
+}
+
 async fn token(store: &dyn Store, name: Option<&str>) -> SecretHash {
     let secret = hash();
     let token = NewEnrolmentToken {
@@ -256,12 +268,21 @@ async fn a_named_token_enrols_a_host_anew(open: Open<'_>) {
         .await
         .expect("made");
     store.credential_used(old.auth_token).await.expect("noted");
+    let session = session(old.id);
+    store
+        .create_session(session.clone(), audit("session.open"))
+        .await
+        .expect("made");
     let anew = enrolment(token(&*store, Some("kvm")).await, "ignored");
     let expected = EnrolmentOutcome::Enrolled {
         id: old.id,
         name: "kvm".to_owned(),
     };
     assert_eq!(store.enrol(anew.clone()).await, Ok(expected.clone()));
+    // Whoever is killed now opens no session to another machine.
+    assert_eq!(store.open_sessions().await, Ok(Vec::new()));
+    let ended = store.session_ended(session.id, audit("session.close"));
+    assert_eq!(ended.await, Err(StoreError::NotFound));
     assert_eq!(store.host_by_token(old.auth_token).await, Ok(None));
     // The new credential's answer may be lost as well, while the old agent is still heard of.
     store
@@ -334,15 +355,7 @@ async fn sessions_are_kept_until_they_end(open: Open<'_>) {
         .create_host(host.clone(), audit("host.create"))
         .await
         .expect("made");
-    let mut session = SessionRecord {
-        id: ConsoleSessionId::random(random()),
-        host: host.id,
-        user: "admin".to_owned(),
-        label: "label".to_owned(),
-        created: T0,
-        expires: at(3600),
-        cookie: None,
-    };
+    let mut session = session(host.id);
     store
         .create_session(session.clone(), audit("session.open"))
         .await

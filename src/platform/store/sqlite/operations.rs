@@ -13,6 +13,7 @@ use super::{SqliteStore, Transaction, audit};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId};
+use crate::platform::sessions::CloseReason;
 use crate::secret::SecretHash;
 
 /// Expired tokens are kept this long, so that an agent that comes late is told so.
@@ -321,11 +322,37 @@ fn give_credential(
     connection
         .prepare_cached("UPDATE hosts SET auth_token = ?2, credential_used = 0 WHERE id = ?1")?
         .execute((host.id, enrolment.auth_token))?;
+    end_sessions(connection, &host, enrolment.at)?;
     audit_enrolment(connection, host.id, enrolment.at, &host.name, how)?;
     Ok(EnrolmentOutcome::Enrolled {
         id: host.id,
         name: host.name,
     })
+}
+
+/// Ends the sessions to what the host was: another machine may answer under its id now. With the
+/// credential, so that a platform that is killed right then does not open them again.
+fn end_sessions(
+    connection: &Transaction<'_>,
+    host: &HostRecord,
+    at: UnixMillis,
+) -> Result<(), StoreError> {
+    let ended: Vec<(ConsoleSessionId, String)> = connection
+        .prepare_cached(
+            "UPDATE sessions SET ended = ?2 WHERE host = ?1 AND ended IS NULL RETURNING id, user",
+        )?
+        .query_map((host.id, at), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, user) in ended {
+        let entry = Entry::new(at, "platform", "session.close", format!("session:{id}"))
+            .host(host.id)
+            .session(id)
+            .detail("host", host.name.as_str())
+            .detail("user", user)
+            .detail("reason", CloseReason::HostReenrolled.code());
+        connection.audit(entry)?;
+    }
+    Ok(())
 }
 
 fn audit_enrolment(
