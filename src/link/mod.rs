@@ -61,8 +61,8 @@ use streams::{Head, RecvHalf, SendHalf, Stream, Streams};
 const WORTH_BYTES: u64 = 1 << 10;
 /// Pieces of all streams that may lie here unread as slices of what they came in: as many as are read
 /// from a socket before readers have their turn. What comes where more lie waits for a slow reader,
-/// and is copied: behind a slice may be a buffer that a message of 1 MiB has made as large, and the
-/// credit counts the slice only.
+/// and is copied: behind a slice is a whole read buffer, of up to 128 KiB, and the credit counts the
+/// slice only.
 const KEPT_PIECES_MAX: usize = 64;
 /// Control messages of the program's own that may wait: sessions opened and closed.
 const CONTROL_MAX: usize = 4096;

@@ -2,8 +2,8 @@
 //! bytes of messages. The opening handshake is `net`'s, as are the socket and the order of a close.
 //!
 //! Of the crate's own because it is on the way of every byte: a message is encoded where it is sent
-//! from and decoded where it was read to, and an idle connection holds no buffer (`ARCHITECTURE.md` has
-//! the figures).
+//! from and decoded where it was read to, and an idle connection holds no buffer to read into and a
+//! short one to write from (`ARCHITECTURE.md` has the figures).
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

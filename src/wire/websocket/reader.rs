@@ -11,7 +11,7 @@ const READ_BYTES: usize = 16 << 10;
 /// With less room than this left, a read gets new room.
 const READ_BYTES_MIN: usize = 4 << 10;
 /// The longest frame that the next one is expected to be like: two pieces of bulk. What is kept of
-/// a short message holds no more memory than this.
+/// a short message holds no more memory than twice this, whatever came before it.
 const EXPECTED_BYTES_MAX: usize = 64 << 10;
 /// A piece of a message that carries less than this is next to nothing.
 const CRUMB_BYTES: usize = 64;
@@ -60,7 +60,7 @@ pub struct Reader {
     pub(super) buffer: BytesMut,
     /// How long the buffer must be for the frame at its beginning to be whole, as far as is known.
     wanted: usize,
-    /// The last long frame's length: the next one is probably as long.
+    /// The last frame's length, within bounds: the next one is probably as long.
     expected: usize,
     /// A message of which more frames are to come.
     begun: Option<Begun>,
@@ -93,10 +93,18 @@ impl Reader {
 
     /// Where the next bytes are to be appended, with room for as many as are worth a read.
     pub fn space(&mut self) -> &mut BytesMut {
-        let missing = self.wanted.saturating_sub(self.buffer.len());
-        let room = self.buffer.capacity() - self.buffer.len();
-        if room < missing.max(READ_BYTES_MIN) {
-            self.buffer.reserve(missing.max(self.expected));
+        let come = self.buffer.len();
+        let missing = self.wanted.saturating_sub(come);
+        let room = self.buffer.capacity() - come;
+        if room < missing.clamp(READ_BYTES_MIN, self.expected) {
+            // A length that is only claimed is given as much again as has come of it.
+            let more = missing.min(come).max(self.expected);
+            // To reserve would double what is there, again and again where lengths are chosen for it.
+            if !self.buffer.try_reclaim(more) {
+                let mut larger = BytesMut::with_capacity(come + more);
+                larger.extend_from_slice(&self.buffer);
+                self.buffer = larger;
+            }
         }
         &mut self.buffer
     }
@@ -125,6 +133,10 @@ impl Reader {
             }
             self.expected = frame_bytes.clamp(READ_BYTES, EXPECTED_BYTES_MAX);
             let mut payload = self.buffer.split_to(frame_bytes);
+            if frame_bytes > EXPECTED_BYTES_MAX {
+                // A short message is not to hold the memory of a long one before it.
+                self.buffer = BytesMut::from(&self.buffer[..]);
+            }
             payload.advance(header_bytes);
             if let Some(key) = header.mask {
                 apply_mask(&mut payload, key);

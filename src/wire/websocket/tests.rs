@@ -323,31 +323,86 @@ fn memory_is_given_back() {
     assert_eq!(reader.buffer.capacity(), 0);
 }
 
-/// Neither bulk nor many short messages are copied or given a buffer each.
+/// Neither bulk nor short messages are copied, and short ones come many in a buffer.
 #[test]
 fn messages_are_slices_of_what_was_read() {
-    let mut reader = Reader::new(Role::Client, &[]);
-    let bulk = frame(0x82, false, &vec![7; 31 << 10]);
-    let mut bytes = BytesMut::new();
-    for _ in 0..8 {
-        bytes.extend_from_slice(&bulk);
-    }
-    let mut buffers = 0;
-    let mut messages = Vec::new();
-    let mut last = 0;
-    while !bytes.is_empty() {
-        let space = reader.space();
-        let room = space.capacity() - space.len();
-        let read = bytes.split_to(room.min(bytes.len()).min(16 << 10));
-        space.extend_from_slice(&read);
-        buffers += usize::from(space.as_ptr().addr().abs_diff(last) > 1 << 20);
-        last = space.as_ptr().addr();
-        while let Ok(Some(event)) = reader.read() {
-            messages.push(event);
+    for (length, count, buffers_max) in [(31 << 10, 24, 25), (100, 2000, 16)] {
+        let mut bytes = BytesMut::new();
+        for _ in 0..count {
+            bytes.extend_from_slice(&frame(0x82, false, &vec![7; length]));
         }
+        let mut reader = Reader::new(Role::Client, &[]);
+        let mut buffers = Vec::new();
+        // All are kept, so that no memory is used twice.
+        let mut messages = Vec::new();
+        while !bytes.is_empty() {
+            let space = reader.space();
+            let room = space.capacity() - space.len();
+            let begin = space.as_ptr();
+            if !buffers
+                .last()
+                .is_some_and(|buffer| is_within(buffer, begin))
+            {
+                buffers.push(begin..begin.wrapping_add(space.capacity()));
+            }
+            let read = bytes.split_to(room.min(bytes.len()).min(16 << 10));
+            space.extend_from_slice(&read);
+            while let Ok(Some(Event::Message { payload, .. })) = reader.read() {
+                let begin = payload.as_ptr();
+                let slice = buffers.iter().any(|buffer| is_within(buffer, begin));
+                assert!(slice, "a message of {length} was copied");
+                messages.push(payload);
+            }
+        }
+        assert_eq!(messages.len(), count);
+        assert!(buffers.len() <= buffers_max, "{length}: {}", buffers.len());
     }
-    assert_eq!(messages.len(), 8);
-    assert!(buffers <= 9, "{buffers}");
+}
+
+fn is_within(memory: &std::ops::Range<*const u8>, at: *const u8) -> bool {
+    memory.contains(&at)
+}
+
+/// Room is made for what has come and as much again, whatever a header says.
+#[test]
+fn room_grows_with_what_has_come() {
+    let bytes = frame(0x82, false, &vec![0; MESSAGE_BYTES_MAX]);
+    let mut reader = Reader::new(Role::Client, &[]);
+    let (mut rest, mut copied, mut last) = (&bytes[..], 0, std::ptr::null());
+    while !rest.is_empty() {
+        assert_eq!(reader.read(), Ok(None));
+        let space = reader.space();
+        let most = 2 * space.len() + (16 << 10);
+        assert!(space.capacity() <= most, "{} of {most}", space.capacity());
+        if std::mem::replace(&mut last, space.as_ptr()) != space.as_ptr() {
+            copied += space.len();
+        }
+        let (read, after) = rest.split_at(rest.len().min(space.capacity() - space.len()).min(5000));
+        space.extend_from_slice(read);
+        rest = after;
+    }
+    assert!(copied <= 4 * MESSAGE_BYTES_MAX, "{copied}");
+    assert!(matches!(reader.read(), Ok(Some(Event::Message { .. }))));
+}
+
+#[test]
+fn a_short_message_does_not_hold_the_memory_of_a_long_one() {
+    let mut reader = Reader::new(Role::Client, &[]);
+    let long = frame(0x82, false, &vec![0; MESSAGE_BYTES_MAX]);
+    let short = frame(0x82, false, b"short");
+    for behind in [&short[..], &short[..3], b""] {
+        reader.space().extend_from_slice(&long);
+        reader.buffer.extend_from_slice(behind);
+        assert!(matches!(reader.read(), Ok(Some(Event::Message { .. }))));
+        reader.space().extend_from_slice(&short[behind.len()..]);
+        let Ok(Some(Event::Message { payload, .. })) = reader.read() else {
+            panic!("it is whole");
+        };
+        assert_eq!(payload, "short");
+        drop(payload);
+        // Nothing else is left of the buffer that it was in.
+        assert!(!reader.buffer.try_reclaim(128 << 10));
+    }
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Writer {
 
     /// That many bytes of it have been sent.
     pub fn advance(&mut self, bytes: usize) {
-        self.sent = self.out.len().min(self.sent + bytes);
+        self.sent = self.out.len().min(self.sent.saturating_add(bytes));
         if self.sent < self.out.len() {
             return;
         }
