@@ -247,7 +247,9 @@ impl RecvHalf {
 
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.queue.push_back(self.tail.split().freeze());
+            // Not split off: what is left would hold on to the memory, which no credit counts any more.
+            self.queue
+                .push_back(std::mem::take(&mut self.tail).freeze());
         }
     }
 

@@ -459,6 +459,28 @@ fn a_lost_connection_ends_every_stream_and_leaves_nothing() {
     assert_eq!(pair.agent.link.stream_count(), 0);
 }
 
+/// A stream that is open for hours holds on to nothing of what once came in short pieces.
+#[test]
+fn what_was_read_leaves_no_memory_behind() {
+    const PIECE: usize = 4 << 10;
+    let mut pair = near();
+    let (platform, agent) = pair.download();
+    for _ in 0..40 {
+        let now = pair.now;
+        let piece = Bytes::from(vec![7; PIECE]);
+        pair.agent.link.send_data(agent, piece, now).unwrap();
+    }
+    pair.run(millis(100));
+    let (now, mut lengths) = (pair.now, Vec::new());
+    let read = pair.platform.link.drain(platform, now, |data| {
+        assert!(data.is_unique(), "the stream holds on to it as well");
+        lengths.push(data.len());
+    });
+    assert_eq!((read, lengths), (Ok(false), vec![40 * PIECE]));
+    pair.release(platform, agent);
+    pair.assert_quiet();
+}
+
 #[test]
 fn requests_of_a_closed_link_are_refused() {
     let mut pair = near();
