@@ -124,7 +124,7 @@ struct Inbox<'a> {
 impl Inbox<'_> {
     /// A counted message of no stream.
     fn tell(&mut self, event: Event) -> Result<(), Violation> {
-        self.link.on_arrival(0, self.now)?;
+        self.link.on_message(self.now)?;
         self.link.events.push_back(event);
         Ok(())
     }

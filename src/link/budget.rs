@@ -8,9 +8,10 @@ const BURST: u64 = 4096;
 /// length, each stream that opens and each that comes to an answer pay for one more, and a request
 /// whose body follows for two.
 const PER_SECOND: u64 = 1000;
-/// Tiny pieces in a burst: what they cost passes within a second at the rate below.
+/// Tiny pieces, and messages of no stream, in a burst: what they cost passes within a second at the rate
+/// below.
 const TINY_BURST: u64 = 100_000;
-/// Tiny pieces a second in the long run. A keystroke is one, and so is each byte of a device that
+/// The same a second in the long run. A keystroke is a tiny piece, and so is each byte of a device that
 /// writes slowly. Whoever relays what others send gathers what waits, and cannot come by so many of
 /// them without a read and a write for each, which fills a processor before this is reached. Chosen,
 /// not measured.
@@ -43,7 +44,7 @@ impl Budget {
         self.cheap.spend(now)
     }
 
-    /// Takes one tiny piece; `false` where the peer has used its budget up.
+    /// Takes one tiny piece, or a message of no stream; `false` where the peer has used its budget up.
     #[must_use]
     pub(super) fn spend_tiny(&mut self, now: Time) -> bool {
         self.tiny.spend(now)

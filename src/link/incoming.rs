@@ -1,7 +1,10 @@
 //! What the peer says of streams: the same on both sides.
 
 use super::{Link, Side, Time, Violation};
-use crate::wire::messages::{Ack, ErrorCode, StreamCredit, StreamData, StreamReset, StreamStop};
+use crate::{
+    limits,
+    wire::messages::{Ack, ErrorCode, StreamCredit, StreamData, StreamReset, StreamStop},
+};
 use std::time::Duration;
 
 /// Credit raised by less than this is a cheap message.
@@ -10,6 +13,14 @@ const RAISE_BYTES_MIN: u64 = 4 << 10;
 const PIECE_BYTES_MIN: usize = 64;
 
 impl<S: Side> Link<S> {
+    /// A counted message of no stream. No credit holds it back, so there is a budget of them.
+    pub(super) fn on_message(&mut self, now: Time) -> Result<(), Violation> {
+        if !self.budget.spend_tiny(now) {
+            return Err(Violation::new(ErrorCode::Abuse, "messages without end"));
+        }
+        self.on_arrival(0, now)
+    }
+
     pub(super) fn on_stream_data(
         &mut self,
         message: StreamData,
@@ -47,13 +58,17 @@ impl<S: Side> Link<S> {
         self.on_arrival(0, now)?;
         // Credit for a direction that has ended meanwhile crosses its end on the way.
         let key = self.streams.find(&message.id);
-        let raised = key
+        let (unused, raised) = key
             .and_then(|key| self.streams.get(key))
-            .map_or(0, |stream| stream.send.raise(message.max_offset));
+            .map_or((0, 0), |stream| {
+                let unused = stream.send.credit_left();
+                (unused, stream.send.raise(message.max_offset))
+            });
         if let Some(key) = key {
             self.want_schedule(key, now);
         }
-        if raised < RAISE_BYTES_MIN {
+        // Where much is unused, what was sent has paid for news of more.
+        if raised < RAISE_BYTES_MIN || unused >= limits::STREAM_CREDIT_INITIAL {
             self.cheap(now)?;
         }
         Ok(())
@@ -105,7 +120,9 @@ impl<S: Side> Link<S> {
         }
         let news = message.messages > self.acked_messages || self.path.in_flight() < in_flight;
         self.acked_messages = self.acked_messages.max(message.messages);
-        if self.allowance.raise(message.max_bytes) < RAISE_BYTES_MIN && !news {
+        let unused = self.allowance.left() >= limits::SESSION_CREDIT_INITIAL;
+        let raised = self.allowance.raise(message.max_bytes) >= RAISE_BYTES_MIN;
+        if !news && (unused || !raised) {
             self.cheap(now)?;
         }
         Ok(())

@@ -237,7 +237,7 @@ impl Inbox<'_> {
 
     /// A counted message of no stream.
     fn tell(&mut self, event: Event) -> Result<(), Violation> {
-        self.link.on_arrival(0, self.now)?;
+        self.link.on_message(self.now)?;
         self.link.events.push_back(event);
         Ok(())
     }

@@ -332,6 +332,11 @@ impl<H: Head> SendHalf<H> {
         self.announced
     }
 
+    /// Bytes that the stream's credit still allows.
+    pub(in super::super) const fn credit_left(&self) -> u64 {
+        self.allowance.left()
+    }
+
     /// Takes more credit. Returns by how much.
     pub(in super::super) const fn raise(&mut self, max_offset: u64) -> u64 {
         self.allowance.raise(max_offset)

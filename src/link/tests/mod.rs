@@ -1,6 +1,7 @@
 //! Two links over a virtual network, in virtual time: what a peer sees of the protocol.
 
 mod abuse;
+mod floods;
 mod handshake;
 mod lanes;
 mod liveness;
