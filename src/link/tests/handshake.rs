@@ -71,9 +71,7 @@ fn an_agent_is_let_in_and_knows_the_terms() {
 }
 
 #[test]
-fn the_lower_limits_hold() {
-    let mut pair = silent();
-    pair.run(millis(5));
+fn an_agent_says_what_its_own_link_takes_in() {
     let mut hello = hello();
     hello.limits = Some(Limits {
         max_message_bytes: 1,
@@ -82,17 +80,38 @@ fn the_lower_limits_hold() {
         initial_session_credit: 1500,
     });
     let mut pair = Pair::silent(Shape::delay_only(millis(20)), hello, 1);
-    // The link sets the agent's own limits; what it says is what the platform obeys.
     pair.greet();
     assert_eq!(pair.platform.link.peer_terms(), Terms::default());
-    for _ in 0..pair.platform.link.peer_terms().streams_max {
-        pair.platform
-            .link
-            .open(request("", false), pair.now)
-            .unwrap();
+}
+
+#[test]
+fn a_platform_keeps_to_the_limits_of_the_agent() {
+    let now = Time::default();
+    let mut link = Link::<Platform>::accept(now);
+    let mut hello = hello();
+    hello.limits = Some(Limits {
+        max_message_bytes: 0,
+        max_streams: 2,
+        initial_stream_credit: 1000,
+        initial_session_credit: 1500,
+    });
+    link.handle(hello.into(), now).expect("a hello");
+    link.admit(admission(), now);
+    for _ in 0..2 {
+        let key = link.open(request("", true), now).unwrap();
+        link.send_data(key, vec![0; 5000].into(), now).unwrap();
     }
-    let more = pair.platform.link.open(request("", false), pair.now);
+    let more = link.open(request("", false), now);
     assert_eq!(more, Err(StreamError::TooManyStreams));
+    let sent = std::iter::from_fn(|| link.poll_transmit(now));
+    let mut pieces: Vec<_> = sent
+        .filter_map(|message| match message {
+            PlatformToAgent::StreamData(piece) => Some(piece.data.len()),
+            _ => None,
+        })
+        .collect();
+    pieces.sort_unstable();
+    assert_eq!(pieces, [500, 1000]);
 }
 
 #[test]
