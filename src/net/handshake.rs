@@ -13,8 +13,8 @@ use hyper::{
     Request, Response, StatusCode,
     client::conn::http1,
     header::{
-        CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 use hyper_util::rt::TokioIo;
@@ -96,6 +96,9 @@ fn check<B>(answer: &Response<B>, key: &str, subprotocol: &str) -> Result<(), Ha
     if accept.is_none_or(|accept| accept.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes())
     {
         return Err(HandshakeError::Answer("it is not the answer to this agent"));
+    }
+    if answer.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err(HandshakeError::Answer("it uses what was not offered"));
     }
     if !says(&SEC_WEBSOCKET_PROTOCOL, subprotocol) {
         return Err(HandshakeError::Answer("it takes another subprotocol"));
@@ -182,6 +185,10 @@ mod tests {
         for (part, other) in [
             ("Upgrade: WebSocket", "Upgrade: h2c"),
             ("Connection: upgrade", "Connection: keep-alive, no-upgrade"),
+            (
+                "a.test\r\n",
+                "a.test\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
+            ),
             ("{accept}", "dGhlIHNhbXBsZSBub25jZQ=="),
             ("a.test", "another"),
             ("Sec-WebSocket-Protocol: a.test\r\n", ""),
