@@ -366,7 +366,6 @@ mod tests {
     use super::*;
     use crate::clock::UnixMillis;
     use crate::ids::HostId;
-    use crate::platform::config::{Args, Config, PublicPort};
     use crate::platform::rest;
     use crate::platform::sessions::{CloseReason, Sessions};
     use crate::secret::random;
@@ -440,16 +439,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_does_not_end_with_a_session_that_it_serves_no_longer() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let args = Args {
-            data_dir: Some(dir.path().to_owned()),
-            ..Args::default()
-        };
-        let config = Config::load(&args, []).expect("usable");
-        let console = PublicPort {
-            https: false,
-            port: 80,
-        };
-        let platform = Platform::open(config, console).await.expect("opened");
+        let platform = Platform::fresh(dir.path()).await;
         let connections = Arc::new(Semaphore::new(1));
         let permit = connections.clone().try_acquire_owned().expect("a place");
         let (visited, mut serves) = watch::channel(None);

@@ -340,3 +340,21 @@ fn operator_certificate(
         source,
     })
 }
+
+#[cfg(test)]
+impl Platform {
+    /// A platform in an empty directory, with everything at its default, whose sessions are at plain
+    /// names on port 80.
+    async fn fresh(dir: &Path) -> Arc<Self> {
+        let args = config::Args {
+            data_dir: Some(dir.to_owned()),
+            ..config::Args::default()
+        };
+        let config = Config::load(&args, []).expect("usable");
+        let console = config::PublicPort {
+            https: false,
+            port: 80,
+        };
+        Self::open(config, console).await.expect("opened")
+    }
+}

@@ -252,23 +252,13 @@ mod tests {
     use crate::clock::UnixMillis;
     use crate::ids::HostId;
     use crate::platform::ca::CertificateAuthority;
-    use crate::platform::config::Args;
     use crate::platform::sessions::CloseReason;
     use crate::secret::random;
 
     #[tokio::test(start_paused = true)]
     async fn a_session_ends_in_time_though_the_store_does_not_answer() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let args = Args {
-            data_dir: Some(dir.path().to_owned()),
-            ..Args::default()
-        };
-        let config = Config::load(&args, []).expect("usable");
-        let console = PublicPort {
-            https: false,
-            port: 80,
-        };
-        let platform = Platform::open(config, console).await.expect("opened");
+        let platform = Platform::fresh(dir.path()).await;
         let path = dir.path().join("platform.db");
         let other = rusqlite::Connection::open(path).expect("opened");
         other.execute_batch("BEGIN IMMEDIATE").expect("locked");
@@ -292,17 +282,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_certificate_is_renewed_under_a_running_platform() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let args = Args {
-            data_dir: Some(dir.path().to_owned()),
-            ..Args::default()
-        };
-        let config = Config::load(&args, []).expect("usable");
-        let names = config.certificate_names();
-        let console = PublicPort {
-            https: false,
-            port: 80,
-        };
-        let platform = Platform::open(config, console).await.expect("opened");
+        let platform = Platform::fresh(dir.path()).await;
+        let names = platform.config.certificate_names();
         // Its certificate as it would be had it run for a year and two weeks.
         let path = dir.path().join("server.pem");
         fs::remove_file(&path).expect("there");

@@ -109,7 +109,7 @@ impl Reader {
         &mut self.buffer
     }
 
-    /// Gives back what memory it can: nothing comes for now.
+    /// Gives back the buffer where nothing lies in it, until bytes come again.
     pub fn rest(&mut self) {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();

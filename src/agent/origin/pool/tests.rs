@@ -358,6 +358,8 @@ async fn hours_pass() {
     time_passes(Duration::from_secs(2 * 3600)).await;
 }
 
+/// The clock that stands still moves on only when every task waits: nobody waits for real time here,
+/// and timers before it ring in their order, which a jump of the clock would not keep.
 async fn time_passes(time: Duration) {
     tokio::time::pause();
     tokio::time::sleep(time).await;
