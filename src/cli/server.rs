@@ -1,23 +1,14 @@
 //! Which platform the commands talk to, and as whom: flags, or the environment.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
-use crate::files::{self, FileError};
+use crate::files::FileError;
 use crate::net::http_client::{HttpClient, ServerUrl, ServerUrlError};
+use crate::net::roots;
 use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
-
-/// Where distributions keep the certificates that everybody trusts, in one file.
-const SYSTEM_BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-/// Largest file of certificates; Debian's is 220 KiB.
-const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How to reach the platform.
 #[derive(clap::Args)]
@@ -110,20 +101,11 @@ impl Args {
     }
 
     fn roots(&self) -> Result<(PathBuf, Vec<CertificateDer<'static>>), UsageError> {
-        let (path, text) = match &self.ca {
-            Some(path) => {
-                let text = files::read_text(path, BUNDLE_BYTES_MAX);
-                (path.clone(), text.map_err(UsageError::CaFile)?)
-            }
-            None => SYSTEM_BUNDLES
-                .iter()
-                .find_map(|path| {
-                    let text = files::read_text(Path::new(path), BUNDLE_BYTES_MAX).ok()?;
-                    Some((PathBuf::from(path), text))
-                })
-                .ok_or(UsageError::NoSystemBundle)?,
+        let (path, roots) = match &self.ca {
+            Some(path) => (path.clone(), roots::read(path).map_err(UsageError::CaFile)?),
+            None => roots::of_this_machine().ok_or(UsageError::NoSystemBundle)?,
         };
-        match tls::certificates_from_pem(&text) {
+        match roots {
             Ok(roots) => Ok((path, roots)),
             Err(source) => Err(UsageError::CaContent { path, source }),
         }

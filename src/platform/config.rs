@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::clock::parse_duration;
 use crate::files::{self, FileError};
 use crate::logging::LogFormat;
+use crate::platform::identity::oidc::settings::{OidcSettingError, OidcSettings};
 
 /// How the variables of the environment begin.
 pub const ENV_PREFIX: &str = "FLEETWIRE_PLATFORM_";
@@ -45,6 +46,9 @@ pub enum ConfigError {
     /// A key that is unknown, or a value of the wrong kind.
     #[error("a setting is wrong: {0}")]
     Setting(String),
+    /// A value in the table `[oidc]` that does not do.
+    #[error("oidc: {0}")]
+    Oidc(#[from] OidcSettingError),
     /// A value that is of the right kind, but does not do.
     #[error("{key}: {reason}")]
     Value {
@@ -148,6 +152,9 @@ pub struct Config {
     /// Connections at once, agents and browsers together, on both listeners.
     #[serde(default = "default_connections_max")]
     pub connections_max: usize,
+    /// Sign-in over an OpenID provider, if any.
+    #[serde(default)]
+    pub oidc: Option<OidcSettings>,
     /// How log lines are written.
     #[serde(default)]
     pub log_format: LogFormat,
@@ -339,6 +346,9 @@ impl Config {
         // What is removed does not come back: hours and minutes are slips of the pen.
         if self.audit_keep.is_some_and(|keep| keep < day) {
             return refuse("audit_keep", "it must be a day at least, as in 365d");
+        }
+        if let Some(oidc) = &self.oidc {
+            oidc.check()?;
         }
         if !(1..=CONNECTIONS_MAX_MOST).contains(&self.connections_max) {
             return refuse("connections_max", "it must be between 1 and 4000000");

@@ -8,6 +8,7 @@ pub mod audit_key;
 pub mod ca;
 pub mod config;
 mod door;
+pub mod identity;
 pub mod ingress;
 pub mod peer;
 pub mod registry;
@@ -38,6 +39,7 @@ use agent_link::AgentLink;
 use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
+use identity::oidc::{Oidc, OidcStartError};
 use registry::Registry;
 use service::API_TOKEN_PREFIX;
 use sessions::{ENTRY_PATH, Sessions};
@@ -81,6 +83,9 @@ pub enum StartError {
         #[source]
         source: StoreError,
     },
+    /// Sign-in over an OpenID provider cannot be set up.
+    #[error("oidc: {0}")]
+    Oidc(#[from] OidcStartError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] TlsError),
@@ -105,6 +110,8 @@ pub struct Platform {
     pub store: Arc<dyn Store>,
     /// Who is connected.
     pub registry: Registry<AgentLink>,
+    /// Sign-in over an OpenID provider, if that is set up.
+    pub oidc: Option<Oidc>,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
@@ -147,6 +154,7 @@ impl Platform {
         let lock = files::lock(&dir.join("lock"))?.ok_or_else(|| StartError::InUse(dir.clone()))?;
         let ca = CertificateAuthority::open(&dir, &config.certificate_names(), SystemTime::now())?;
         let operator = operator_certificate(&config)?;
+        let oidc = config.oidc.as_ref().map(Oidc::open).transpose()?;
         let certificates = Arc::new(ServerCertificates::new(
             &config.server_name,
             ca.server(),
@@ -170,6 +178,7 @@ impl Platform {
         Ok(Arc::new(Self {
             store,
             registry: Registry::new(),
+            oidc,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),
@@ -211,9 +220,11 @@ impl Platform {
     /// Checks what a start would read beside the settings, and makes nothing.
     ///
     /// # Errors
-    /// When the operator's certificate cannot be used.
+    /// When the operator's certificate, or a file for the OpenID provider, cannot be used.
     pub fn check(config: &Config) -> Result<(), StartError> {
-        operator_certificate(config).map(|_| ())
+        operator_certificate(config)?;
+        config.oidc.as_ref().map(Oidc::open).transpose()?;
+        Ok(())
     }
 
     /// Reads the certificates anew; connections that stand are left alone.

@@ -124,3 +124,24 @@ fn what_would_do_harm_is_refused() {
     let behind = "data_dir = '/d'\nhttp = '0.0.0.0:8080'\nhttp_behind_proxy = true";
     assert!(load(behind, &[], &[]).is_ok());
 }
+
+#[test]
+fn sign_in_over_a_provider_has_a_table() {
+    let table =
+        "data_dir = '/d'\n[oidc]\nissuer = 'https://id.example.com'\nclient_id = 'fleetwire'";
+    let config = load(table, &[], &[]).expect("usable");
+    assert!(config.oidc.is_some_and(|oidc| !oidc.create_users));
+    let variable = [(
+        "FLEETWIRE_PLATFORM_OIDC",
+        "{ issuer = 'https://id.example.com', client_id = 'fleetwire' }",
+    )];
+    assert!(load("data_dir = '/d'", &variable, &[]).is_ok_and(|config| config.oidc.is_some()));
+    assert!(matches!(
+        load(&format!("{table}\nscopes = ['a b']"), &[], &[]),
+        Err(ConfigError::Oidc(_))
+    ));
+    assert!(matches!(
+        load(&format!("{table}\nclient_secret = 'x'"), &[], &[]),
+        Err(ConfigError::Setting(_))
+    ));
+}

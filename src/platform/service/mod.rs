@@ -54,6 +54,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The platform is full.
     Exhausted,
+    /// What it depends on does not answer, and may later.
+    Unavailable,
     /// The platform failed.
     Internal,
 }
