@@ -54,7 +54,7 @@ lint: setup deny ## Check format, lints for each set of features, dependencies a
 	  $(CARGO) clippy --locked --lib --bins --no-default-features --features $$features -- -D warnings || exit 1; \
 	done
 	$(BUF) lint
-	$(BUF) format --diff --exit-code
+	$(BUF) format --diff --exit-code --exclude-path proto/google
 
 .PHONY: deny
 deny: $(CARGO_DENY)
@@ -70,7 +70,8 @@ $(CARGO_DENY):
 
 .PHONY: bindings
 bindings: setup ## Generate the Python, TypeScript and Go bindings from the schema.
-	rm -rf bindings/go/link bindings/python/fleetwire bindings/typescript/fleetwire
+	rm -rf bindings/go/api bindings/go/google bindings/go/link bindings/python/fleetwire \
+	  bindings/python/google bindings/typescript/fleetwire bindings/typescript/google
 	$(BUF) generate
 
 .PHONY: docs

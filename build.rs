@@ -1,6 +1,8 @@
 //! Compiles the schema in `proto/` without an installed protoc and generates from it what both
 //! ends are made of: see `build/` for one generator a file.
 
+#[path = "build/api.rs"]
+mod api;
 #[path = "build/counted.rs"]
 mod counted;
 #[path = "build/dispatch.rs"]
@@ -17,6 +19,8 @@ mod messages;
 mod model;
 #[path = "build/rules.rs"]
 mod rules;
+#[path = "build/services.rs"]
+mod services;
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -29,41 +33,55 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new([PROTO_ROOT])?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(model::link_files(PROTO_ROOT)?)?;
+    for package in [model::LINK, model::API] {
+        compiler.open_files(model::files(PROTO_ROOT, package)?)?;
+    }
     // The pool keeps the options on the schema; the plain descriptor set, which prost wants, does not.
-    let schema = model::Schema::read(&compiler.descriptor_pool())?;
+    let pool = compiler.descriptor_pool();
+    let link = model::Schema::read(&pool, model::LINK)?;
+    let api = model::Schema::read(&pool, model::API)?;
 
-    // prost takes a field that has any option for one that asks not to be packed.
     let mut files = compiler.file_descriptor_set();
+    // What only says how to read the rest is of no use to prost.
+    files.file.retain(|file| file.package() != "google.api");
+    // prost takes a field that has any option for one that asks not to be packed.
     for message in files.file.iter_mut().flat_map(|f| &mut f.message_type) {
         message
             .field
             .iter_mut()
             .for_each(|field| field.options = None);
     }
-
+    let secret = [&link, &api]
+        .into_iter()
+        .flat_map(|schema| &schema.messages)
+        .filter(|message| message.has_sensitive_field());
+    let built = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let grpc = tonic_prost_build::configure()
+        .build_server(built("PLATFORM"))
+        .build_client(built("CLI"))
+        .build_transport(false);
     prost_build::Config::new()
         .bytes(["."])
-        .skip_debug(
-            schema
-                .messages
-                .iter()
-                .filter(|m| m.has_sensitive_field())
-                .map(|m| &m.full_name),
-        )
+        .btree_map(["."])
+        .skip_debug(secret.map(|m| &m.full_name))
+        .service_generator(grpc.service_generator())
         .compile_fds(files)?;
 
+    let write = |name: &str, text: String| fs::write(out_dir.join(name), text);
     fs::write(
         out_dir.join("descriptors.binpb"),
         compiler.encode_file_descriptor_set(),
     )?;
-    fs::write(out_dir.join("messages.rs"), messages::generate(&schema)?)?;
-    fs::write(out_dir.join("counted.rs"), counted::generate(&schema)?)?;
-    fs::write(out_dir.join("dispatch.rs"), dispatch::generate(&schema)?)?;
-    fs::write(out_dir.join("json.rs"), json::generate(&schema)?)?;
-    fs::write(out_dir.join("protocol.md"), docs::generate(&schema)?)?;
-    for (name, text) in json_schema::generate(&schema)? {
-        fs::write(out_dir.join(name), text)?;
+    write("messages.rs", messages::generate(&link)?)?;
+    write("counted.rs", counted::generate(&link)?)?;
+    write("dispatch.rs", dispatch::generate(&link)?)?;
+    write("json.rs", json::generate(&link)?)?;
+    write("protocol.md", docs::generate(&link)?)?;
+    for (name, text) in json_schema::generate(&link)? {
+        write(&name, text)?;
     }
+    write("api_messages.rs", messages::generate(&api)?)?;
+    write("api_json.rs", json::generate(&api)?)?;
+    write("api.rs", api::generate(&api)?)?;
     Ok(())
 }

@@ -119,6 +119,7 @@ fn type_name(field: &Field) -> String {
         FieldKind::String => "string".into(),
         FieldKind::Bytes => "bytes".into(),
         FieldKind::Timestamp => "Timestamp".into(),
+        FieldKind::Texts => "map of string to string".into(),
         FieldKind::Message(name) | FieldKind::Enum(name) => link(name),
     };
     match (field.repeated, field.presence && field.oneof.is_none()) {
@@ -148,7 +149,7 @@ fn json_form(field: &Field) -> String {
         (FieldKind::Uint64, _) => "number, a string past 2^53",
         (FieldKind::String | FieldKind::Bytes, _) => "string",
         (FieldKind::Timestamp, _) => "RFC 3339 string",
-        (FieldKind::Message(_), _) => "object",
+        (FieldKind::Message(_) | FieldKind::Texts, _) => "object",
         (FieldKind::Enum(_), _) => "name",
     };
     if field.repeated {

@@ -50,8 +50,8 @@ pub fn always_written(field: &Field) -> bool {
     field.json_form == JsonForm::FieldLines && field.name == "headers"
 }
 
-/// The oneof of a message that has one in JSON: itself, its form and its catch-all. A message has
-/// one at most.
+/// The oneof of a message that has a form of its own in JSON: itself, that form and its catch-all. A
+/// message has one such at most; those without stand as their set field, under that field's own name.
 pub struct OneofForm<'a> {
     pub oneof: &'a Oneof,
     pub json: &'a JsonOneof,
@@ -62,14 +62,12 @@ pub struct OneofForm<'a> {
 impl<'a> OneofForm<'a> {
     /// Reads it off the message and refuses shapes that no rule covers.
     pub fn of(schema: &Schema, message: &'a Message) -> Result<Option<Self>> {
-        let Some(oneof) = message.oneofs.first() else {
+        let mut formed = message.oneofs.iter();
+        let formed = formed.find_map(|oneof| Some((oneof, oneof.json.as_ref()?)));
+        let Some((oneof, json)) = formed else {
             return Ok(None);
         };
         let fault = |what: &str| format!("{}.{}: {what}", message.name, oneof.name);
-        let json = oneof
-            .json
-            .as_ref()
-            .ok_or_else(|| fault("has no json_oneof"))?;
         if message.oneofs.len() > 1 {
             return Err(fault("is not the only oneof").into());
         }
@@ -98,7 +96,11 @@ impl<'a> OneofForm<'a> {
 }
 
 fn write_enum(out: &mut String, item: &Enum) -> Result<()> {
-    writeln!(out, "const {}: &[(i32, &str)] = &[", table(&item.name))?;
+    writeln!(
+        out,
+        "pub(super) const {}: &[(i32, &str)] = &[",
+        table(&item.name)
+    )?;
     for value in &item.values {
         writeln!(out, "    ({}, {:?}),", value.number, value.json_name)?;
     }
@@ -140,6 +142,32 @@ fn write_message(out: &mut String, message: &Message, oneof: Option<&OneofForm<'
             )?;
         }
         writeln!(writers, "        {};", writer(field))?;
+    }
+    if oneof.is_none() {
+        for (index, oneof) in message.oneofs.iter().enumerate() {
+            let slot = &oneof.name;
+            let kind = format!("pb::{}::{}", snake(&message.name), camel(slot));
+            writeln!(
+                writers,
+                "        match &self.{slot} {{\n            None => {{}}"
+            )?;
+            for field in message.members(index) {
+                let (name, variant) = (&field.name, camel(&field.name));
+                arm(
+                    name,
+                    format!(
+                        "{{\n                if self.{slot}.is_some() {{\n                    return Err(reader.fault(\"excludes another member that is there\"));\n                }}\n                self.{slot} = Some({kind}::{variant}({}))\n            }}",
+                        reader(field)?
+                    ),
+                )?;
+                writeln!(
+                    writers,
+                    "            Some({kind}::{variant}(value)) => {},",
+                    member_writer(field)
+                )?;
+            }
+            writeln!(writers, "        }}")?;
+        }
     }
     if let Some(form) = oneof {
         if !form.json.tag.is_empty() {
@@ -197,9 +225,10 @@ fn reader(field: &Field) -> Result<String> {
         (FieldKind::Double, _) => "double".into(),
         (FieldKind::String, _) => "text".into(),
         (FieldKind::Timestamp, _) => "timestamp".into(),
+        (FieldKind::Texts, _) => format!("|reader| texts(reader, {})", field.rules.max_items),
         (FieldKind::Message(_), _) => "|reader| message(reader, None)".into(),
         (FieldKind::Enum(name), _) => format!("|reader| named(reader, {})", table(name)),
-        (FieldKind::Bytes, _) => return Err(unwritten(field)),
+        (FieldKind::Bytes, _) => "forms::read_base64".into(),
     };
     Ok(if field.repeated {
         format!("list(reader, {}, {one})?", field.rules.max_items)
@@ -215,6 +244,16 @@ fn unwritten(field: &Field) -> Box<dyn Error> {
     format!("{}: no rule for its JSON form", field.name).into()
 }
 
+/// A call that writes the field of a oneof that is set, as `value`.
+fn member_writer(field: &Field) -> String {
+    let name = &field.name;
+    match &field.kind {
+        FieldKind::Message(_) => format!("object.message({name:?}, Some(value))"),
+        FieldKind::Enum(kind) => format!("object.named({name:?}, *value, {})", table(kind)),
+        _ => format!("object.present({name:?}, Some(value))"),
+    }
+}
+
 /// A call that writes the field.
 fn writer(field: &Field) -> String {
     let name = &field.name;
@@ -227,6 +266,14 @@ fn writer(field: &Field) -> String {
         }
         (_, JsonForm::TextOrBase64) => {
             format!("object.text_or_base64({name:?}, \"{name}_encoding\", &self.{name})")
+        }
+        (FieldKind::Texts, _) => format!("object.texts({name:?}, &self.{name})"),
+        (FieldKind::Bytes, _) => format!("object.base64({name:?}, &self.{name})"),
+        (FieldKind::Message(_), _) if field.repeated => {
+            format!("object.messages({name:?}, &self.{name})")
+        }
+        (FieldKind::Enum(kind), _) if field.repeated => {
+            format!("object.all_named({name:?}, &self.{name}, {})", table(kind))
         }
         _ if field.repeated => format!("object.list({name:?}, &self.{name})"),
         (FieldKind::Message(_), _) => format!("object.message({name:?}, self.{name}.as_ref())"),

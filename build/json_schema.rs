@@ -201,6 +201,11 @@ fn of_value(field: &Field) -> Value {
             ]
         }),
         (FieldKind::Timestamp, _) => json!({ "$ref": reference("Timestamp") }),
+        (FieldKind::Texts, _) => json!({
+            "type": "object",
+            "additionalProperties": { "type": "string", "maxLength": rules.max_bytes },
+            "maxProperties": rules.max_items,
+        }),
         (FieldKind::Message(name) | FieldKind::Enum(name), _) => json!({ "$ref": reference(name) }),
         (FieldKind::String, _) => of_text(field),
     }

@@ -236,6 +236,7 @@ fn element_type(field: &Field) -> String {
         (FieldKind::Uint64, _) => "u64".into(),
         (FieldKind::Double, _) => "f64".into(),
         (FieldKind::Timestamp, _) => "Timestamp".into(),
+        (FieldKind::Texts, _) => "BTreeMap<String, String>".into(),
         (FieldKind::Bytes, Format::FieldLines) => "FieldLines".into(),
         (FieldKind::Bytes, _) => "Bytes".into(),
         (FieldKind::String, Format::StreamId) => "StreamId".into(),
@@ -301,6 +302,10 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
             None => typed("finite"),
         },
         (FieldKind::Timestamp, _) => typed("timestamp"),
+        (FieldKind::Texts, _) => format!(
+            "check::texts({value}, {}, {max_bytes}, {place})?",
+            field.rules.max_items
+        ),
         (FieldKind::Bytes, Format::FieldLines) => {
             format!("check::field_lines({value}, {max_bytes}, {place})?")
         }

@@ -1,23 +1,22 @@
 //! The schema as the generators see it: messages, fields and enums with the options of
 //! `options.proto` read and typed. It knows nothing of Rust.
 
+use crate::services::Service;
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind,
     MessageDescriptor, OneofDescriptor, Value,
 };
 use std::{error::Error, fs, path::PathBuf};
 
-/// The package of the link's messages.
-const PACKAGE: &str = "fleetwire.link.v1";
-/// The file that holds the options themselves: nothing is generated from it.
-const OPTIONS_FILE: &str = "fleetwire/link/v1/options.proto";
-/// The file of the two envelopes.
-const ENVELOPE_FILE: &str = "fleetwire/link/v1/envelope.proto";
+/// The package of the link's messages, which also has the options on fields and messages.
+pub const LINK: &str = "fleetwire.link.v1";
+/// The package of the API's services and their messages.
+pub const API: &str = "fleetwire.api.v1";
 
-/// Every `.proto` of the link, in the order of their names.
-pub fn link_files(root: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+/// Every `.proto` of a package, in the order of their names.
+pub fn files(root: &str, package: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(PathBuf::from(root).join(PACKAGE.replace('.', "/")))? {
+    for entry in fs::read_dir(PathBuf::from(root).join(folder(package)))? {
         let path = entry?.path();
         if path
             .extension()
@@ -30,14 +29,20 @@ pub fn link_files(root: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(files)
 }
 
-/// All that generators need of the schema.
+fn folder(package: &str) -> String {
+    package.replace('.', "/")
+}
+
+/// All that generators need of one package of the schema.
 pub struct Schema {
-    /// The two envelopes, one a direction.
+    /// The link's two envelopes, one a direction.
     pub envelopes: Vec<Message>,
     /// Every other message, in the order of the files and of their text.
     pub messages: Vec<Message>,
     /// Every enum, likewise.
     pub enums: Vec<Enum>,
+    /// The API's services, likewise.
+    pub services: Vec<Service>,
 }
 
 /// A message.
@@ -86,6 +91,8 @@ pub enum FieldKind {
     String,
     Bytes,
     Timestamp,
+    /// A `map<string, string>`.
+    Texts,
     /// A message of the schema, by its short name.
     Message(String),
     /// An enum of the schema, by its short name.
@@ -157,16 +164,20 @@ pub struct EnumValue {
 }
 
 impl Schema {
-    /// Reads every message and enum of the package.
-    pub fn read(pool: &DescriptorPool) -> Result<Self, Box<dyn Error>> {
+    /// Reads every message, enum and service of the package.
+    pub fn read(pool: &DescriptorPool, package: &str) -> Result<Self, Box<dyn Error>> {
         let mut schema = Self {
             envelopes: Vec::new(),
             messages: Vec::new(),
             enums: Vec::new(),
+            services: Vec::new(),
         };
+        // Nothing is generated from the file that holds the options themselves.
+        let options_file = format!("{}/options.proto", folder(package));
+        let envelope_file = format!("{}/envelope.proto", folder(package));
         let mut files: Vec<_> = pool
             .files()
-            .filter(|file| file.package_name() == PACKAGE && file.name() != OPTIONS_FILE)
+            .filter(|file| file.package_name() == package && file.name() != options_file)
             .collect();
         // The pool's order follows imports; the names' order does not move when an import does.
         files.sort_by(|a, b| a.name().cmp(b.name()));
@@ -175,7 +186,7 @@ impl Schema {
                 .messages()
                 .map(|m| Message::read(&m))
                 .collect::<Result<Vec<_>, _>>()?;
-            if file.name() == ENVELOPE_FILE {
+            if file.name() == envelope_file {
                 schema.envelopes = messages;
             } else {
                 schema.messages.extend(messages);
@@ -183,6 +194,9 @@ impl Schema {
             schema
                 .enums
                 .extend(file.enums().map(|descriptor| Enum::read(&descriptor)));
+            for service in file.services() {
+                schema.services.push(Service::read(&service)?);
+            }
         }
         for field in schema
             .envelopes
@@ -202,7 +216,7 @@ impl Schema {
         self.messages
             .iter()
             .find(|m| m.name == name)
-            .expect("the compiler resolved the name")
+            .expect("the compiler resolved the name, and a package names only its own messages")
     }
 }
 
@@ -262,6 +276,18 @@ impl Field {
             Kind::Message(m) if m.full_name() == "google.protobuf.Timestamp" => {
                 FieldKind::Timestamp
             }
+            Kind::Message(m) if m.is_map_entry() => {
+                let text = |field: FieldDescriptor| field.kind() == Kind::String;
+                if !(text(m.map_entry_key_field()) && text(m.map_entry_value_field())) {
+                    return Err(format!("{}: only maps of text", field.full_name()).into());
+                }
+                FieldKind::Texts
+            }
+            Kind::Message(m)
+                if m.parent_file().package_name() != field.parent_file().package_name() =>
+            {
+                return Err(format!("{}: a message of another package", field.full_name()).into());
+            }
             Kind::Message(m) => FieldKind::Message(m.name().to_owned()),
             other => {
                 return Err(format!("{}: no generator for {other:?}", field.full_name()).into());
@@ -277,7 +303,7 @@ impl Field {
                 field.path(),
             ),
             kind,
-            repeated: field.cardinality() == Cardinality::Repeated,
+            repeated: field.cardinality() == Cardinality::Repeated && !field.is_map(),
             presence: field.supports_presence(),
             oneof: field
                 .containing_oneof()
@@ -386,7 +412,15 @@ fn shouting(name: &str) -> String {
 
 /// The value of one of our own options, where it is set.
 fn option(options: &DynamicMessage, pool: &DescriptorPool, name: &str) -> Option<Value> {
-    let full_name = format!("{PACKAGE}.{name}");
+    extension(options, pool, &format!("{LINK}.{name}"))
+}
+
+/// The value of any option, where it is set.
+pub fn extension(
+    options: &DynamicMessage,
+    pool: &DescriptorPool,
+    full_name: &str,
+) -> Option<Value> {
     let extension = pool
         .all_extensions()
         .find(|extension| extension.full_name() == full_name)?;
@@ -395,7 +429,7 @@ fn option(options: &DynamicMessage, pool: &DescriptorPool, name: &str) -> Option
         .then(|| options.get_extension(&extension).into_owned())
 }
 
-fn text(message: &DynamicMessage, field: &str) -> String {
+pub fn text(message: &DynamicMessage, field: &str) -> String {
     let value = message.get_field_by_name(field);
     value
         .and_then(|value| value.as_str().map(str::to_owned))
@@ -403,7 +437,7 @@ fn text(message: &DynamicMessage, field: &str) -> String {
 }
 
 /// The comment in front of what `path` leads to, one space taken off each line.
-fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
+pub fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let mut locations = file.source_code_info.iter().flat_map(|info| &info.location);
     let location = locations.find(|location| location.path == path);
     let text = location

@@ -22,7 +22,9 @@ fn fault(field: &Field) -> Option<&'static str> {
     let whole = matches!(field.kind, FieldKind::Uint32 | FieldKind::Uint64);
     let number = whole || field.kind == FieldKind::Double;
     // A UUID is as long as it is.
-    let sized = text && rules.format != Format::Uuid || field.kind == FieldKind::Bytes;
+    let sized = text && rules.format != Format::Uuid
+        || matches!(field.kind, FieldKind::Bytes | FieldKind::Texts);
+    let many = field.repeated || field.kind == FieldKind::Texts;
     let plain = !field.sensitive && field.json_form != JsonForm::Raw;
     let format_fits = match rules.format {
         Format::Any => true,
@@ -34,11 +36,8 @@ fn fault(field: &Field) -> Option<&'static str> {
         (field.comment.is_empty(), "has no comment"),
         (sized && rules.max_bytes == 0, "has no max_bytes"),
         (!sized && rules.max_bytes > 0, "cannot have max_bytes"),
-        (field.repeated && rules.max_items == 0, "has no max_items"),
-        (
-            !field.repeated && rules.max_items > 0,
-            "cannot have max_items",
-        ),
+        (many && rules.max_items == 0, "has no max_items"),
+        (!many && rules.max_items > 0, "cannot have max_items"),
         (
             rules.required && (field.presence || field.repeated || !(text || whole)),
             "cannot be required",

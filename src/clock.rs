@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::wire::values::Timestamp;
+
 /// An instant by the wall clock, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub u64);
@@ -36,6 +38,14 @@ impl fmt::Display for UnixMillis {
             .unwrap_or(i64::MAX)
             .min(253_402_300_799);
         fmt::Display::fmt(&prost_types::Timestamp { seconds, nanos: 0 }, f)
+    }
+}
+
+impl From<UnixMillis> for Timestamp {
+    fn from(at: UnixMillis) -> Self {
+        let since = Duration::from_millis(at.0);
+        let time = SystemTime::UNIX_EPOCH.checked_add(since);
+        Self::from_system_time(time.unwrap_or(SystemTime::UNIX_EPOCH))
     }
 }
 

@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("limits", &[]),
     ("wire", &[&["schema", "ids", "limits"]]),
     ("link", &[&["ids", "limits", "wire"]]),
-    ("clock", &[]),
+    ("clock", &[&["wire"]]),
     ("files", &[]),
     ("logging", &[]),
     ("process", &[]),
@@ -33,7 +33,8 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("audit", &[&["ids", "clock", "secret"]]),
     ("net", &[CORE, COMMON]),
     ("agent", &[CORE, COMMON, &["net"]]),
-    ("platform", &[CORE, COMMON, &["net"]]),
+    // Its doors take and give the schema's own messages, as tonic has them.
+    ("platform", &[CORE, COMMON, &["schema", "net"]]),
     (
         "cli",
         &[CORE, COMMON, &["schema", "net", "agent", "platform"]],

@@ -69,7 +69,7 @@ pub(super) async fn run(command: Command, server: &server::Args, json: bool) -> 
 
 async fn export(after: u64, output: Option<&Path>, server: &server::Args) -> Result<(), Error> {
     let client = server.client()?;
-    let path = format!("/api/audit?after={after}");
+    let path = format!("/api/audit/export?after={after}");
     let Some(output) = output else {
         let mut stdout = io::stdout();
         let write = |bytes: &[u8]| stdout.write_all(bytes).map_err(Error::Output);

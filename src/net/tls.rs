@@ -20,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 
 /// The only application protocol spoken: HTTP/1.1, WebSockets included (RFC 7301).
 const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// HTTP/2, which gRPC is carried by.
+pub const ALPN_HTTP2: &[u8] = b"h2";
 
 /// Certificates in one PEM file; ca-certificates of Debian has about 150.
 const CERTIFICATES_MAX: usize = 1000;
@@ -119,7 +121,8 @@ pub fn server(certificates: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerCon
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
+    // The server's order counts: HTTP/2 is for clients that offer nothing else, which gRPC's do.
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec(), ALPN_HTTP2.to_vec()];
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     // One ticket is enough for an agent that holds one connection.

@@ -4,12 +4,11 @@
 use super::{
     Platform,
     agent_link::AgentLink,
+    api::problem,
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
-    rest::problem,
 };
 use crate::{
-    api::Health,
     ids::{HostId, random_uuid},
     link::{Admission, Link, Platform as PlatformSide, PlatformEvent, Time},
     net::{
@@ -18,6 +17,7 @@ use crate::{
         stream::Tunnel,
     },
     secret,
+    wire::api::Health,
     wire::{
         Encoding,
         messages::{Error, ErrorCode, Heartbeat, Hello, Refuse},

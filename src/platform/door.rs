@@ -27,22 +27,23 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 use tracing::{debug, warn};
 
+use super::api::problem;
 use super::peer::Peer;
-use super::rest::problem;
 use super::sessions::Session;
-use super::{Platform, accept, ingress, stop_told};
+use super::{Platform, accept, http2, ingress, stop_told};
 use crate::net::socket::AGENT_PATH;
+use crate::net::tls::ALPN_HTTP2;
 
 /// A client that has not finished its handshake by then is not served.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes longer for a request's head, or for its next request, is not kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A call of the API that has not been made and answered by then is given up: its body may never
 /// come.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest request head; a larger one is answered 431. So is one of more than 100 fields: that is
 /// hyper's own limit, and to set any other would cost it an allocation a request.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most bytes that a connection holds of a body on its way, in each direction.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// How long a connection stays once the session that it serves has ended: enough for a viewer that
@@ -93,13 +94,39 @@ impl Door {
         match acceptor {
             Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    peer.tls = stream.get_ref().1.protocol_version();
-                    self.serve_http(stream, peer).await;
+                    let (_, tls) = stream.get_ref();
+                    peer.tls = tls.protocol_version();
+                    if tls.alpn_protocol() == Some(ALPN_HTTP2) {
+                        http2::serve(self, stream, peer).await;
+                    } else {
+                        self.serve_http(stream, peer).await;
+                    }
                 }
                 Ok(Err(error)) => debug!(address = %peer.address, %error, "no TLS handshake"),
                 Err(_) => debug!(address = %peer.address, "no TLS handshake in time"),
             },
-            None => self.serve_http(stream, peer).await,
+            None => match timeout(HEAD_TIMEOUT, http2::begins_so(&stream)).await {
+                Ok(true) => http2::serve(self, stream, peer).await,
+                Ok(false) => self.serve_http(stream, peer).await,
+                Err(_) => debug!(address = %peer.address, "no request in time"),
+            },
+        }
+    }
+
+    /// Has a call of the API answered, in its time.
+    pub async fn call<B>(&self, request: Request<B>) -> Response<axum::body::Body>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let request = request.map(axum::body::Body::new);
+        match timeout(CALL_TIMEOUT, self.router.clone().call(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                let detail = "the request did not come in time".to_owned();
+                problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+            }
         }
     }
 
@@ -241,15 +268,7 @@ async fn answer(
         Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
             accept::serve(door.platform.clone(), request, peer.clone())
         }
-        Ok(Addressee::Platform) => {
-            match timeout(CALL_TIMEOUT, door.router.clone().call(request)).await {
-                Ok(answer) => answer?,
-                Err(_) => {
-                    let detail = "the request did not come in time".to_owned();
-                    problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
-                }
-            }
-        }
+        Ok(Addressee::Platform) => door.call(request).await,
         Err(NoHost) => {
             let detail = "a request names exactly one host".to_owned();
             problem(StatusCode::BAD_REQUEST, "host_invalid", detail)
@@ -315,7 +334,7 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
 
 /// Whom a request is for.
 #[derive(Debug, PartialEq, Eq)]
-enum Addressee<'a> {
+pub(super) enum Addressee<'a> {
     Platform,
     /// The console session with this label, in lower case.
     Console(Cow<'a, str>),
@@ -331,6 +350,11 @@ fn addressee<'a>(headers: &'a HeaderMap, console_domain: &str) -> Result<Address
         return Err(NoHost);
     };
     let host = host.to_str().map_err(|_| NoHost)?;
+    Ok(named(host, console_domain))
+}
+
+/// Whom a host's name leads to, with its port or without.
+pub(super) fn named<'a>(host: &'a str, console_domain: &str) -> Addressee<'a> {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -345,14 +369,14 @@ fn addressee<'a>(headers: &'a HeaderMap, console_domain: &str) -> Result<Address
         let label = name.strip_suffix(console_domain)?.strip_suffix('.')?;
         (!label.is_empty()).then_some(label.len())
     };
-    Ok(match (label(&name), name) {
+    match (label(&name), name) {
         (Some(length), Cow::Borrowed(name)) => Addressee::Console(name[..length].into()),
         (Some(length), Cow::Owned(mut name)) => {
             name.truncate(length);
             Addressee::Console(name.into())
         }
         (None, _) => Addressee::Platform,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -366,7 +390,7 @@ mod tests {
     use super::*;
     use crate::clock::UnixMillis;
     use crate::ids::HostId;
-    use crate::platform::rest;
+    use crate::platform::api;
     use crate::platform::sessions::{CloseReason, Sessions};
     use crate::secret::random;
 
@@ -447,7 +471,7 @@ mod tests {
         let visit = Arc::new(Visit {
             door: Door {
                 platform: platform.clone(),
-                router: rest::router(platform.clone()),
+                router: api::router(platform.clone()),
                 connections,
             },
             peer: Peer {

@@ -1,18 +1,19 @@
 //! The platform: what agents dial out to, and where operators and browsers come in. This file owns
 //! its state, one [`Platform`] that everything shares, and its start; `server` has the listeners,
-//! `door` what comes in there, `service` the operations, `rest` their HTTP form.
+//! `door` what comes in there, `service` the operations, `api` the doors to them.
 
 mod accept;
 pub mod agent_link;
+pub mod api;
 pub mod audit_key;
 pub mod ca;
 pub mod config;
 mod door;
+mod http2;
 pub mod identity;
 pub mod ingress;
 pub mod peer;
 pub mod registry;
-mod rest;
 pub mod server;
 pub mod service;
 pub mod sessions;

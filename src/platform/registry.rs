@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::sessions::{CloseReason, Session};
-use crate::api::Health;
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId, Uuid};
+use crate::wire::api::Health;
 
 /// Two processes that take a host's place from each other within this time are a clone; so long
 /// does the host's entry show it after the last time.
@@ -396,7 +396,15 @@ mod tests {
         assert_eq!(first.ends(), [LinkEnd::Replaced]);
         assert!(matches!(two, Admission::Admitted { replaced: true, .. }));
         assert!(!registry.remove(HOST, connection(&one)));
-        registry.set_health(HOST, connection(&one), Health::default());
+        let health = Health {
+            uptime_seconds: Some(1),
+            cpu_percent: None,
+            memory_percent: None,
+            disk_percent: None,
+            load_average: None,
+            temperature_celsius: None,
+        };
+        registry.set_health(HOST, connection(&one), health);
         assert!(
             registry
                 .connected(HOST)

@@ -12,9 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
+use super::api;
 use super::config::{Config, PublicPort};
 use super::door::Door;
-use super::rest;
 use super::{Platform, StartError, stop_told};
 use crate::net::tls;
 use crate::process;
@@ -102,7 +102,7 @@ impl Server {
         let connections_max = platform.config.connections_max + LISTENERS_MAX;
         let connections = Arc::new(Semaphore::new(connections_max));
         let door = Door {
-            router: rest::router(platform.clone()),
+            router: api::router(platform.clone()),
             platform: platform.clone(),
             connections: connections.clone(),
         };

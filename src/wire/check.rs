@@ -11,6 +11,7 @@ use crate::{
     limits,
 };
 use bytes::Bytes;
+use std::collections::BTreeMap;
 
 /// A field that breaks a rule of the schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,6 +160,23 @@ pub(super) fn field_lines(value: Bytes, max: usize, place: Place) -> Checked<Fie
     };
     FieldLines::parse(value, limits)
         .map_err(|_| place.invalid(Problem::Format("a list of HTTP field lines within bounds")))
+}
+
+/// Names and texts, each bounded; a name is never empty.
+pub(super) fn texts(
+    value: BTreeMap<String, String>,
+    max_items: usize,
+    max: usize,
+    place: Place,
+) -> Checked<BTreeMap<String, String>> {
+    count(value.len(), max_items, place)?;
+    for (name, text) in &value {
+        if name.is_empty() {
+            return Err(place.invalid(Problem::Format("without an empty name")));
+        }
+        within(name.len().max(text.len()), max, place)?;
+    }
+    Ok(value)
 }
 
 pub(super) fn stream_id(value: String, max: usize, place: Place) -> Checked<StreamId> {

@@ -1,6 +1,7 @@
 //! Bytes to checked messages and back: one interface, two encodings. Everything that a peer sends
 //! passes here, and what comes out cannot be invalid. What a message means is the link's affair.
 
+pub mod api;
 pub mod binary;
 mod check;
 mod count;

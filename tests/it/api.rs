@@ -105,11 +105,11 @@ async fn a_bad_request_is_refused_with_a_stable_code() {
     let long = "x".repeat(64);
     for (path, body, expected) in [
         ("/api/hosts", json!({"name": "kvm"}), "name_taken"),
-        ("/api/hosts", json!({"name": ""}), "name_invalid"),
+        ("/api/hosts", json!({"name": ""}), "field_invalid"),
         ("/api/hosts", json!({"name": "-kvm"}), "name_invalid"),
         ("/api/hosts", json!({"name": "a/b"}), "name_invalid"),
         ("/api/hosts", json!({"name": long}), "name_invalid"),
-        ("/api/hosts", json!({}), "request_invalid"),
+        ("/api/hosts", json!({}), "field_invalid"),
         ("/api/hosts", json!({"name": 1}), "request_invalid"),
         (
             "/api/hosts",
@@ -121,11 +121,11 @@ async fn a_bad_request_is_refused_with_a_stable_code() {
             json!({"name": "x".repeat(70_000)}),
             "request_too_large",
         ),
-        ("/api/tokens", json!({"ttl_seconds": 0}), "ttl_invalid"),
+        ("/api/tokens", json!({"ttl_seconds": 0}), "field_invalid"),
         (
             "/api/tokens",
             json!({"ttl_seconds": u64::MAX}),
-            "ttl_invalid",
+            "field_invalid",
         ),
         ("/api/tokens", json!({"ttl_seconds": -1}), "request_invalid"),
         ("/api/tokens", json!({"name": "a b"}), "name_invalid"),
@@ -142,7 +142,7 @@ async fn a_bad_request_is_refused_with_a_stable_code() {
     let delete = |path: &'static str| client.call::<(), Value>(Method::DELETE, path, None);
     let unknown = "/api/sessions/5b1f6a52-6d0e-4a6e-9d58-0f4f6f1f7c11";
     assert_eq!(code(delete(unknown).await), "session_unknown");
-    assert_eq!(code(delete("/api/sessions/x").await), "session_unknown");
+    assert_eq!(code(delete("/api/sessions/x").await), "field_invalid");
     assert_eq!(code(delete("/api/hosts").await), "method_not_allowed");
 }
 

@@ -291,13 +291,13 @@ async fn exports_are_tied_to_one_another() {
         ("?after=-1", "request_invalid"),
         ("?before=1", "request_invalid"),
     ] {
-        let path = format!("/api/audit{query}");
+        let path = format!("/api/audit/export{query}");
         let refused = client.call::<(), Value>(Method::GET, &path, None).await;
         assert_eq!(refused.expect_err("refused").code(), Some(code), "{query}");
     }
     let anonymous = log.platform.anonymous();
     let refused = anonymous
-        .call::<(), Value>(Method::GET, "/api/audit", None)
+        .call::<(), Value>(Method::GET, "/api/audit/export", None)
         .await;
     assert_eq!(refused.expect_err("refused").code(), Some("token_invalid"));
 }

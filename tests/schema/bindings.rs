@@ -6,9 +6,13 @@ use std::fs;
 
 /// The folders that hold nothing but what is generated.
 const GENERATED: &[&str] = &[
+    "bindings/go/api",
+    "bindings/go/google",
     "bindings/go/link",
     "bindings/python/fleetwire",
+    "bindings/python/google",
     "bindings/typescript/fleetwire",
+    "bindings/typescript/google",
 ];
 
 #[test]

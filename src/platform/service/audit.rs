@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::try_unfold;
 use tracing::{error, info};
 
 use super::{ErrorKind, ServiceError};
@@ -10,7 +12,9 @@ use crate::audit::export::{entry_line, first_line, head_line};
 use crate::audit::seal::Head;
 use crate::clock::UnixMillis;
 use crate::platform::Platform;
+use crate::platform::api::{Answer, AuditService, Call, Stream};
 use crate::platform::store::{AuditSpan, StoreError};
+use crate::wire::api::{ExportAuditRequest, ExportAuditResponse};
 
 /// Entries that are read at once: of the longest that there are, 16 MiB of text.
 const ENTRIES_READ_MAX: usize = 64;
@@ -31,13 +35,28 @@ enum Next {
     Nothing,
 }
 
+impl AuditService for Platform {
+    async fn export_audit(
+        self: Arc<Self>,
+        _call: Call,
+        request: ExportAuditRequest,
+    ) -> Answer<Stream<ExportAuditResponse>> {
+        let export = self.begin_export(request.after).await?;
+        let lines = try_unfold(export, |mut export| async move {
+            let lines = export.next().await?;
+            let answer = |lines: String| ExportAuditResponse {
+                lines: lines.into(),
+            };
+            Ok::<_, ServiceError>(lines.map(|lines| (answer(lines), export)))
+        });
+        Ok(lines.boxed())
+    }
+}
+
 impl Platform {
-    /// Exports the audit log from after an entry on, up to the last that there is now; all of it when
-    /// `after` is zero.
-    ///
-    /// # Errors
-    /// `entry_unknown`.
-    pub async fn export_audit(self: Arc<Self>, after: u64) -> Result<AuditExport, ServiceError> {
+    /// Begins an export from after an entry on, up to the last that there is now; of all when `after` is
+    /// zero.
+    async fn begin_export(self: Arc<Self>, after: u64) -> Result<AuditExport, ServiceError> {
         // Before the look, so that nothing from before this instant is missing.
         let now = UnixMillis::now();
         let span = self.store.audit_span(after).await.map_err(|error| {

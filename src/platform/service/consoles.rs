@@ -1,29 +1,32 @@
 //! Console sessions: opened, entered, listed and ended, each in the store, in the audit log, and at
 //! the host's agent. The table itself is `sessions`'.
 
+use std::sync::Arc;
+
 use tracing::info;
 
-use super::{Actor, ErrorKind, ServiceError};
-use crate::api;
+use super::page::Page;
+use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::ConsoleSessionId;
 use crate::platform::Platform;
+use crate::platform::api::{Answer, Call, SessionService};
 use crate::platform::registry::HostLink as _;
 use crate::platform::sessions::{CloseReason, Session, TicketError};
-use crate::platform::store::{HostRecord, SessionRecord, StoreError};
+use crate::platform::store::{SessionRecord, StoreError};
 use crate::secret::Secret;
+use crate::wire::api::{
+    CloseSessionRequest, CloseSessionResponse, ListSessionsRequest, ListSessionsResponse,
+    OpenSessionRequest, OpenSessionResponse, Session as Shown,
+};
 
-impl Platform {
-    /// Opens a console session to a host, named by name or id.
-    ///
-    /// # Errors
-    /// `host_unknown`, `host_offline`, `sessions_exhausted`.
-    pub async fn open_session(
-        &self,
-        actor: &Actor,
-        request: api::OpenSession,
-    ) -> Result<api::OpenedSession, ServiceError> {
+impl SessionService for Platform {
+    async fn open_session(
+        self: Arc<Self>,
+        call: Call,
+        request: OpenSessionRequest,
+    ) -> Answer<OpenSessionResponse> {
         let host = self.find_host(&request.host).await?;
         let Some(link) = self.registry.link(host.id) else {
             return Err(ServiceError::new(
@@ -36,9 +39,10 @@ impl Platform {
             ));
         };
         let now = UnixMillis::now();
+        let actor = call.actor.0.as_str();
         let opened = self
             .sessions()
-            .open(now, host.id, &host.name, &actor.0)
+            .open(now, host.id, &host.name, actor)
             .ok_or_else(|| {
                 ServiceError::new(
                     ErrorKind::Exhausted,
@@ -50,13 +54,13 @@ impl Platform {
         let record = SessionRecord {
             id: session.id,
             host: host.id,
-            user: actor.0.clone(),
+            user: actor.to_owned(),
             label: session.label.clone(),
             created: session.created,
             expires: session.expires,
             cookie: None,
         };
-        let audit = session_entry(now, &actor.0, "session.open", session)
+        let audit = session_entry(now, actor, "session.open", session)
             .detail("expires", session.expires.to_string());
         if let Err(error) = self.store.create_session(record, audit).await {
             // What is not in the audit log does not exist.
@@ -64,13 +68,68 @@ impl Platform {
             return Err(error.into());
         }
         link.session_open(session);
-        Ok(api::OpenedSession {
-            session_id: session.id.to_string(),
+        Ok(OpenSessionResponse {
+            session_id: session.id.into(),
             console_url: self.console_url(&session.label, &opened.ticket),
-            expires_at: session.expires.to_string(),
+            expires_at: Some(session.expires.into()),
         })
     }
 
+    async fn list_sessions(
+        self: Arc<Self>,
+        _call: Call,
+        request: ListSessionsRequest,
+    ) -> Answer<ListSessionsResponse> {
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let host = if request.host.is_empty() {
+            None
+        } else {
+            Some(self.find_host(&request.host).await?.id)
+        };
+        // Oldest first; those of one instant by their ids, so that a page can begin after any.
+        let place = |session: &Session| format!("{:020}{}", session.created.0, session.id);
+        let mut open = self.sessions().list();
+        open.sort_by_cached_key(|(session, _)| place(session));
+        let found = open
+            .iter()
+            .filter(|(session, _)| host.is_none_or(|host| session.host == host))
+            .filter(|(session, _)| page.after().is_none_or(|after| *place(session) > *after));
+        let (sessions, next_page_token) = page.take(found, |(session, _)| place(session));
+        let sessions = sessions.into_iter().map(|(session, entered)| Shown {
+            session_id: session.id.into(),
+            host_id: session.host.into(),
+            host: session.host_name.clone(),
+            user: session.user.clone(),
+            created_at: Some(session.created.into()),
+            active_at: Some(session.active().into()),
+            expires_at: Some(session.expires.into()),
+            entered: *entered,
+        });
+        Ok(ListSessionsResponse {
+            sessions: sessions.collect(),
+            next_page_token,
+        })
+    }
+
+    async fn close_session(
+        self: Arc<Self>,
+        call: Call,
+        request: CloseSessionRequest,
+    ) -> Answer<CloseSessionResponse> {
+        let id = ConsoleSessionId::from(request.session_id);
+        self.end_session(id, CloseReason::ClosedByUser, &call.actor.0);
+        if self.write_end(id).await? {
+            return Ok(CloseSessionResponse {});
+        }
+        Err(ServiceError::new(
+            ErrorKind::NotFound,
+            "session_unknown",
+            "there is no such open session",
+        ))
+    }
+}
+
+impl Platform {
     /// Trades a session's ticket for its cookie.
     ///
     /// # Errors
@@ -95,48 +154,6 @@ impl Platform {
             .session_entered(session.id, cookie.hash(), audit)
             .await?;
         Ok(cookie)
-    }
-
-    /// Lists the open sessions.
-    pub fn list_sessions(&self) -> api::Sessions {
-        let sessions = self
-            .sessions()
-            .list()
-            .into_iter()
-            .map(|(session, entered)| api::Session {
-                session_id: session.id.to_string(),
-                host_id: session.host.to_string(),
-                host: session.host_name.clone(),
-                user: session.user.clone(),
-                created_at: session.created.to_string(),
-                active_at: session.active().to_string(),
-                expires_at: session.expires.to_string(),
-                entered,
-            });
-        api::Sessions {
-            sessions: sessions.collect(),
-        }
-    }
-
-    /// Closes a session.
-    ///
-    /// # Errors
-    /// `session_unknown`.
-    pub async fn close_session(&self, actor: &Actor, id: &str) -> Result<(), ServiceError> {
-        let unknown = || {
-            ServiceError::new(
-                ErrorKind::NotFound,
-                "session_unknown",
-                "there is no such open session",
-            )
-        };
-        let id: ConsoleSessionId = id.parse().map_err(|_| unknown())?;
-        self.end_session(id, CloseReason::ClosedByUser, &actor.0);
-        if self.write_end(id).await? {
-            Ok(())
-        } else {
-            Err(unknown())
-        }
     }
 
     /// Ends an open session, to be written.
@@ -173,17 +190,6 @@ impl Platform {
             }
             Err(error) => Err(error),
         }
-    }
-
-    async fn find_host(&self, name_or_id: &str) -> Result<HostRecord, ServiceError> {
-        let found = self.store.host(name_or_id).await?;
-        found.ok_or_else(|| {
-            ServiceError::new(
-                ErrorKind::NotFound,
-                "host_unknown",
-                "there is no host of this name or id: list them with hosts list",
-            )
-        })
     }
 }
 

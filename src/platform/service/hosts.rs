@@ -1,10 +1,12 @@
 //! Hosts: the tokens by which they join, their enrolment, their list, and their coming and going.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::{Actor, ErrorKind, ServiceError, name_taken};
+use super::page::Page;
+use super::{ErrorKind, ServiceError, name_taken};
 use crate::api;
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
@@ -12,41 +14,33 @@ use crate::ids::{HostId, HostName, HostNameError};
 use crate::net::enrolment::EnrolmentToken;
 use crate::platform::Platform;
 use crate::platform::agent_link::AgentLink;
+use crate::platform::api::{Answer, Call, EnrolmentTokenService, HostService};
 use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
 use crate::platform::sessions::CloseReason;
 use crate::platform::store::{
     Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost, StoreError,
 };
 use crate::secret::{Secret, random};
+use crate::wire::api::{
+    CreateEnrolmentTokenRequest, CreateEnrolmentTokenResponse, CreateHostRequest,
+    CreateHostResponse, GetHostRequest, GetHostResponse, Host, HostStatus, ListHostsRequest,
+    ListHostsResponse,
+};
 
 /// How an agent's credential begins.
 const AUTH_TOKEN_PREFIX: &str = "agt_";
-/// The longest an enrolment token may be good for.
-const TOKEN_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-impl Platform {
-    /// Makes an enrolment token.
-    ///
-    /// # Errors
-    /// When the name or the time asked for does not do.
-    pub async fn create_token(
-        &self,
-        actor: &Actor,
-        request: api::CreateToken,
-    ) -> Result<api::CreatedToken, ServiceError> {
+impl EnrolmentTokenService for Platform {
+    async fn create_enrolment_token(
+        self: Arc<Self>,
+        call: Call,
+        request: CreateEnrolmentTokenRequest,
+    ) -> Answer<CreateEnrolmentTokenResponse> {
         if let Some(name) = &request.name {
             name.parse::<HostName>().map_err(name_invalid)?;
         }
-        let ttl = request
-            .ttl_seconds
-            .map_or(self.config.token_ttl, Duration::from_secs);
-        if ttl.is_zero() || ttl > TOKEN_TTL_MAX {
-            return Err(ServiceError::new(
-                ErrorKind::Invalid,
-                "ttl_invalid",
-                "a token is good for a second at least and 30 days at most",
-            ));
-        }
+        let ttl = request.ttl_seconds;
+        let ttl = ttl.map_or(self.config.token_ttl, Duration::from_secs);
         let token = EnrolmentToken::generate(self.ca_fingerprint, &self.config.server_name)
             .map_err(|error| {
                 ServiceError::new(ErrorKind::Internal, "internal", error.to_string())
@@ -59,28 +53,26 @@ impl Platform {
             at: now,
             expires,
         };
-        let mut audit = Entry::new(now, actor.0.as_str(), "token.create", "token")
+        let mut audit = Entry::new(now, call.actor.0.as_str(), "token.create", "token")
             .detail("expires", expires.to_string());
         if let Some(name) = &request.name {
             audit = audit.detail("name", name.as_str());
         }
         self.store.create_enrolment_token(record, audit).await?;
-        Ok(api::CreatedToken {
+        Ok(CreateEnrolmentTokenResponse {
             token: token.to_text(),
             name: request.name,
-            expires_at: expires.to_string(),
+            expires_at: Some(expires.into()),
         })
     }
+}
 
-    /// Makes a host for an agent that cannot enrol itself.
-    ///
-    /// # Errors
-    /// When the name does not do or is taken.
-    pub async fn create_host(
-        &self,
-        actor: &Actor,
-        request: api::CreateHost,
-    ) -> Result<api::CreatedHost, ServiceError> {
+impl HostService for Platform {
+    async fn create_host(
+        self: Arc<Self>,
+        call: Call,
+        request: CreateHostRequest,
+    ) -> Answer<CreateHostResponse> {
         request.name.parse::<HostName>().map_err(name_invalid)?;
         let (id, now) = (HostId::random(random()), UnixMillis::now());
         let auth_token = Secret::generate(AUTH_TOKEN_PREFIX);
@@ -90,29 +82,71 @@ impl Platform {
             auth_token: auth_token.hash(),
             at: now,
         };
-        let audit = Entry::new(now, actor.0.as_str(), "host.create", format!("host:{id}"))
+        let actor = call.actor.0.as_str();
+        let audit = Entry::new(now, actor, "host.create", format!("host:{id}"))
             .host(id)
             .detail("name", request.name.as_str());
         self.store.create_host(host, audit).await?;
-        Ok(api::CreatedHost {
-            id: id.to_string(),
+        Ok(CreateHostResponse {
+            id: id.into(),
             name: request.name,
             auth_token,
         })
     }
 
-    /// Lists all hosts.
+    async fn list_hosts(
+        self: Arc<Self>,
+        _call: Call,
+        request: ListHostsRequest,
+    ) -> Answer<ListHostsResponse> {
+        let now = UnixMillis::now();
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let wanted = request.name.to_ascii_lowercase();
+        let records = self.store.hosts().await?;
+        let found = records
+            .iter()
+            .filter(|record| page.after().is_none_or(|after| *record.name > *after))
+            .filter(|record| record.name.to_ascii_lowercase().contains(&wanted))
+            .filter(|record| match request.status {
+                HostStatus::Online => self.registry.link(record.id).is_some(),
+                HostStatus::Offline => self.registry.link(record.id).is_none(),
+                _ => true,
+            });
+        let (hosts, next_page_token) = page.take(found, |record| record.name.clone());
+        Ok(ListHostsResponse {
+            hosts: hosts
+                .into_iter()
+                .map(|record| self.show_host(now, record))
+                .collect(),
+            next_page_token,
+        })
+    }
+
+    async fn get_host(
+        self: Arc<Self>,
+        _call: Call,
+        request: GetHostRequest,
+    ) -> Answer<GetHostResponse> {
+        let record = self.find_host(&request.host_id).await?;
+        Ok(GetHostResponse {
+            host: Some(self.show_host(UnixMillis::now(), &record)),
+        })
+    }
+}
+
+impl Platform {
+    /// The host of this name or id.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn list_hosts(&self) -> Result<api::Hosts, ServiceError> {
-        let now = UnixMillis::now();
-        let records = self.store.hosts().await?;
-        Ok(api::Hosts {
-            hosts: records
-                .iter()
-                .map(|record| self.host_entry(now, record))
-                .collect(),
+    /// `host_unknown`.
+    pub(super) async fn find_host(&self, name_or_id: &str) -> Result<HostRecord, ServiceError> {
+        let found = self.store.host(name_or_id).await?;
+        found.ok_or_else(|| {
+            ServiceError::new(
+                ErrorKind::NotFound,
+                "host_unknown",
+                "there is no host of this name or id: list them with hosts list",
+            )
         })
     }
 
@@ -243,22 +277,22 @@ impl Platform {
         }
     }
 
-    fn host_entry(&self, now: UnixMillis, record: &HostRecord) -> api::Host {
+    fn show_host(&self, now: UnixMillis, record: &HostRecord) -> Host {
         let connected = self.registry.connected(record.id);
         let last_seen = connected.as_ref().map_or(record.last_seen, |_| Some(now));
         let status = match connected {
-            Some(_) => api::HostStatus::Online,
-            None => api::HostStatus::Offline,
+            Some(_) => HostStatus::Online,
+            None => HostStatus::Offline,
         };
         let duplicate = self.registry.is_duplicate(now, record.id);
-        api::Host {
-            id: record.id.to_string(),
+        Host {
+            id: record.id.into(),
             name: record.name.clone(),
             status,
             detail: duplicate.then(|| "duplicate_instance".to_owned()),
-            created_at: record.created.to_string(),
-            last_seen_at: last_seen.map(|at| at.to_string()),
-            connected_since: connected.as_ref().map(|host| host.since.to_string()),
+            created_at: Some(record.created.into()),
+            last_seen_at: last_seen.map(Into::into),
+            connected_since: connected.as_ref().map(|host| host.since.into()),
             address: connected.as_ref().map(|host| host.address.to_string()),
             software: connected.as_ref().map(|host| host.software.clone()),
             round_trip_ms: connected

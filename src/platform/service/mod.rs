@@ -1,11 +1,12 @@
 //! What operators and agents can ask of the platform, behind the one API: each operation checks,
 //! changes the store (with its audit entry), then tells whom it concerns. This file owns who acts,
 //! how an operation is refused, and the housekeeping; `hosts`, `consoles` and `audit` have the operations.
-//! HTTP is `rest`'s.
+//! The doors to them are `api`'s.
 
 mod audit;
 mod consoles;
 mod hosts;
+pub mod page;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::store::StoreError;
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
 use crate::secret::SecretHash;
+use crate::wire::FieldInvalid;
 
 /// How an operator's API token begins.
 pub const API_TOKEN_PREFIX: &str = "fwa_";
@@ -37,6 +39,10 @@ pub struct ServiceError {
     pub code: &'static str,
     /// For people.
     pub detail: String,
+    /// The field at fault, as in `packages[3]`.
+    pub field: Option<String>,
+    /// How long to wait before another try.
+    pub retry_after: Option<Duration>,
 }
 
 /// Whose fault a refusal is.
@@ -46,12 +52,20 @@ pub enum ErrorKind {
     Invalid,
     /// It comes without a credential, or with one that is not good.
     Unauthenticated,
+    /// Whoever asks may not.
+    Forbidden,
     /// What it names is not there.
     NotFound,
     /// It is in conflict with how things are.
     Conflict,
+    /// It asks for a change to what has changed since.
+    Changed,
     /// It is larger than allowed.
     TooLarge,
+    /// Its body is of another kind.
+    MediaType,
+    /// It comes too soon after others.
+    TooMany,
     /// The platform is full.
     Exhausted,
     /// What it depends on does not answer, and may later.
@@ -67,7 +81,18 @@ impl ServiceError {
             kind,
             code,
             detail: detail.into(),
+            field: None,
+            retry_after: None,
         }
+    }
+}
+
+impl From<FieldInvalid> for ServiceError {
+    fn from(error: FieldInvalid) -> Self {
+        let detail = format!("{} {}", error.field, error.problem);
+        let mut refused = Self::new(ErrorKind::Invalid, "field_invalid", detail);
+        refused.field = Some(error.field.to_owned());
+        refused
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is the matter with JSON text and where. A fault names the schema's own members and
 //! indexes, never what the peer wrote: that may be a secret.
 
-use std::fmt::{self, Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 /// What comes of reading.
 pub type Read<T> = Result<T, Fault>;
@@ -12,7 +15,7 @@ pub struct Fault(Box<Detail>);
 
 #[derive(Debug)]
 struct Detail {
-    what: &'static str,
+    what: Cow<'static, str>,
     byte: usize,
     /// From the inside to the outside.
     path: Vec<Step>,
@@ -27,9 +30,9 @@ enum Step {
 impl Fault {
     /// A fault found at that byte of the text.
     #[cold]
-    pub fn new(what: &'static str, byte: usize) -> Self {
+    pub fn new(what: impl Into<Cow<'static, str>>, byte: usize) -> Self {
         Self(Box::new(Detail {
-            what,
+            what: what.into(),
             byte,
             path: Vec::new(),
         }))
@@ -45,6 +48,27 @@ impl Fault {
     pub fn in_item(mut self, index: usize) -> Self {
         self.0.path.push(Step::Index(index));
         self
+    }
+}
+
+impl Fault {
+    /// Where it is, as `options.yes` or `packages[3]`; empty for the whole text.
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for step in self.0.path.iter().rev() {
+            // Writing to a string does not fail.
+            let _ = match step {
+                Step::Member(name) if path.is_empty() => write!(path, "{name}"),
+                Step::Member(name) => write!(path, ".{name}"),
+                Step::Index(index) => write!(path, "[{index}]"),
+            };
+        }
+        path
+    }
+
+    /// What is the matter there.
+    pub fn what(&self) -> &str {
+        &self.0.what
     }
 }
 

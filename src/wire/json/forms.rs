@@ -29,6 +29,12 @@ pub fn from_base64(text: &[u8], reader: &Reader<'_>) -> Read<Bytes> {
         .map_err(|_| reader.fault("not base64"))
 }
 
+/// Reads bytes that are base64 in a string.
+pub fn read_base64(reader: &mut Reader<'_>) -> Read<Bytes> {
+    let text = reader.string()?;
+    from_base64(text.as_bytes(), reader)
+}
+
 /// Reads the name of an encoding: true for base64.
 pub fn read_encoding(reader: &mut Reader<'_>) -> Read<bool> {
     match &*reader.string()? {

@@ -4,6 +4,7 @@
 //! The reader is our own, as nothing on the shelf refuses a repeated member, names the place
 //! without showing the value, which may be a secret, and hands out bodies as slices of the input.
 
+pub mod api;
 mod cost;
 mod fault;
 mod forms;
@@ -18,9 +19,10 @@ mod writer;
 use super::{Codec, DecodeError, Envelope, compact, to_wire};
 use bytes::{Bytes, BytesMut};
 pub use cost::BodyCost;
-use fault::Fault;
-pub use object::JsonEnvelope;
+pub use fault::Fault;
+pub use object::{JsonEnvelope, JsonMessage};
 use reader::Reader;
+pub use writer::Members;
 
 /// The members that may carry a message's name.
 const TAGS: [&str; 2] = ["type", "message_type"];

@@ -1,9 +1,19 @@
 //! What a generated message is to this encoding, and how an object becomes one: each member once,
 //! in any order, `null` as if it were not there, unknown members passed over.
 
-use super::{fault::Read, names, number, reader::Reader, time, writer::Members};
+use super::{
+    fault::{Fault, Read},
+    names, number,
+    reader::{Manner, Reader},
+    time,
+    writer::Members,
+};
 use bytes::BytesMut;
 use prost_types::Timestamp;
+use std::collections::BTreeMap;
+
+/// A member's name that is longer, or no plain word, is not repeated in errors.
+const NAME_BYTES_MAX: usize = 64;
 
 /// An envelope in this encoding. Generated.
 pub trait JsonEnvelope: Sized {
@@ -45,13 +55,26 @@ pub struct Aside<'a> {
 /// Reads an object as a message. `tag` is a member that was read before.
 pub fn message<M: JsonMessage>(reader: &mut Reader<'_>, tag: Option<&'static str>) -> Read<M> {
     let mut message = M::default();
+    read_into(&mut message, reader, tag, 0)?;
+    Ok(message)
+}
+
+/// Reads an object's members into a message. `seen` has a bit for each member that was read before.
+pub fn read_into<M: JsonMessage>(
+    message: &mut M,
+    reader: &mut Reader<'_>,
+    tag: Option<&'static str>,
+    mut seen: u64,
+) -> Read<()> {
     let mut aside = Aside::default();
-    let mut seen = 0_u64;
     // The tag takes the bit after those of the members.
     let names = || M::MEMBERS.iter().copied().chain(tag);
     reader.object(|reader, name| {
         let Some((index, name)) = names().enumerate().find(|(_, known)| *known == name) else {
-            return reader.skip().map(|_| ());
+            if reader.manner() == Manner::Lenient {
+                return reader.skip().map(|_| ());
+            }
+            return Err(unknown_member(&name, reader));
         };
         let bit = 1 << index;
         if seen & bit != 0 {
@@ -68,8 +91,17 @@ pub fn message<M: JsonMessage>(reader: &mut Reader<'_>, tag: Option<&'static str
             .read(index, reader, &mut aside)
             .map_err(|fault| fault.in_member(name))
     })?;
-    message.settle(aside, reader)?;
-    Ok(message)
+    message.settle(aside, reader)
+}
+
+/// The caller's own word is shown to the caller, where it is one.
+fn unknown_member(name: &str, reader: &Reader<'_>) -> Fault {
+    let is_word = name.len() <= NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_word {
+        Fault::new(format!("there is no member {name:?}"), reader.at())
+    } else {
+        reader.fault("there is no such member")
+    }
 }
 
 /// Text.
@@ -114,8 +146,29 @@ pub fn named(reader: &mut Reader<'_>, values: &[(i32, &str)]) -> Read<i32> {
     let name = reader.string()?;
     match values.iter().find(|(_, known)| *known == name) {
         Some((number, _)) => Ok(*number),
+        None if reader.manner() != Manner::Lenient => Err(reader.fault("there is no such value")),
         None => names::number_of(&name).ok_or_else(|| reader.fault("cannot be a value's name")),
     }
+}
+
+/// An object of at most `max` texts.
+pub fn texts(reader: &mut Reader<'_>, max: usize) -> Read<BTreeMap<String, String>> {
+    let mut texts = BTreeMap::new();
+    let mut index = 0;
+    reader.object(|reader, name| {
+        let member = if texts.len() == max {
+            Err(reader.fault("more members than the field may have"))
+        } else if texts.contains_key(&*name) {
+            Err(reader.fault("stands twice"))
+        } else {
+            text(reader).map(|text| {
+                texts.insert(name.into_owned(), text);
+            })
+        };
+        index += 1;
+        member.map_err(|fault| fault.in_item(index - 1))
+    })?;
+    Ok(texts)
 }
 
 /// A list of at most `max` items.

@@ -20,6 +20,18 @@ pub struct Reader<'a> {
     input: Option<&'a Bytes>,
     text: &'a str,
     at: usize,
+    manner: Manner,
+}
+
+/// How what the schema does not name is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// As from a peer of the link, which may be of a later version: passed over.
+    Lenient,
+    /// As from a caller of the API, who should learn of a slip of the pen: refused.
+    Strict,
+    /// The same, of a parameter in a path or a query, where everything is text.
+    Parameter,
 }
 
 impl<'a> Reader<'a> {
@@ -30,6 +42,7 @@ impl<'a> Reader<'a> {
                 input: Some(input),
                 text,
                 at: 0,
+                manner: Manner::Lenient,
             }),
             Err(error) => Err(Fault::new("not UTF-8", error.valid_up_to())),
         }
@@ -41,7 +54,23 @@ impl<'a> Reader<'a> {
             input: None,
             text,
             at: 0,
+            manner: Manner::Lenient,
         }
+    }
+
+    /// How many bytes are read.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Reads on in this manner.
+    pub const fn set_manner(&mut self, manner: Manner) {
+        self.manner = manner;
+    }
+
+    /// How it reads.
+    pub const fn manner(&self) -> Manner {
+        self.manner
     }
 
     /// A fault here.
@@ -92,6 +121,13 @@ impl<'a> Reader<'a> {
 
     /// A boolean.
     pub fn boolean(&mut self) -> Read<bool> {
+        if self.manner == Manner::Parameter {
+            return match &*self.string()? {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                _ => Err(self.fault("expected true or false")),
+            };
+        }
         if self.take_word("true") {
             Ok(true)
         } else if self.take_word("false") {

@@ -1,9 +1,9 @@
-//! Writes JSON text. What is a field's default is left out, as its absence says the same.
+//! Writes JSON text.
 
 use super::{forms, names, time};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost_types::Timestamp;
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 /// The largest whole number up to which every JSON reader keeps them apart (RFC 8259 section 6).
 const NUMBER_MAX: u64 = 1 << 53;
@@ -12,6 +12,17 @@ const NUMBER_MAX: u64 = 1 << 53;
 pub struct Object<'a> {
     out: &'a mut BytesMut,
     empty: bool,
+    extent: Extent,
+}
+
+/// What of a message is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What is not a field's default, as an absent member says the same: the link's messages.
+    Given,
+    /// Every field that is never absent, so that a program may look at it without asking: the API's
+    /// answers.
+    Whole,
 }
 
 /// What one object or message writes between its braces.
@@ -36,10 +47,30 @@ impl<'a> Object<'a> {
         members: &impl Members,
     ) {
         out.put_u8(b'{');
-        let mut object = Object { out, empty: true };
+        let mut object = Object {
+            out,
+            empty: true,
+            extent: Extent::Given,
+        };
         begin(&mut object);
         members.write(&mut object);
         object.out.put_u8(b'}');
+    }
+
+    /// Writes a whole object with as much as the extent says, down to what is within.
+    pub fn write_to_extent(out: &'a mut BytesMut, extent: Extent, members: &impl Members) {
+        out.put_u8(b'{');
+        let mut object = Object {
+            out,
+            empty: true,
+            extent,
+        };
+        members.write(&mut object);
+        object.out.put_u8(b'}');
+    }
+
+    fn whole(&self) -> bool {
+        self.extent == Extent::Whole
     }
 
     /// Writes a member's name; its value is to follow.
@@ -60,7 +91,7 @@ impl<'a> Object<'a> {
 
     /// A field without presence.
     pub fn scalar(&mut self, name: &str, value: &impl Scalar) {
-        if !value.is_default() {
+        if self.whole() || !value.is_default() {
             value.write(self.name(name));
         }
     }
@@ -75,29 +106,55 @@ impl<'a> Object<'a> {
     /// A message.
     pub fn message(&mut self, name: &str, value: Option<&impl Members>) {
         if let Some(value) = value {
-            Object::write(self.name(name), |_| (), value);
+            let extent = self.extent;
+            Object::write_to_extent(self.name(name), extent, value);
         }
     }
 
     /// A repeated field.
     pub fn list(&mut self, name: &str, items: &[impl Scalar]) {
-        if !items.is_empty() {
+        if self.whole() || !items.is_empty() {
             list(self.name(name), items, Scalar::write);
+        }
+    }
+
+    /// A repeated field of messages.
+    pub fn messages(&mut self, name: &str, items: &[impl Members]) {
+        if self.whole() || !items.is_empty() {
+            let extent = self.extent;
+            list(self.name(name), items, |item, out| {
+                Object::write_to_extent(out, extent, item);
+            });
+        }
+    }
+
+    /// Bytes, as base64.
+    pub fn base64(&mut self, name: &str, value: &Bytes) {
+        if self.whole() || !value.is_empty() {
+            string(self.name(name), &forms::to_base64(value));
+        }
+    }
+
+    /// A map of text.
+    pub fn texts(&mut self, name: &str, texts: &BTreeMap<String, String>) {
+        if self.whole() || !texts.is_empty() {
+            Object::write(self.name(name), |_| (), texts);
         }
     }
 
     /// An enum.
     pub fn named(&mut self, name: &str, number: i32, values: &[(i32, &str)]) {
-        if number == 0 {
-            return;
+        if self.whole() || number != 0 {
+            value_name(self.name(name), number, values);
         }
-        let out = self.name(name);
-        if let Some((_, known)) = values.iter().find(|(other, _)| *other == number) {
-            string(out, known);
-        } else if let Some(unknown) = names::name_of(number) {
-            string(out, &unknown);
-        } else {
-            number.write(out);
+    }
+
+    /// A repeated field of an enum.
+    pub fn all_named(&mut self, name: &str, numbers: &[i32], values: &[(i32, &str)]) {
+        if self.whole() || !numbers.is_empty() {
+            list(self.name(name), numbers, |number, out| {
+                value_name(out, *number, values);
+            });
         }
     }
 
@@ -120,6 +177,25 @@ impl<'a> Object<'a> {
                 string(self.name(name), &forms::to_base64(value));
                 string(self.name(encoding), forms::BASE64);
             }
+        }
+    }
+}
+
+/// Writes an enum's value.
+fn value_name(out: &mut BytesMut, number: i32, values: &[(i32, &str)]) {
+    if let Some((_, known)) = values.iter().find(|(other, _)| *other == number) {
+        string(out, known);
+    } else if let Some(unknown) = names::name_of(number) {
+        string(out, &unknown);
+    } else {
+        number.write(out);
+    }
+}
+
+impl Members for BTreeMap<String, String> {
+    fn write(&self, object: &mut Object<'_>) {
+        for (name, text) in self {
+            object.text(name, text);
         }
     }
 }

@@ -1,0 +1,23 @@
+from fleetwire.api.v1 import role_pb2 as _role_pb2
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+POLICY_FIELD_NUMBER: _ClassVar[int]
+policy: _descriptor.FieldDescriptor
+
+class Policy(_message.Message):
+    __slots__ = ("role", "anyone", "creates", "raw_field", "raw_media_type")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ANYONE_FIELD_NUMBER: _ClassVar[int]
+    CREATES_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_FIELD_NUMBER: _ClassVar[int]
+    RAW_MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    role: _role_pb2.Role
+    anyone: bool
+    creates: bool
+    raw_field: str
+    raw_media_type: str
+    def __init__(self, role: _Optional[_Union[_role_pb2.Role, str]] = ..., anyone: _Optional[bool] = ..., creates: _Optional[bool] = ..., raw_field: _Optional[str] = ..., raw_media_type: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,186 @@
+//! The API's doors, REST and gRPC, to one implementation of each service. The traits of the services,
+//! the table of their methods and the routes are generated from `proto/` by `build/api.rs`; this file has
+//! what both doors do with a call: who makes it, whether that role may, whether the request holds to the
+//! schema. `rest` and `grpc` have the two forms, `service` what the methods do.
+
+#![allow(
+    clippy::doc_markdown,
+    clippy::needless_pass_by_value,
+    reason = "partly generated"
+)]
+
+mod grpc;
+mod problem;
+mod rest;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::{Router, routing};
+use bytes::{Bytes, BytesMut};
+use tracing::error;
+
+use super::Platform;
+use super::service::{Actor, ErrorKind, ServiceError};
+use crate::schema::api as pb;
+use crate::secret::Secret;
+use crate::wire::FieldInvalid;
+use crate::wire::api as messages;
+use crate::wire::api::Role;
+use crate::wire::json::{JsonMessage, api as json};
+use grpc::Grpc;
+pub(super) use problem::problem;
+pub(super) use rest::router;
+
+include!(concat!(env!("OUT_DIR"), "/api.rs"));
+
+/// Largest request of either door.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What a method answers.
+pub type Answer<T> = Result<T, ServiceError>;
+
+/// What a method answers that answers more than once.
+pub type Stream<T> = Pin<Box<dyn futures_util::Stream<Item = Answer<T>> + Send>>;
+
+/// What the schema says of a method.
+#[derive(Debug)]
+pub struct About {
+    /// Its service's name.
+    pub service: &'static str,
+    /// Its own name.
+    pub name: &'static str,
+    /// Its HTTP method.
+    pub verb: &'static str,
+    /// Its path, with `{name}` where a field stands.
+    pub path: &'static str,
+    /// The least role that may call it; `None` where nobody has to say who they are.
+    pub role: Option<Role>,
+    /// Whether it makes something new.
+    pub creates: bool,
+    /// Whether it changes nothing.
+    pub reads: bool,
+    /// Whether REST takes a body.
+    pub body: bool,
+}
+
+/// One call of a method: who makes it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who, as the audit log names it.
+    pub actor: Actor,
+}
+
+/// A method, with its messages as they come and as they are checked.
+pub trait Method: 'static {
+    /// What the schema says of it.
+    const ABOUT: &'static About;
+    /// The request as it comes.
+    type WireRequest: JsonMessage + Send;
+    /// The request as it is taken.
+    type Request: TryFrom<Self::WireRequest, Error = FieldInvalid> + Send;
+    /// The answer as it goes.
+    type WireAnswer: From<Self::Answer> + JsonMessage + Send;
+    /// The answer as it is given.
+    type Answer: Send;
+    /// Asks for a change only where the thing is as it was.
+    fn set_etag(_request: &mut Self::WireRequest, _etag: String) {}
+}
+
+/// A method that answers once.
+pub trait Unary: Method {
+    /// Calls it.
+    fn call(
+        platform: Arc<Platform>,
+        call: Call,
+        request: Self::Request,
+    ) -> impl Future<Output = Answer<Self::Answer>> + Send;
+    /// Writes what REST shows of the answer.
+    fn write(answer: &Self::WireAnswer, out: &mut BytesMut) {
+        json::write(answer, out);
+    }
+    /// Names the state of what was answered; empty where it has none.
+    fn etag(_answer: &Self::WireAnswer) -> &str {
+        ""
+    }
+}
+
+/// A method that answers more than once.
+pub trait Streaming: Method {
+    /// The media type of what REST hands on as it is; `None` for server-sent events.
+    const RAW: Option<&'static str> = None;
+    /// Calls it.
+    fn call(
+        platform: Arc<Platform>,
+        call: Call,
+        request: Self::Request,
+    ) -> impl Future<Output = Answer<Stream<Self::Answer>>> + Send;
+    /// What REST hands on as it is.
+    fn raw(_answer: Self::WireAnswer) -> Bytes {
+        Bytes::new()
+    }
+}
+
+/// Who makes a call, if they may.
+async fn admit(
+    platform: &Platform,
+    about: &About,
+    bearer: Option<Secret>,
+) -> Result<Call, ServiceError> {
+    let Some(_role) = about.role else {
+        return Ok(Call {
+            actor: Actor("anonymous".to_owned()),
+        });
+    };
+    let actor = bearer.and_then(|token| platform.operator(token.expose()));
+    let actor = actor.ok_or_else(|| {
+        ServiceError::new(
+            ErrorKind::Unauthenticated,
+            "token_invalid",
+            "this needs an API token: the administrator's is in admin-token in the data directory",
+        )
+    })?;
+    Ok(Call { actor })
+}
+
+/// Calls a method that answers once. What changes something is run to its end, in a task of its own: a
+/// handler is dropped when its caller leaves, and what was committed by then must not lack what
+/// follows from it.
+async fn unary<M: Unary>(
+    platform: Arc<Platform>,
+    bearer: Option<Secret>,
+    request: M::WireRequest,
+) -> Answer<M::WireAnswer> {
+    let call = admit(&platform, M::ABOUT, bearer).await?;
+    let request = M::Request::try_from(request)?;
+    let answer = M::call(platform, call, request);
+    if M::ABOUT.reads {
+        return answer.await.map(Into::into);
+    }
+    let answer = tokio::spawn(answer).await.unwrap_or_else(|error| {
+        error!(%error, "an operation broke off");
+        let detail = "the operation failed; the platform's log says why";
+        Err(ServiceError::new(ErrorKind::Internal, "internal", detail))
+    });
+    answer.map(Into::into)
+}
+
+/// Calls a method that answers more than once.
+async fn streaming<M: Streaming>(
+    platform: Arc<Platform>,
+    bearer: Option<Secret>,
+    request: M::WireRequest,
+) -> Answer<Stream<M::Answer>> {
+    let call = admit(&platform, M::ABOUT, bearer).await?;
+    let request = M::Request::try_from(request)?;
+    M::call(platform, call, request).await
+}
+
+/// The token of an `Authorization` value. The scheme's case does not matter (RFC 9110 section 11.1).
+fn bearer(value: Option<&str>) -> Option<Secret> {
+    let (scheme, token) = value?.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| Secret::new(token.trim().to_owned()))
+}

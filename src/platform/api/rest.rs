@@ -1,0 +1,298 @@
+//! The REST door: a request's path, query and body become one message, and an answer becomes JSON. Which
+//! path is which method's is generated. The health checks and an agent's enrolment stand here too.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use super::{
+    Answer, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer, grpc_routes, json, problem,
+    rest_routes,
+};
+use crate::net::enrolment::ENROL_PATH;
+use crate::platform::Platform;
+use crate::platform::service::{ErrorKind, ServiceError};
+use crate::wire::json::{Fault, JsonMessage};
+
+/// A store that takes longer to answer is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Parameters of one query, which are compared with each other.
+const PARAMETERS_MAX: usize = 64;
+
+/// The routes of the API, the enrolment and the health checks.
+pub(in crate::platform) fn router(platform: Arc<Platform>) -> Router {
+    rest_routes()
+        .merge(grpc_routes(&Grpc(platform.clone())))
+        .route(ENROL_PATH, post(enrol))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(platform)
+}
+
+/// Serves a method that answers once.
+pub(super) async fn unary<M: Unary>(
+    State(platform): State<Arc<Platform>>,
+    request: Request,
+) -> Response {
+    match call_unary::<M>(platform, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn call_unary<M: Unary>(platform: Arc<Platform>, request: Request) -> Answer<Response> {
+    let (parts, wire) = read::<M>(request).await?;
+    let token = credential(&parts);
+    let answer = super::unary::<M>(platform, token, wire).await?;
+    let etag = quoted(M::etag(&answer));
+    let unchanged = M::ABOUT.reads
+        && etag
+            .as_ref()
+            .is_some_and(|etag| matches(&parts.headers, &IF_NONE_MATCH, etag));
+    let mut response = if unchanged {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else if M::WireAnswer::MEMBERS.is_empty() {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let mut body = BytesMut::new();
+        M::write(&answer, &mut body);
+        let status = if M::ABOUT.creates {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        let kind = [(CONTENT_TYPE, "application/json")];
+        (status, kind, body.freeze()).into_response()
+    };
+    if let Some(etag) = etag {
+        response.headers_mut().insert(ETAG, etag);
+    }
+    not_stored(&mut response);
+    Ok(response)
+}
+
+/// Serves a method that answers more than once.
+pub(super) async fn streaming<M: Streaming>(
+    State(platform): State<Arc<Platform>>,
+    request: Request,
+) -> Response {
+    match call_streaming::<M>(platform, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn call_streaming<M: Streaming>(
+    platform: Arc<Platform>,
+    request: Request,
+) -> Answer<Response> {
+    let (parts, wire) = read::<M>(request).await?;
+    let token = credential(&parts);
+    let answers = super::streaming::<M>(platform, token, wire).await?;
+    // Piece by piece as the client takes them. What fails on the way breaks the connection off.
+    let pieces = answers.map(|answer| {
+        answer.map(|answer| {
+            let answer = M::WireAnswer::from(answer);
+            if M::RAW.is_some() {
+                M::raw(answer)
+            } else {
+                server_sent_event(&answer)
+            }
+        })
+    });
+    let media_type = M::RAW.unwrap_or("text/event-stream");
+    let kind = [(CONTENT_TYPE, media_type)];
+    let mut response = (kind, Body::from_stream(pieces)).into_response();
+    not_stored(&mut response);
+    Ok(response)
+}
+
+/// One event, whose data is the answer in one line: JSON has no line breaks of its own.
+fn server_sent_event(answer: &impl JsonMessage) -> Bytes {
+    let mut text = BytesMut::from(&b"data: "[..]);
+    json::write(answer, &mut text);
+    text.extend_from_slice(b"\n\n");
+    text.freeze()
+}
+
+/// Answers may hold a secret that is shown once: no cache keeps them.
+fn not_stored(response: &mut Response) {
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+}
+
+fn credential(parts: &Parts) -> Option<crate::secret::Secret> {
+    let value = parts.headers.get(AUTHORIZATION);
+    bearer(value.and_then(|value| value.to_str().ok()))
+}
+
+/// The request as the method's message.
+async fn read<M: Method>(request: Request) -> Answer<(Parts, M::WireRequest)> {
+    let (mut parts, body) = request.into_parts();
+    let in_path = RawPathParams::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| invalid("the path is not UTF-8", None))?;
+    let query = parts.uri.query().unwrap_or_default();
+    let in_query: Vec<(Cow<'_, str>, Cow<'_, str>)> = form_urlencoded::parse(query.as_bytes())
+        .take(PARAMETERS_MAX + 1)
+        .collect();
+    if in_query.len() > PARAMETERS_MAX {
+        let detail = format!("a query has at most {PARAMETERS_MAX} parameters");
+        return Err(invalid(detail, None));
+    }
+    let mut parameters: Vec<(&str, &str)> = in_path.iter().collect();
+    for (name, value) in &in_query {
+        if in_path.iter().any(|(other, _)| other == name) {
+            let detail = format!("{name} stands in the path, and may not in the query");
+            return Err(invalid(detail, Some(name)));
+        }
+        if M::WireRequest::MEMBERS.contains(&&**name) {
+            parameters.push((name, value));
+        } else {
+            let detail = format!("this path takes no parameter {name:?}");
+            return Err(invalid(detail, Some(name)));
+        }
+    }
+    let body = if M::ABOUT.body {
+        let body = read_body(&parts.headers, body).await?;
+        // A request without anything in it is as good as an empty object.
+        (!body.is_empty()).then_some(body)
+    } else {
+        None
+    };
+    let mut wire = json::read_request(&parameters, body.as_ref()).map_err(|fault: Fault| {
+        let path = fault.path();
+        let place = if path.is_empty() { "the body" } else { &path };
+        let detail = format!("{place}: {}", fault.what());
+        invalid(detail, (!path.is_empty()).then_some(&*path))
+    })?;
+    if let Some(etag) = condition(&parts.headers) {
+        M::set_etag(&mut wire, etag);
+    }
+    Ok((parts, wire))
+}
+
+async fn read_body(headers: &HeaderMap, body: Body) -> Answer<Bytes> {
+    let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+            ServiceError::new(ErrorKind::TooLarge, "request_too_large", detail)
+        } else {
+            invalid("the body broke off", None)
+        }
+    })?;
+    let body = body.to_bytes();
+    let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if !body.is_empty() && !media_type.is_some_and(is_json) {
+        let detail = "a body is JSON, and says so: content-type: application/json";
+        return Err(ServiceError::new(
+            ErrorKind::MediaType,
+            "media_type_unsupported",
+            detail,
+        ));
+    }
+    Ok(body)
+}
+
+fn is_json(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|byte| *byte == b';').next();
+    essence.is_some_and(|essence| {
+        essence
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"application/json")
+    })
+}
+
+fn invalid(detail: impl Into<String>, field: Option<&str>) -> ServiceError {
+    let mut error = ServiceError::new(ErrorKind::Invalid, "request_invalid", detail);
+    error.field = field.map(str::to_owned);
+    error
+}
+
+/// What the state is called that a change asks for (RFC 9110 section 13.1.1); none where any will do.
+fn condition(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(IF_MATCH)?.to_str().ok()?.trim();
+    let opaque = value.strip_prefix("W/").unwrap_or(value);
+    (value != "*").then(|| opaque.trim_matches('"').to_owned())
+}
+
+fn quoted(etag: &str) -> Option<HeaderValue> {
+    if etag.is_empty() {
+        return None;
+    }
+    HeaderValue::from_str(&format!("\"{etag}\"")).ok()
+}
+
+/// Whether a list of states names this one.
+fn matches(headers: &HeaderMap, name: &HeaderName, etag: &HeaderValue) -> bool {
+    headers.get_all(name).iter().any(|list| {
+        list.as_bytes().split(|byte| *byte == b',').any(|item| {
+            let item = item.trim_ascii();
+            item == b"*" || item.strip_prefix(b"W/").unwrap_or(item) == etag.as_bytes()
+        })
+    })
+}
+
+async fn enrol(
+    State(platform): State<Arc<Platform>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<Response> {
+    let body = read_body(&headers, body).await?;
+    let request = serde_json::from_slice(&body);
+    let request = request.map_err(|error| invalid(error.to_string(), None))?;
+    // To its end, whether or not the agent is still there.
+    let enrolled = tokio::spawn(async move { platform.enrol(request).await });
+    let enrolled = enrolled.await.map_err(|_| {
+        ServiceError::new(ErrorKind::Internal, "internal", "the enrolment broke off")
+    })??;
+    let mut response = (StatusCode::CREATED, axum::Json(enrolled)).into_response();
+    not_stored(&mut response);
+    Ok(response)
+}
+
+async fn ready(State(platform): State<Arc<Platform>>) -> Response {
+    let why_not = if platform.is_stopping() {
+        "stopping\n"
+    } else {
+        match tokio::time::timeout(READY_TIMEOUT, platform.store.check()).await {
+            Ok(Ok(())) => return "ready\n".into_response(),
+            _ => "the store does not answer\n",
+        }
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, why_not).into_response()
+}
+
+async fn not_found() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::NotFound,
+        "route_unknown",
+        "there is nothing at this path",
+    )
+}
+
+async fn method_not_allowed() -> Response {
+    let code = "method_not_allowed";
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        code,
+        "this path does not take this method".to_owned(),
+    )
+}

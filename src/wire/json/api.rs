@@ -1,0 +1,110 @@
+//! The API's messages in this encoding: what stands in a request's path, query and body becomes one
+//! message, and what the schema does not name is refused. The messages' own part is generated from
+//! `proto/` by `build/json.rs`.
+
+#![allow(
+    clippy::match_same_arms,
+    clippy::single_match,
+    clippy::needless_pass_by_value,
+    unused_imports,
+    unused_variables,
+    reason = "generated"
+)]
+
+use super::{
+    fault::{Fault, Read},
+    forms,
+    object::{
+        Aside, JsonMessage, double, integer, list, message, named, read_into, text, texts,
+        timestamp,
+    },
+    reader::{Manner, Reader},
+    writer::{self, Extent, Members, Object},
+};
+use crate::schema::api as pb;
+use bytes::{BufMut, Bytes, BytesMut};
+
+include!(concat!(env!("OUT_DIR"), "/api_json.rs"));
+
+/// Reads a request: the parameters of path and query, each a text, and a body, which is one object.
+/// What stands in a parameter may not stand in the body too. A parameter that stands more than once
+/// is a list's.
+///
+/// # Errors
+/// Where a parameter or a member is none of the message's, stands twice, or holds another kind of value.
+pub fn read_request<M: JsonMessage>(
+    parameters: &[(&str, &str)],
+    body: Option<&Bytes>,
+) -> Result<M, Fault> {
+    let mut request = M::default();
+    let mut seen = 0;
+    for (at, (name, value)) in parameters.iter().enumerate() {
+        let known = M::MEMBERS.iter().enumerate();
+        let Some((index, name)) = known.into_iter().find(|(_, known)| *known == name) else {
+            return Err(Fault::new("there is no such parameter", 0));
+        };
+        if seen & (1 << index) != 0 {
+            continue;
+        }
+        seen |= 1 << index;
+        let more = parameters[at + 1..].iter();
+        let more: Vec<_> = more
+            .filter(|(other, _)| *other == *name)
+            .map(|(_, value)| *value)
+            .collect();
+        read_parameter(&mut request, index, value, &more)
+            .map_err(|fault: Fault| fault.in_member(name))?;
+    }
+    if let Some(body) = body {
+        let mut reader = Reader::new(body)?;
+        reader.set_manner(Manner::Strict);
+        read_into(&mut request, &mut reader, None, seen)?;
+        reader.end()?;
+    }
+    Ok(request)
+}
+
+/// Reads a parameter as its member would be read, had it been a string; else as a list of strings.
+fn read_parameter<M: JsonMessage>(
+    request: &mut M,
+    index: usize,
+    value: &str,
+    more: &[&str],
+) -> Read<()> {
+    let mut text = BytesMut::new();
+    let mut read = |text: &BytesMut| {
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let mut reader = Reader::over(text);
+        reader.set_manner(Manner::Parameter);
+        request.read(index, &mut reader, &mut Aside::default())
+    };
+    if more.is_empty() {
+        writer::string(&mut text, value);
+        // A list of one looks like a single value.
+        if let Ok(()) = read(&text) {
+            return Ok(());
+        }
+    }
+    text.clear();
+    text.put_u8(b'[');
+    for (index, value) in [value].iter().chain(more).enumerate() {
+        if index > 0 {
+            text.put_u8(b',');
+        }
+        writer::string(&mut text, value);
+    }
+    text.put_u8(b']');
+    let listed = read(&text);
+    if listed.is_err() && more.is_empty() {
+        // The fault of the single value says more.
+        text.clear();
+        writer::string(&mut text, value);
+        return read(&text);
+    }
+    listed
+}
+
+/// Writes a message as one object, with every field that is never absent.
+pub fn write(message: &impl Members, out: &mut BytesMut) {
+    Object::write_to_extent(out, Extent::Whole, message);
+}
