@@ -387,3 +387,64 @@ fn a_taken_port_is_said() {
     assert!(!second.ended().success());
     second.line("cannot listen on");
 }
+
+/// Posts JSON with an idempotency key; the status, and the body.
+fn post_once(platform: &Platform, path: &str, key: &str, body: &Value) -> (u16, Value) {
+    let (body, token) = (body.to_string(), platform.admin_token());
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nIdempotency-Key: {key}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let (status, answer) = raw(platform, request.as_bytes());
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    (status, serde_json::from_str(body).expect("JSON"))
+}
+
+#[test]
+fn a_request_with_an_idempotency_key_is_done_once() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let platform = Platform::start_on(dir.path(), &[]);
+    let key = "6a0c1f7e-7d0c-4f4e-9f7c-2f1f5a3b9d11";
+    let body = json!({"name": "kvm"});
+    let first = post_once(&platform, "/api/hosts", key, &body);
+    assert_eq!(first.0, 201, "{}", first.1);
+    // The same answer, with the secret that is shown once, over a restart too.
+    assert_eq!(post_once(&platform, "/api/hosts", key, &body), first);
+    drop(platform);
+    let platform = Platform::start_on(dir.path(), &[]);
+    assert_eq!(post_once(&platform, "/api/hosts", key, &body), first);
+    let file = |name: &str| std::fs::read(platform.data_dir().join(name)).unwrap_or_default();
+    let database = [file("platform.db"), file("platform.db-wal")].concat();
+    let secret = first.1["auth_token"].as_str().expect("a token");
+    let found = |text: &str| database.windows(text.len()).any(|at| at == text.as_bytes());
+    assert!(found("kvm") && !found(secret), "kept as it was given out");
+
+    let code = |(status, problem): (u16, Value)| (status, problem["code"].clone());
+    let other = json!({"name": "other"});
+    let refused = post_once(&platform, "/api/hosts", key, &other);
+    assert_eq!(code(refused), (409, json!("idempotency_key_reused")));
+    let refused = post_once(&platform, "/api/hosts", "1", &body);
+    assert_eq!(code(refused), (400, json!("idempotency_key_invalid")));
+    // The key is that of one method.
+    let (status, token) = post_once(&platform, "/api/tokens", key, &json!({}));
+    assert_eq!(status, 201, "{token}");
+}
+
+#[test]
+fn requests_at_once_with_one_idempotency_key_get_one_answer() {
+    let platform = Platform::start(&[]);
+    let key = "1f1cf3a0-8f3c-4a52-8f0f-f3c7f0b1a2d4";
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let post = || post_once(&platform, "/api/hosts", key, &json!({"name": "kvm"}));
+        let posts: Vec<_> = (0..8).map(|_| scope.spawn(post)).collect();
+        posts
+            .into_iter()
+            .map(|post| post.join().expect("answered"))
+            .collect()
+    });
+    for answer in &answers {
+        assert_eq!((answer.0, &answer.1), (201, &answers[0].1));
+    }
+}

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{Streaming, Unary, bearer};
+use super::{Context, Streaming, Unary, bearer};
 use crate::platform::Platform;
 use crate::platform::service::{ErrorKind, ServiceError};
 use crate::secret::Secret;
@@ -28,8 +28,8 @@ impl Grpc {
         &self,
         request: Request<M::WireRequest>,
     ) -> Result<Response<M::WireAnswer>, Status> {
-        let token = credential(&request);
-        let answer = super::unary::<M>(self.0.clone(), token, request.into_inner()).await;
+        let context = context(&request);
+        let answer = super::unary::<M>(self.0.clone(), context, request.into_inner()).await;
         answer.map(Response::new).map_err(status)
     }
 
@@ -37,17 +37,20 @@ impl Grpc {
         &self,
         request: Request<M::WireRequest>,
     ) -> Result<Response<Stream<M::WireAnswer>>, Status> {
-        let token = credential(&request);
-        let answers = super::streaming::<M>(self.0.clone(), token, request.into_inner()).await;
+        let context = context(&request);
+        let answers = super::streaming::<M>(self.0.clone(), context, request.into_inner()).await;
         let answers = answers.map_err(status)?;
         let answers = answers.map(|answer| answer.map(Into::into).map_err(status));
         Ok(Response::new(answers.boxed()))
     }
 }
 
-fn credential<T>(request: &Request<T>) -> Option<Secret> {
-    let value = request.metadata().get("authorization");
-    bearer(value.and_then(|value| value.to_str().ok()))
+fn context<T>(request: &Request<T>) -> Context {
+    let text = |name| request.metadata().get(name)?.to_str().ok();
+    Context {
+        bearer: bearer(text("authorization")),
+        idempotency_key: text("idempotency-key").map(|key| Secret::new(key.to_owned())),
+    }
 }
 
 /// A refusal as gRPC has it: its code as the reason of a `google.rpc.ErrorInfo`.

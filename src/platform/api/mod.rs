@@ -10,6 +10,7 @@
 )]
 
 mod grpc;
+mod once;
 mod problem;
 mod rest;
 
@@ -23,6 +24,9 @@ use tracing::error;
 
 use super::Platform;
 use super::service::{Actor, ErrorKind, ServiceError};
+use super::store::Change;
+use crate::audit::Entry;
+use crate::clock::UnixMillis;
 use crate::schema::api as pb;
 use crate::secret::Secret;
 use crate::wire::FieldInvalid;
@@ -30,6 +34,7 @@ use crate::wire::api as messages;
 use crate::wire::api::Role;
 use crate::wire::json::{JsonMessage, api as json};
 use grpc::Grpc;
+use once::Once;
 pub(super) use problem::problem;
 pub(super) use rest::router;
 
@@ -65,11 +70,34 @@ pub struct About {
     pub body: bool,
 }
 
-/// One call of a method: who makes it.
+/// One call of a method: who makes it, and how it is answered when it comes again.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Who, as the audit log names it.
     pub actor: Actor,
+    once: Option<Once>,
+}
+
+impl Call {
+    /// What goes with a change that makes something, in its transaction: its audit entry, and the answer,
+    /// where the caller may ask again.
+    ///
+    /// # Errors
+    /// When the answer cannot be kept.
+    pub fn change<M: Method>(&self, audit: Entry, answer: &M::Answer) -> Answer<Change> {
+        match &self.once {
+            Some(once) => once.change::<M>(audit, &answer.clone().into()),
+            None => Ok(audit.into()),
+        }
+    }
+}
+
+/// What a door knows of a request beside its message.
+pub(super) struct Context {
+    /// The token that it carries.
+    bearer: Option<Secret>,
+    /// Its `Idempotency-Key`.
+    idempotency_key: Option<Secret>,
 }
 
 /// A method, with its messages as they come and as they are checked.
@@ -77,13 +105,13 @@ pub trait Method: 'static {
     /// What the schema says of it.
     const ABOUT: &'static About;
     /// The request as it comes.
-    type WireRequest: JsonMessage + Send;
+    type WireRequest: prost::Message + JsonMessage + Send;
     /// The request as it is taken.
     type Request: TryFrom<Self::WireRequest, Error = FieldInvalid> + Send;
     /// The answer as it goes.
-    type WireAnswer: From<Self::Answer> + JsonMessage + Send;
+    type WireAnswer: From<Self::Answer> + prost::Message + JsonMessage + Send;
     /// The answer as it is given.
-    type Answer: Send;
+    type Answer: Clone + Send;
     /// Asks for a change only where the thing is as it was.
     fn set_etag(_request: &mut Self::WireRequest, _etag: String) {}
 }
@@ -131,6 +159,7 @@ async fn admit(
     let Some(_role) = about.role else {
         return Ok(Call {
             actor: Actor("anonymous".to_owned()),
+            once: None,
         });
     };
     let actor = bearer.and_then(|token| platform.operator(token.expose()));
@@ -141,18 +170,51 @@ async fn admit(
             "this needs an API token: the administrator's is in admin-token in the data directory",
         )
     })?;
-    Ok(Call { actor })
+    Ok(Call { actor, once: None })
 }
 
-/// Calls a method that answers once. What changes something is run to its end, in a task of its own: a
-/// handler is dropped when its caller leaves, and what was committed by then must not lack what
-/// follows from it.
+/// Calls a method that answers once.
 async fn unary<M: Unary>(
     platform: Arc<Platform>,
-    bearer: Option<Secret>,
+    context: Context,
     request: M::WireRequest,
 ) -> Answer<M::WireAnswer> {
-    let call = admit(&platform, M::ABOUT, bearer).await?;
+    let mut call = admit(&platform, M::ABOUT, context.bearer).await?;
+    match context.idempotency_key {
+        Some(key) if M::ABOUT.creates => {
+            let once = Once::of::<M>(&call.actor.0, &key, &request)?;
+            if let Some(answer) = answered::<M>(&platform, &once).await? {
+                return Ok(answer);
+            }
+            call.once = Some(once.clone());
+            match run::<M>(platform.clone(), call, request).await {
+                // Where the same request was made while this one was, its answer is there now; what this
+                // one failed at may be what that one made.
+                Err(error) => {
+                    let answer = answered::<M>(&platform, &once).await?;
+                    answer.ok_or(error)
+                }
+                answer => answer,
+            }
+        }
+        _ => run::<M>(platform, call, request).await,
+    }
+}
+
+/// The answer that a request was given before.
+async fn answered<M: Unary>(platform: &Platform, once: &Once) -> Answer<Option<M::WireAnswer>> {
+    let kept = platform.store.answered(once.key(), UnixMillis::now());
+    kept.await?.map(|kept| once.open::<M>(kept)).transpose()
+}
+
+/// Checks a request and has it done. What changes something is run to its end, in a task of its own: a
+/// handler is dropped when its caller leaves, and what was committed by then must not lack what
+/// follows from it.
+async fn run<M: Unary>(
+    platform: Arc<Platform>,
+    call: Call,
+    request: M::WireRequest,
+) -> Answer<M::WireAnswer> {
     let request = M::Request::try_from(request)?;
     let answer = M::call(platform, call, request);
     if M::ABOUT.reads {
@@ -169,10 +231,10 @@ async fn unary<M: Unary>(
 /// Calls a method that answers more than once.
 async fn streaming<M: Streaming>(
     platform: Arc<Platform>,
-    bearer: Option<Secret>,
+    context: Context,
     request: M::WireRequest,
 ) -> Answer<Stream<M::Answer>> {
-    let call = admit(&platform, M::ABOUT, bearer).await?;
+    let call = admit(&platform, M::ABOUT, context.bearer).await?;
     let request = M::Request::try_from(request)?;
     M::call(platform, call, request).await
 }

@@ -20,16 +20,19 @@ use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::{
-    Answer, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer, grpc_routes, json, problem,
-    rest_routes,
+    Answer, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer, grpc_routes, json,
+    problem, rest_routes,
 };
 use crate::net::enrolment::ENROL_PATH;
 use crate::platform::Platform;
 use crate::platform::service::{ErrorKind, ServiceError};
+use crate::secret::Secret;
 use crate::wire::json::{Fault, JsonMessage};
 
 /// A store that takes longer to answer is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Makes it safe to try a request again.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Parameters of one query, which are compared with each other.
 const PARAMETERS_MAX: usize = 64;
 
@@ -58,8 +61,7 @@ pub(super) async fn unary<M: Unary>(
 
 async fn call_unary<M: Unary>(platform: Arc<Platform>, request: Request) -> Answer<Response> {
     let (parts, wire) = read::<M>(request).await?;
-    let token = credential(&parts);
-    let answer = super::unary::<M>(platform, token, wire).await?;
+    let answer = super::unary::<M>(platform, context(&parts), wire).await?;
     let etag = quoted(M::etag(&answer));
     let unchanged = M::ABOUT.reads
         && etag
@@ -103,8 +105,7 @@ async fn call_streaming<M: Streaming>(
     request: Request,
 ) -> Answer<Response> {
     let (parts, wire) = read::<M>(request).await?;
-    let token = credential(&parts);
-    let answers = super::streaming::<M>(platform, token, wire).await?;
+    let answers = super::streaming::<M>(platform, context(&parts), wire).await?;
     // Piece by piece as the client takes them. What fails on the way breaks the connection off.
     let pieces = answers.map(|answer| {
         answer.map(|answer| {
@@ -137,9 +138,12 @@ fn not_stored(response: &mut Response) {
     response.headers_mut().insert(CACHE_CONTROL, no_store);
 }
 
-fn credential(parts: &Parts) -> Option<crate::secret::Secret> {
-    let value = parts.headers.get(AUTHORIZATION);
-    bearer(value.and_then(|value| value.to_str().ok()))
+fn context(parts: &Parts) -> Context {
+    let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
+    Context {
+        bearer: bearer(text(AUTHORIZATION)),
+        idempotency_key: text(IDEMPOTENCY_KEY).map(|key| Secret::new(key.to_owned())),
+    }
 }
 
 /// The request as the method's message.

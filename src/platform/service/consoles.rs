@@ -11,7 +11,7 @@ use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::ConsoleSessionId;
 use crate::platform::Platform;
-use crate::platform::api::{Answer, Call, SessionService};
+use crate::platform::api::{Answer, Call, OpenSession, SessionService};
 use crate::platform::registry::HostLink as _;
 use crate::platform::sessions::{CloseReason, Session, TicketError};
 use crate::platform::store::{SessionRecord, StoreError};
@@ -62,17 +62,19 @@ impl SessionService for Platform {
         };
         let audit = session_entry(now, actor, "session.open", session)
             .detail("expires", session.expires.to_string());
-        if let Err(error) = self.store.create_session(record, audit).await {
+        let answer = OpenSessionResponse {
+            session_id: session.id.into(),
+            console_url: self.console_url(&session.label, &opened.ticket),
+            expires_at: Some(session.expires.into()),
+        };
+        let change = call.change::<OpenSession>(audit, &answer)?;
+        if let Err(error) = self.store.create_session(record, change).await {
             // What is not in the audit log does not exist.
             self.sessions().close(session.id, CloseReason::ClosedByUser);
             return Err(error.into());
         }
         link.session_open(session);
-        Ok(OpenSessionResponse {
-            session_id: session.id.into(),
-            console_url: self.console_url(&session.label, &opened.ticket),
-            expires_at: Some(session.expires.into()),
-        })
+        Ok(answer)
     }
 
     async fn list_sessions(

@@ -14,7 +14,9 @@ use crate::ids::{HostId, HostName, HostNameError};
 use crate::net::enrolment::EnrolmentToken;
 use crate::platform::Platform;
 use crate::platform::agent_link::AgentLink;
-use crate::platform::api::{Answer, Call, EnrolmentTokenService, HostService};
+use crate::platform::api::{
+    Answer, Call, CreateEnrolmentToken, CreateHost, EnrolmentTokenService, HostService,
+};
 use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
 use crate::platform::sessions::CloseReason;
 use crate::platform::store::{
@@ -58,12 +60,14 @@ impl EnrolmentTokenService for Platform {
         if let Some(name) = &request.name {
             audit = audit.detail("name", name.as_str());
         }
-        self.store.create_enrolment_token(record, audit).await?;
-        Ok(CreateEnrolmentTokenResponse {
+        let answer = CreateEnrolmentTokenResponse {
             token: token.to_text(),
             name: request.name,
             expires_at: Some(expires.into()),
-        })
+        };
+        let change = call.change::<CreateEnrolmentToken>(audit, &answer)?;
+        self.store.create_enrolment_token(record, change).await?;
+        Ok(answer)
     }
 }
 
@@ -86,12 +90,14 @@ impl HostService for Platform {
         let audit = Entry::new(now, actor, "host.create", format!("host:{id}"))
             .host(id)
             .detail("name", request.name.as_str());
-        self.store.create_host(host, audit).await?;
-        Ok(CreateHostResponse {
+        let answer = CreateHostResponse {
             id: id.into(),
             name: request.name,
             auth_token,
-        })
+        };
+        let change = call.change::<CreateHost>(audit, &answer)?;
+        self.store.create_host(host, change).await?;
+        Ok(answer)
     }
 
     async fn list_hosts(

@@ -100,6 +100,9 @@ impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NameTaken => name_taken(),
+            StoreError::Repeated => {
+                Self::new(ErrorKind::Conflict, "request_repeated", error.to_string())
+            }
             StoreError::NotFound => Self::new(ErrorKind::NotFound, "not_found", error.to_string()),
             error => {
                 error!(%error, "the store failed");

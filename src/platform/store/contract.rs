@@ -23,6 +23,8 @@ macro_rules! contract {
     };
 }
 
+mod once;
+
 contract!(
     sqlite,
     |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
@@ -98,7 +100,7 @@ async fn token(store: &dyn Store, name: Option<&str>) -> SecretHash {
         expires: at(1800),
     };
     store
-        .create_enrolment_token(token, audit("token.create"))
+        .create_enrolment_token(token, audit("token.create").into())
         .await
         .expect("made");
     secret
@@ -121,11 +123,13 @@ async fn hosts_are_kept_by_name_and_found_by_token(open: Open<'_>) {
     let (b, a) = (host("b"), host("a"));
     for host in [&b, &a] {
         store
-            .create_host(host.clone(), audit("host.create"))
+            .create_host(host.clone(), audit("host.create").into())
             .await
             .expect("made");
     }
-    let taken = store.create_host(host("a"), audit("host.create")).await;
+    let taken = store
+        .create_host(host("a"), audit("host.create").into())
+        .await;
     assert_eq!(taken, Err(StoreError::NameTaken));
     store
         .hosts_seen(vec![(a.id, at(5)), (HostId::random(random()), at(6))])
@@ -166,7 +170,7 @@ async fn an_id_names_its_own_host_whatever_others_are_called(open: Open<'_>) {
     let shadow = host(&own.id.to_string());
     for host in [&shadow, &own] {
         store
-            .create_host(host.clone(), audit("host.create"))
+            .create_host(host.clone(), audit("host.create").into())
             .await
             .expect("made");
     }
@@ -264,13 +268,13 @@ async fn a_named_token_enrols_a_host_anew(open: Open<'_>) {
     let store = open();
     let old = host("kvm");
     store
-        .create_host(old.clone(), audit("host.create"))
+        .create_host(old.clone(), audit("host.create").into())
         .await
         .expect("made");
     store.credential_used(old.auth_token).await.expect("noted");
     let session = session(old.id);
     store
-        .create_session(session.clone(), audit("session.open"))
+        .create_session(session.clone(), audit("session.open").into())
         .await
         .expect("made");
     let anew = enrolment(token(&*store, Some("kvm")).await, "ignored");
@@ -315,7 +319,7 @@ async fn a_token_expires(open: Open<'_>) {
 async fn a_taken_name_costs_no_token(open: Open<'_>) {
     let store = open();
     store
-        .create_host(host("kvm"), audit("host.create"))
+        .create_host(host("kvm"), audit("host.create").into())
         .await
         .expect("made");
     let secret = token(&*store, None).await;
@@ -352,12 +356,12 @@ async fn sessions_are_kept_until_they_end(open: Open<'_>) {
     let store = open();
     let host = host("kvm");
     store
-        .create_host(host.clone(), audit("host.create"))
+        .create_host(host.clone(), audit("host.create").into())
         .await
         .expect("made");
     let mut session = session(host.id);
     store
-        .create_session(session.clone(), audit("session.open"))
+        .create_session(session.clone(), audit("session.open").into())
         .await
         .expect("made");
     let cookie = hash();
@@ -393,10 +397,12 @@ async fn the_audit_log_has_no_gaps(open: Open<'_>) {
         store.audit(audit("platform.start")).await.expect("written");
     }
     store
-        .create_host(host("kvm"), audit("host.create"))
+        .create_host(host("kvm"), audit("host.create").into())
         .await
         .expect("made");
-    let _ = store.create_host(host("kvm"), audit("host.create")).await;
+    let _ = store
+        .create_host(host("kvm"), audit("host.create").into())
+        .await;
     store.audit(audit("platform.stop")).await.expect("written");
     let entries = store.audit_after(0, 100).await.expect("read").entries;
     let read: Vec<_> = entries
@@ -448,7 +454,7 @@ async fn the_audit_log_is_one_chain(open: Open<'_>) {
             };
             tokio::spawn(async move {
                 let entry = audit("host.create").detail("name", name.as_str());
-                store.create_host(host(&name), entry).await
+                store.create_host(host(&name), entry.into()).await
             })
         })
         .collect();
@@ -514,7 +520,7 @@ async fn retention_keeps_the_chain(open: Open<'_>) {
 async fn a_failed_change_undoes_nothing_else(open: Open<'_>) {
     let store = open();
     store
-        .create_host(host("taken"), audit("host.create"))
+        .create_host(host("taken"), audit("host.create").into())
         .await
         .expect("made");
     let changes: Vec<_> = (0..200)
@@ -526,7 +532,9 @@ async fn a_failed_change_undoes_nothing_else(open: Open<'_>) {
                 } else {
                     format!("host-{n}")
                 };
-                store.create_host(host(&name), audit("host.create")).await
+                store
+                    .create_host(host(&name), audit("host.create").into())
+                    .await
             })
         })
         .collect();

@@ -5,11 +5,13 @@
 
 #[cfg(test)]
 mod contract;
+pub mod once;
 mod sqlite;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use once::{AnswerStore, Answered, Change};
 pub use sqlite::SqliteStore;
 
 use crate::audit::seal::Start;
@@ -27,6 +29,9 @@ pub enum StoreError {
     /// Another host has this name.
     #[error("another host has this name")]
     NameTaken,
+    /// The request was answered before, and the answer is kept.
+    #[error("the request was made before")]
+    Repeated,
     /// There is no such thing.
     #[error("there is no such entry")]
     NotFound,
@@ -173,12 +178,12 @@ pub struct AuditPage {
 
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
-pub trait Store: Send + Sync {
+pub trait Store: AnswerStore + Send + Sync {
     /// Answers when the store can both read and write.
     fn check(&self) -> StoreFuture<'_, ()>;
 
     /// Makes a host. [`StoreError::NameTaken`] when its name is not free.
-    fn create_host(&self, host: NewHost, audit: Entry) -> StoreFuture<'_, ()>;
+    fn create_host(&self, host: NewHost, change: Change) -> StoreFuture<'_, ()>;
 
     /// Every host, by name.
     fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>>;
@@ -197,8 +202,11 @@ pub trait Store: Send + Sync {
     fn hosts_seen(&self, seen: Vec<(HostId, UnixMillis)>) -> StoreFuture<'_, ()>;
 
     /// Keeps a new enrolment token, and forgets those that expired a month ago.
-    fn create_enrolment_token(&self, token: NewEnrolmentToken, audit: Entry)
-    -> StoreFuture<'_, ()>;
+    fn create_enrolment_token(
+        &self,
+        token: NewEnrolmentToken,
+        change: Change,
+    ) -> StoreFuture<'_, ()>;
 
     /// Trades a token for a host. The same token with the same key is answered again until it
     /// expires or its host connects with what it got. The audit entry is written when a host comes of it.
@@ -211,7 +219,7 @@ pub trait Store: Send + Sync {
     fn api_tokens(&self) -> StoreFuture<'_, Vec<(String, SecretHash)>>;
 
     /// Keeps a new console session.
-    fn create_session(&self, session: SessionRecord, audit: Entry) -> StoreFuture<'_, ()>;
+    fn create_session(&self, session: SessionRecord, change: Change) -> StoreFuture<'_, ()>;
 
     /// Notes that a session was entered with this cookie.
     fn session_entered(

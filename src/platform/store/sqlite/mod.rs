@@ -4,6 +4,7 @@
 //! `audit`.
 
 mod audit;
+mod once;
 mod operations;
 mod schema;
 

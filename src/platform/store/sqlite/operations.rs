@@ -6,8 +6,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::{
-    AuditPage, AuditSpan, Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost,
-    SessionRecord, Store, StoreError, StoreFuture,
+    AuditPage, AuditSpan, Change, Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken,
+    NewHost, SessionRecord, Store, StoreError, StoreFuture,
 };
 use super::{SqliteStore, Transaction, audit};
 use crate::audit::Entry;
@@ -29,13 +29,13 @@ impl Store for SqliteStore {
         })
     }
 
-    fn create_host(&self, host: NewHost, audit: Entry) -> StoreFuture<'_, ()> {
+    fn create_host(&self, host: NewHost, change: Change) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             if host_by_name(connection, &host.name)?.is_some() {
                 return Err(StoreError::NameTaken);
             }
             insert_host(connection, host.id, &host.name, host.auth_token, host.at)?;
-            connection.audit(audit)
+            connection.record(change)
         }))
     }
 
@@ -97,7 +97,7 @@ impl Store for SqliteStore {
     fn create_enrolment_token(
         &self,
         token: NewEnrolmentToken,
-        audit: Entry,
+        change: Change,
     ) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             let forgotten = UnixMillis(token.at.0.saturating_sub(TOKENS_KEPT.as_millis() as u64));
@@ -110,7 +110,7 @@ impl Store for SqliteStore {
                      VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute((token.secret, token.name, token.at, token.expires))?;
-            connection.audit(audit)
+            connection.record(change)
         }))
     }
 
@@ -139,7 +139,7 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn create_session(&self, session: SessionRecord, audit: Entry) -> StoreFuture<'_, ()> {
+    fn create_session(&self, session: SessionRecord, change: Change) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             connection
                 .prepare_cached(
@@ -155,7 +155,7 @@ impl Store for SqliteStore {
                     session.expires,
                     session.cookie,
                 ])?;
-            connection.audit(audit)
+            connection.record(change)
         }))
     }
 

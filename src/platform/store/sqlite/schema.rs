@@ -73,6 +73,16 @@ const MIGRATIONS: &[Migration] = &[
     "),
     // The audit log as a chain of hashes, with what was in it before.
     Code(audit::migrate),
+    Sql("
+    CREATE TABLE answers (
+        key     BLOB PRIMARY KEY,
+        request BLOB NOT NULL,
+        answer  BLOB NOT NULL,
+        at      INTEGER NOT NULL,
+        expires INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX answers_expire ON answers (expires);
+    "),
 ];
 
 /// Brings a database up to the newest schema.
