@@ -42,7 +42,12 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
         .with_ansi(std::io::stderr().is_terminal());
     let set = match format {
         LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            // The ids of a request and of a connection, from outside in; once is enough.
+            .with_current_span(false)
+            .try_init(),
     };
     set.map_err(|_| LogError::Twice)
 }

@@ -41,7 +41,8 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tracing::{error, info, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 /// How long the way to the platform may take: name, TCP, TLS and the upgrade.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -166,10 +167,14 @@ impl Dialer {
         loop {
             self.sample().await;
             let next = match timeout(DIAL_TIMEOUT, self.dial()).await {
-                Ok(Ok(socket)) => match self.stay(socket, on_stream.clone(), &mut backoff).await {
-                    Ok(next) => next,
-                    Err(fatal) => return fatal,
-                },
+                Ok(Ok(socket)) => {
+                    let span = info_span!("connection", connection_id = Empty);
+                    let stay = self.stay(socket, on_stream.clone(), &mut backoff);
+                    match stay.instrument(span).await {
+                        Ok(next) => next,
+                        Err(fatal) => return fatal,
+                    }
+                }
                 Ok(Err(error)) => {
                     let text = error.to_string();
                     let error = tls::plain_words(&text);
@@ -231,6 +236,7 @@ impl Dialer {
         F: Fn(HttpRequest, SendHalf<Agent>, RecvHalf<Agent>) + Send + Unpin + 'static,
     {
         let (notices_in, mut notices) = mpsc::channel(8);
+        let span = Span::current();
         let on_event = move |event, connection: &Connection<Agent>| match event {
             AgentEvent::Opened { key, request } => {
                 let (send, recv) = connection.halves(key);
@@ -241,13 +247,18 @@ impl Dialer {
             AgentEvent::Refuse(refuse) => drop(notices_in.try_send(Notice::Refuse(refuse))),
             AgentEvent::GoAway(go_away) => drop(notices_in.try_send(Notice::GoAway(go_away))),
             AgentEvent::SessionOpen(session) => {
+                let _in = span.enter();
                 info!(session = %session.session_id, user = %shown(&session.user), "console session opened");
             }
             AgentEvent::SessionClose(session) => {
+                let _in = span.enter();
                 info!(session = %session.session_id, reason = %session.reason, "console session closed");
             }
-            AgentEvent::Command(command) => refuse_command(connection, &command),
+            AgentEvent::Command(command) => {
+                span.in_scope(|| refuse_command(connection, &command));
+            }
             AgentEvent::Error(error) => {
+                let _in = span.enter();
                 warn!(code = %error.code, "the platform reports: {:?}", error.message);
             }
         };
@@ -277,6 +288,8 @@ impl Dialer {
                         // Just before the next heartbeat, so that its figures are fresh.
                         sample_at = Instant::now() + interval.mul_f64(0.9);
                         welcomed = Some((Instant::now(), interval));
+                        // As the platform's log has it.
+                        Span::current().record("connection_id", display(welcome.session_id));
                         let skew_ms = skew_ms(&welcome);
                         info!(platform = %self.platform, name = %self.state.name, skew_ms, "connected");
                     }

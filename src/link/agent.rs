@@ -1,6 +1,6 @@
 //! The agent's end: it says hello, beats, and takes requests in.
 
-use super::{Link, Phase, Side, StreamKey, Terms, Time, Violation};
+use super::{Link, Phase, Side, StreamKey, Terms, Time, TrafficLane, Violation};
 use crate::wire::messages::{
     Ack, AgentToPlatform, Command, Error, ErrorCode, GoAway, Heartbeat, HeartbeatAck, Hello,
     HttpRequest, HttpResponse, PlatformToAgent, PlatformToAgentHandler, Refuse, SessionClose,
@@ -114,6 +114,10 @@ impl Side for Agent {
             .into(),
         )
     }
+
+    fn is_draining(_: &State) -> bool {
+        false
+    }
 }
 
 struct Inbox<'a> {
@@ -164,6 +168,7 @@ impl PlatformToAgentHandler for Inbox<'_> {
 
     fn http_request(&mut self, mut message: HttpRequest) -> Self::Output {
         let link = &mut *self.link;
+        link.receiving = TrafficLane::Free;
         if link.streams.contains(&message.id) {
             return Err(Violation::new(
                 ErrorCode::UnexpectedMessage,
@@ -187,6 +192,7 @@ impl PlatformToAgentHandler for Inbox<'_> {
         }
         link.on_arrival(bytes, self.now)?;
         link.pieces += recv.pieces();
+        link.traffic.count_opened();
         let key = link
             .streams
             .insert(message.id.clone(), link.new_send_half(), recv);

@@ -1,6 +1,6 @@
 //! What the peer says of streams: the same on both sides.
 
-use super::{Link, Side, Time, Violation};
+use super::{Link, Side, Time, TrafficLane, Violation};
 use crate::{
     limits,
     wire::messages::{Ack, ErrorCode, StreamCredit, StreamData, StreamReset, StreamStop},
@@ -37,9 +37,18 @@ impl<S: Side> Link<S> {
         }
         let key = self.find(&message.id)?;
         let thrown_away = self.streams.peek(key).is_some_and(|s| s.recv.is_stopped());
-        let Some(bytes) = self.with_recv(key, |recv, kept| recv.data(message, kept, now)) else {
+        let length = message.data.len() as u64;
+        let Some((lane, bytes)) = self.with_recv(key, |recv, kept| {
+            let lane = match length {
+                0 => TrafficLane::Free,
+                _ if recv.is_interactive(length, now) => TrafficLane::Interactive,
+                _ => TrafficLane::Bulk,
+            };
+            (lane, recv.data(message, kept, now))
+        }) else {
             return Ok(());
         };
+        self.receiving = lane;
         let bytes = bytes?;
         self.on_arrival(bytes, now)?;
         if thrown_away {
@@ -82,6 +91,7 @@ impl<S: Side> Link<S> {
         self.cheap(now)?;
         self.on_arrival(0, now)?;
         let key = self.find(&message.id)?;
+        self.traffic.count_reset(true, message.code);
         let thrown_away = self.with_recv(key, |recv, _| {
             recv.reset(message.code, message.message, message.final_offset)?;
             Ok::<_, Violation>(recv.discard())

@@ -16,6 +16,7 @@ mod agent;
 mod arrivals;
 mod budget;
 mod calls;
+mod counts;
 mod credit;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -34,6 +35,7 @@ mod time;
 mod transmit;
 
 pub use agent::{Agent, Event as AgentEvent};
+pub use counts::{Resets, Stage, Traffic, TrafficLane, Volume};
 pub use error::{StreamError, Violation, close_code};
 pub use platform::{Admission, Event as PlatformEvent, Platform};
 pub use streams::{Received, StreamKey};
@@ -91,6 +93,8 @@ pub trait Side: Sized + 'static {
     fn urgent(link: &mut Link<Self>, now: Time) -> Option<Self::Send>;
     /// What the side keeps beside the streams.
     type State: std::fmt::Debug;
+    /// Whether nothing new is to begin.
+    fn is_draining(state: &Self::State) -> bool;
 }
 
 /// How far the connection is.
@@ -151,6 +155,10 @@ pub struct Link<S: Side> {
     sent_messages: u64,
     /// How many of them the peer has taken in, as it said.
     acked_messages: u64,
+    traffic: Traffic,
+    /// What the message went as that was transmitted last, and the one that came last.
+    sending: TrafficLane,
+    receiving: TrafficLane,
 }
 
 impl<S: Side> Link<S> {
@@ -187,6 +195,9 @@ impl<S: Side> Link<S> {
             touched: VecDeque::new(),
             sent_messages: 0,
             acked_messages: 0,
+            traffic: Traffic::default(),
+            sending: TrafficLane::Control,
+            receiving: TrafficLane::Control,
         }
     }
 
@@ -204,6 +215,7 @@ impl<S: Side> Link<S> {
             return Ok(());
         }
         self.handle_bytes(now);
+        self.receiving = TrafficLane::Control;
         S::receive(self, message, now)
     }
 
@@ -226,6 +238,7 @@ impl<S: Side> Link<S> {
             return Ok(());
         }
         self.handle_bytes(now);
+        self.receiving = TrafficLane::Control;
         if self.phase != Phase::Open {
             return Err(Violation::new(
                 ErrorCode::UnexpectedMessage,

@@ -1,8 +1,8 @@
 //! The platform's end: it lets an agent in or not, and opens streams to it.
 
 use super::{
-    Control, Growth, Link, Phase, SendHalf, Side, StreamError, StreamKey, Terms, Time, Violation,
-    Window,
+    Control, Growth, Link, Phase, SendHalf, Side, StreamError, StreamKey, Terms, Time, TrafficLane,
+    Violation, Window,
 };
 use crate::{
     ids::{StreamId, Uuid},
@@ -179,6 +179,7 @@ impl Link<Platform> {
         };
         send.head(request)?;
         let key = self.streams.insert(id, send, self.new_recv_half());
+        self.traffic.count_opened();
         self.want_schedule(key, now);
         Ok(key)
     }
@@ -215,6 +216,10 @@ impl Side for Platform {
 
     fn urgent(link: &mut Link<Self>, _now: Time) -> Option<PlatformToAgent> {
         link.state.heartbeat_ack.take().map(Into::into)
+    }
+
+    fn is_draining(state: &State) -> bool {
+        state.draining
     }
 }
 
@@ -292,6 +297,7 @@ impl AgentToPlatformHandler for Inbox<'_> {
 
     fn http_response(&mut self, message: HttpResponse) -> Self::Output {
         let link = &mut *self.link;
+        link.receiving = TrafficLane::Free;
         if link.whole_only {
             if message.body_follows {
                 return Err(Violation::new(

@@ -1,7 +1,7 @@
 //! What goes out next: control, then acknowledgements, then the lanes of streams.
 
 use super::{
-    Control, Link, Phase, Side, StreamError, StreamKey, Time, WORTH_BYTES,
+    Control, Link, Phase, Side, StreamError, StreamKey, Time, TrafficLane, WORTH_BYTES,
     schedule::{Gates, Lane, Turn},
     streams::{Head, Piece, Stream},
 };
@@ -17,6 +17,7 @@ impl<S: Side> Link<S> {
     /// The next message to send. Ask when the socket can take more, and send it before asking
     /// again: what waits here can still be overtaken by what matters more.
     pub fn poll_transmit(&mut self, now: Time) -> Option<S::Send> {
+        self.sending = TrafficLane::Control;
         if self.phase == Phase::Open
             && let Some(message) = S::urgent(self, now)
         {
@@ -62,8 +63,14 @@ impl<S: Side> Link<S> {
         while let Some(&key) = self.stream_control.front() {
             self.end_unannounced(key);
             let growth_max = self.growth_max(now);
-            let message = self.with_stream(key, |stream| Self::control_of(stream, growth_max));
+            let mut reset = None;
+            let message = self.with_stream(key, |stream| {
+                Self::control_of(stream, growth_max, &mut reset)
+            });
             let message = message.flatten();
+            if let Some(code) = reset {
+                self.traffic.count_reset(false, code);
+            }
             if message.is_some() {
                 self.settle(key);
                 return message;
@@ -103,13 +110,19 @@ impl<S: Side> Link<S> {
         }
     }
 
-    fn control_of(stream: &mut Stream<S::Head>, growth_max: u64) -> Option<S::Send> {
+    /// What is due of a stream's control; where that is a reset, its code as well.
+    fn control_of(
+        stream: &mut Stream<S::Head>,
+        growth_max: u64,
+        reset: &mut Option<ErrorCode>,
+    ) -> Option<S::Send> {
         if !stream.send.is_announced() {
             // A stop goes once the stream is open.
             return None;
         }
         let id = || stream.id.clone();
         if let Some((code, message, final_offset)) = stream.send.take_reset() {
+            *reset = Some(code);
             return Some(S::Send::from(StreamReset {
                 id: id(),
                 code,
@@ -179,6 +192,11 @@ impl<S: Side> Link<S> {
             let queued = stream.send.queued();
             let Some(piece) = stream.send.next(left, self.path.piece_max()) else {
                 continue;
+            };
+            self.sending = match lane {
+                Lane::Free => TrafficLane::Free,
+                Lane::Interactive => TrafficLane::Interactive,
+                Lane::Bulk => TrafficLane::Bulk,
             };
             // A body that a head had to leave behind has joined the queue.
             self.queued = self.queued + stream.send.queued() - queued;

@@ -228,6 +228,11 @@ impl<S: Side> Connection<S> {
         state.wake_driver();
     }
 
+    /// Where the connection is, and what it has carried, for whoever watches it.
+    pub fn look<R>(&self, look: impl FnOnce(&Link<S>) -> R) -> R {
+        look(&self.lock().link)
+    }
+
     /// The newest round trip.
     pub fn round_trip(&self) -> Option<Duration> {
         self.lock().link.round_trip()

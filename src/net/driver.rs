@@ -257,6 +257,7 @@ where
     }
 
     fn message(&mut self, encoding: Encoding, bytes: Bytes) -> Result<(), Stop> {
+        let length = bytes.len() as u64;
         self.received = self.socket.received();
         if *self.encoding.get_or_insert(encoding) != encoding {
             let text = "text and binary messages on one connection";
@@ -275,6 +276,7 @@ where
             Err(DecodeError::UnknownType { name }) => link.handle_unknown(name.as_deref(), now)?,
             Err(error) => return Err(Violation::from(error).into()),
         }
+        link.count_received(length);
         Ok(())
     }
 
@@ -323,7 +325,9 @@ where
                 let Some(message) = state.link.poll_transmit(now) else {
                     break;
                 };
-                batched += self.socket.queue(text, |out| encoding.encode(message, out));
+                let length = self.socket.queue(text, |out| encoding.encode(message, out));
+                state.link.count_sent(length as u64);
+                batched += length;
                 self.flushing = true;
             }
             // Whoever waited for room may fill the next batch meanwhile. Also where nothing was sent: a

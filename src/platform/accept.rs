@@ -5,11 +5,12 @@ use super::{
     Platform,
     agent_link::AgentLink,
     api::problem,
+    metrics::{Attempt, ending_word},
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
 };
 use crate::{
-    ids::{HostId, random_uuid},
+    ids::{HostId, Uuid, random_uuid},
     link::{Admission, Link, Platform as PlatformSide, PlatformEvent, Time},
     net::{
         driver,
@@ -36,6 +37,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -45,7 +47,7 @@ use std::{
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
 /// How long a refused agent that may come back stays away where the store is the trouble.
 const STORE_RETRY_MS: u32 = 10_000;
@@ -57,6 +59,7 @@ pub(super) fn serve(
     peer: Peer,
 ) -> Response<Body> {
     let Some(key) = websocket_key(&request) else {
+        platform.metrics.handshake("websocket_expected");
         let detail = "agents connect here by WebSocket (RFC 6455)".to_owned();
         return problem(StatusCode::BAD_REQUEST, "websocket_expected", detail);
     };
@@ -64,23 +67,29 @@ pub(super) fn serve(
     let subprotocol = match subprotocol(&request) {
         Ok(subprotocol) => subprotocol,
         Err(()) => {
+            platform.metrics.handshake("subprotocol_unknown");
             let detail = format!("the subprotocols are {SUBPROTOCOL_PROTO} and {SUBPROTOCOL_JSON}");
             return problem(StatusCode::BAD_REQUEST, "subprotocol_unknown", detail);
         }
     };
     // Browsers may have an older one on the same port, and a proxy in front none.
     if peer.tls != Some(ProtocolVersion::TLSv1_3) {
+        platform.metrics.handshake("tls_1_3_expected");
         let detail =
             "agents connect over TLS 1.3, straight to the platform's TLS listener".to_owned();
         return problem(StatusCode::BAD_REQUEST, "tls_1_3_expected", detail);
     }
     if platform.is_stopping() {
+        platform.metrics.handshake("platform_stopping");
         let detail = "the platform is stopping: come back soon".to_owned();
         return problem(StatusCode::SERVICE_UNAVAILABLE, "platform_stopping", detail);
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let encoding = subprotocol.map(|(_, encoding)| encoding);
-    tokio::spawn(upgraded(platform, upgrade, encoding, peer));
+    // Named here, and told to the agent: the same id is in the log of both.
+    let id = random_uuid(secret::random());
+    let span = info_span!("agent", connection_id = %id);
+    tokio::spawn(upgraded(platform, upgrade, encoding, peer, id).instrument(span));
 
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -146,6 +155,7 @@ async fn upgraded(
     upgrade: OnUpgrade,
     encoding: Option<Encoding>,
     peer: Peer,
+    id: Uuid,
 ) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
@@ -159,7 +169,7 @@ async fn upgraded(
         Ok((stream, early)) => {
             tune(stream.get_ref().0);
             let socket = socket::accepted(stream, &early);
-            converse(platform, socket, encoding, peer).await;
+            converse(platform, socket, encoding, peer, id).await;
         }
         Err(_) => warn!("an agent came over a socket of unknown kind"),
     }
@@ -190,55 +200,78 @@ struct Place {
     connection: registry::ConnectionId,
 }
 
+/// A connection whose agent has said who it is.
+struct Arrived {
+    tunnel: Tunnel,
+    address: SocketAddr,
+    id: Uuid,
+}
+
 async fn converse<IO>(
     platform: Arc<Platform>,
     socket: socket::Socket<IO>,
     encoding: Option<Encoding>,
     peer: Peer,
+    id: Uuid,
 ) where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let address = peer.address;
     let place: Arc<Mutex<Option<Place>>> = Arc::default();
     let errors = Arc::new(AtomicU32::new(0));
+    let attempt = Arc::new(Attempt::new(platform.metrics.clone()));
     let known =
         move |place: &Mutex<Option<Place>>| *place.lock().unwrap_or_else(PoisonError::into_inner);
     let on_event = {
         let (platform, place, errors) = (platform.clone(), place.clone(), errors.clone());
-        move |event, tunnel: &Tunnel| match event {
-            PlatformEvent::Hello(hello) => {
-                let (platform, place) = (platform.clone(), place.clone());
-                let tunnel = tunnel.clone();
-                tokio::spawn(async move {
-                    let admitted = admit(&platform, hello, tunnel.clone(), address).await;
-                    *place.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
-                    // One that left while it was looked up has found no place to give back.
-                    if let Some(Place { host, connection }) = admitted
-                        && tunnel.is_ended()
-                    {
-                        let why = tunnel.ended().await.to_string();
-                        platform.host_disconnected(host, connection, &why);
+        let (attempt, span) = (attempt.clone(), Span::current());
+        // The connection's own task is not in the span: it says nothing itself, and would enter and
+        // leave it with each message.
+        move |event, tunnel: &Tunnel| {
+            span.in_scope(|| match event {
+                PlatformEvent::Hello(hello) => {
+                    let (platform, place) = (platform.clone(), place.clone());
+                    let (attempt, tunnel) = (attempt.clone(), tunnel.clone());
+                    let admitting = async move {
+                        let arrived = Arrived {
+                            tunnel: tunnel.clone(),
+                            address,
+                            id,
+                        };
+                        let admitted = admit(&platform, hello, arrived, &attempt).await;
+                        *place.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
+                        // One that left while it was looked up has found no place to give back.
+                        if let Some(Place { host, connection }) = admitted
+                            && tunnel.is_ended()
+                        {
+                            let why = tunnel.ended().await.to_string();
+                            platform.host_disconnected(host, connection, &why);
+                        }
+                    };
+                    tokio::spawn(admitting.in_current_span());
+                }
+                PlatformEvent::Heartbeat(heartbeat) => {
+                    if let Some(Place { host, connection }) = known(&place) {
+                        platform
+                            .registry
+                            .set_health(host, connection, health(&heartbeat));
                     }
-                });
-            }
-            PlatformEvent::Heartbeat(heartbeat) => {
-                if let Some(Place { host, connection }) = known(&place) {
-                    platform
-                        .registry
-                        .set_health(host, connection, health(&heartbeat));
+                    if let Some(round_trip) = tunnel.round_trip() {
+                        platform.metrics.round_trip(round_trip);
+                    }
                 }
-            }
-            PlatformEvent::Error(error) => {
-                let Error { code, message, .. } = error;
-                if errors.fetch_add(1, Ordering::Relaxed) < ERRORS_LOGGED_MAX {
-                    warn!(%address, %code, "an agent reports: {message:?}");
-                } else {
-                    debug!(%address, %code, "an agent reports: {message:?}");
+                PlatformEvent::Error(error) => {
+                    let Error { code, message, .. } = error;
+                    if errors.fetch_add(1, Ordering::Relaxed) < ERRORS_LOGGED_MAX {
+                        warn!(%address, %code, "an agent reports: {message:?}");
+                    } else {
+                        debug!(%address, %code, "an agent reports: {message:?}");
+                    }
                 }
-            }
-            PlatformEvent::StatusUpdate(_) | PlatformEvent::Response(_) => {
-                debug!(%address, "an agent reports on a command that was never sent");
-            }
+                PlatformEvent::StatusUpdate(_) | PlatformEvent::Response(_) => {
+                    debug!(%address, "an agent reports on a command that was never sent");
+                }
+            })
         }
     };
     let mut link = Link::<PlatformSide>::accept(Time::default());
@@ -247,18 +280,24 @@ async fn converse<IO>(
         link = link.expect_json();
     }
     let (tunnel, driver) = driver::start(socket, link, encoding, on_event);
+    let watched = platform.metrics.watch(tunnel.clone());
     // In a task of its own, so that what follows is done also where it panics.
     tokio::spawn(driver);
     let ending = tunnel.ended().await;
+    drop(watched);
     let errors = errors.load(Ordering::Relaxed);
     if errors > ERRORS_LOGGED_MAX {
         warn!(%address, errors, "an agent reported more errors than were logged");
     }
     match known(&place) {
         Some(Place { host, connection }) => {
+            platform.metrics.disconnect(&ending);
             platform.host_disconnected(host, connection, &ending.to_string());
         }
-        None => info!(%address, %ending, "an agent was not let in"),
+        None => {
+            attempt.came_to(ending_word(&ending));
+            info!(%address, %ending, "an agent was not let in");
+        }
     }
 }
 
@@ -266,31 +305,40 @@ async fn converse<IO>(
 async fn admit(
     platform: &Platform,
     hello: Hello,
-    tunnel: Tunnel,
-    address: std::net::SocketAddr,
+    arrived: Arrived,
+    attempt: &Attempt,
 ) -> Option<Place> {
+    let Arrived {
+        tunnel,
+        address,
+        id,
+    } = arrived;
+    let refuse = |code: ErrorCode, text, permanent, retry_after_ms| {
+        attempt.came_to(code.name().unwrap_or("unknown"));
+        refuse(&tunnel, code, text, permanent, retry_after_ms);
+    };
     let known_at = platform.registry.moment();
     let record = match platform.authenticate_host(&hello.auth_token).await {
         Ok(Some(record)) => record,
         Ok(None) => {
             let text = "this device token is not known: enrol the agent anew";
-            refuse(&tunnel, ErrorCode::TokenUnknown, text, true, 0);
+            refuse(ErrorCode::TokenUnknown, text, true, 0);
             return None;
         }
         Err(error) => {
             warn!(%error, "an agent could not be authenticated");
             let text = "the platform cannot look the token up at present";
-            refuse(&tunnel, ErrorCode::Overloaded, text, false, STORE_RETRY_MS);
+            refuse(ErrorCode::Overloaded, text, false, STORE_RETRY_MS);
             return None;
         }
     };
     if hello.host_id.is_some_and(|id| id != record.id.0) {
         let text = "this device token belongs to another host";
-        refuse(&tunnel, ErrorCode::HostMismatch, text, true, 0);
+        refuse(ErrorCode::HostMismatch, text, true, 0);
         return None;
     }
     tunnel.admit(Admission {
-        session_id: random_uuid(secret::random()),
+        session_id: id,
         host_id: record.id.0,
         heartbeat: platform.config.heartbeat,
         platform_time: Timestamp::from_system_time(SystemTime::now()),
@@ -306,15 +354,27 @@ async fn admit(
         link: link.clone(),
     };
     match platform.host_connected(&record.name, arrival) {
-        registry::Admission::Admitted { connection, .. } => Some(Place {
-            host: record.id,
+        registry::Admission::Admitted {
             connection,
-        }),
+            replaced,
+        } => {
+            attempt.came_to("admitted");
+            // As it was before this connection.
+            if record.credential_used || replaced {
+                platform.metrics.reconnect(replaced);
+            }
+            Some(Place {
+                host: record.id,
+                connection,
+            })
+        }
         registry::Admission::DuplicateInstance => {
+            attempt.came_to("duplicate_instance");
             link.end(LinkEnd::DuplicateInstance);
             None
         }
         registry::Admission::CredentialVoid => {
+            attempt.came_to("host_revoked");
             link.end(LinkEnd::CredentialVoid);
             None
         }

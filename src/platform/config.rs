@@ -85,6 +85,9 @@ pub struct Args {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Where GET /metrics is answered, as in 127.0.0.1:9464 [default: off]
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
     /// text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
@@ -155,6 +158,9 @@ pub struct Config {
     /// Sign-in over an OpenID provider, if any.
     #[serde(default)]
     pub oidc: Option<OidcSettings>,
+    /// Where `GET /metrics` is answered, if anywhere.
+    #[serde(default, deserialize_with = "address_or_off")]
+    pub metrics: Option<SocketAddr>,
     /// How log lines are written.
     #[serde(default)]
     pub log_format: LogFormat,
@@ -219,6 +225,7 @@ impl Config {
         set("listen", args.listen.map(|address| address.to_string()));
         set("http", args.http.clone());
         set("console_domain", args.console_domain.clone());
+        set("metrics", args.metrics.clone());
         set("log_format", args.log_format.clone());
         if !args.names.is_empty() {
             table.insert("names".to_owned(), args.names.clone().into());
@@ -261,6 +268,12 @@ impl Config {
 
     /// Says in the log what can be used and is likely not meant.
     pub fn warn(&self) {
+        // Not refused: scrapers are often on another machine, in a network that is for them alone.
+        if let Some(metrics) = self.metrics
+            && !metrics.ip().is_loopback()
+        {
+            warn!(%metrics, "whoever reaches this address reads the metrics: they ask for no credential");
+        }
         // Not refused: enrolled agents ask for it, and most dial another name or an address.
         if self.is_session_name(&self.server_name) {
             warn!(

@@ -94,6 +94,7 @@ impl Door {
         match acceptor {
             Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
+                    self.platform.metrics.tls_handshake("done");
                     let (_, tls) = stream.get_ref();
                     peer.tls = tls.protocol_version();
                     if tls.alpn_protocol() == Some(ALPN_HTTP2) {
@@ -102,8 +103,14 @@ impl Door {
                         self.serve_http(stream, peer).await;
                     }
                 }
-                Ok(Err(error)) => debug!(address = %peer.address, %error, "no TLS handshake"),
-                Err(_) => debug!(address = %peer.address, "no TLS handshake in time"),
+                Ok(Err(error)) => {
+                    self.platform.metrics.tls_handshake("failed");
+                    debug!(address = %peer.address, %error, "no TLS handshake");
+                }
+                Err(_) => {
+                    self.platform.metrics.tls_handshake("timeout");
+                    debug!(address = %peer.address, "no TLS handshake in time");
+                }
             },
             None => match timeout(HEAD_TIMEOUT, http2::begins_so(&stream)).await {
                 Ok(true) => http2::serve(self, stream, peer).await,

@@ -12,6 +12,7 @@ mod door;
 mod http2;
 pub mod identity;
 pub mod ingress;
+pub mod metrics;
 pub mod peer;
 pub mod registry;
 pub mod server;
@@ -41,10 +42,11 @@ use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
 use identity::oidc::{Oidc, OidcStartError};
+use metrics::Metrics;
 use registry::Registry;
 use service::API_TOKEN_PREFIX;
 use sessions::{ENTRY_PATH, Sessions};
-use store::{SqliteStore, Store, StoreError};
+use store::{SqliteStore, Store, StoreError, StoreFigures};
 
 /// The administrator's name, in the audit log and as the user of sessions.
 const ADMINISTRATOR: &str = "admin";
@@ -113,6 +115,9 @@ pub struct Platform {
     pub registry: Registry<AgentLink>,
     /// Sign-in over an OpenID provider, if that is set up.
     pub oidc: Option<Oidc>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    store_figures: Arc<StoreFigures>,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
@@ -168,8 +173,9 @@ impl Platform {
             path: path.clone(),
             source,
         };
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&path, audit_key.clone()).map_err(failed)?);
+        let store = SqliteStore::open(&path, audit_key.clone()).map_err(failed)?;
+        let store_figures = store.figures();
+        let store: Arc<dyn Store> = Arc::new(store);
         keep_administrator_token(&*store, &dir)
             .await?
             .map_err(failed)?;
@@ -180,6 +186,8 @@ impl Platform {
             store,
             registry: Registry::new(),
             oidc,
+            metrics: Arc::default(),
+            store_figures,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::api;
 use super::config::{Config, PublicPort};
 use super::door::Door;
+use super::metrics;
 use super::{Platform, StartError, stop_told};
 use crate::net::tls;
 use crate::process;
@@ -38,6 +39,7 @@ pub struct Server {
     tls: TcpListener,
     tls_config: Arc<rustls::ServerConfig>,
     plain: Option<TcpListener>,
+    metrics: Option<TcpListener>,
     signals: Signals,
 }
 
@@ -72,6 +74,13 @@ impl Server {
             }
             None => (None, None),
         };
+        let (metrics, metrics_address) = match config.metrics {
+            Some(address) => {
+                let (listener, address) = bind(address).await?;
+                (Some(listener), Some(address))
+            }
+            None => (None, None),
+        };
         let console = console_port(&config, tls_address, plain_address);
         let platform = Platform::open(config, console).await?;
         let tls_config = tls::server(platform.certificates.clone())?;
@@ -79,11 +88,15 @@ impl Server {
         if let Some(address) = plain_address {
             info!(%address, "listening in plain HTTP");
         }
+        if let Some(address) = metrics_address {
+            info!(%address, "listening for scrapers of the metrics");
+        }
         Ok(Self {
             platform,
             tls,
             tls_config,
             plain,
+            metrics,
             signals,
         })
     }
@@ -96,6 +109,7 @@ impl Server {
             tls,
             tls_config,
             plain,
+            metrics,
             mut signals,
         } = self;
         // A listener holds a place while it waits for whom to give it to.
@@ -106,6 +120,15 @@ impl Server {
             platform: platform.clone(),
             connections: connections.clone(),
         };
+        let listeners = 1 + usize::from(plain.is_some());
+        platform
+            .metrics
+            .watch_places(connections.clone(), connections_max, listeners);
+        // It ends last: how a platform stops is worth watching.
+        let mut watched = tokio::task::JoinSet::new();
+        if let Some(metrics) = metrics {
+            watched.spawn(metrics::serve(metrics, platform.clone()));
+        }
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(
             door.clone()

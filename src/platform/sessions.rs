@@ -159,6 +159,20 @@ pub struct Sessions {
     lifetime_max: Duration,
     by_id: HashMap<ConsoleSessionId, Entry>,
     by_label: HashMap<String, ConsoleSessionId>,
+    counts: SessionCounts,
+}
+
+/// How many sessions there are, and were since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounts {
+    /// Those that wait for their ticket.
+    pub waiting: usize,
+    /// Those that were entered.
+    pub entered: usize,
+    /// Those that were opened.
+    pub opened: u64,
+    /// Those that have ended, by reason.
+    pub ended: Vec<(CloseReason, u64)>,
 }
 
 struct Entry {
@@ -182,7 +196,15 @@ impl Sessions {
             lifetime_max,
             by_id: HashMap::new(),
             by_label: HashMap::new(),
+            counts: SessionCounts::default(),
         }
+    }
+
+    /// How many there are, and were.
+    pub fn counts(&self) -> SessionCounts {
+        let mut counts = self.counts.clone();
+        counts.waiting = self.by_id.len() - counts.entered;
+        counts
     }
 
     /// Opens a session, or returns `None` when there are too many.
@@ -216,6 +238,7 @@ impl Sessions {
             session: session.clone(),
             way_in,
         });
+        self.counts.opened += 1;
         Some(Opened { session, ticket })
     }
 
@@ -238,6 +261,7 @@ impl Sessions {
             session,
             way_in: WayIn::Cookie(cookie),
         });
+        self.counts.entered += 1;
     }
 
     /// The open session whose origin begins with this label, in lower case.
@@ -265,6 +289,7 @@ impl Sessions {
                 let cookie = Secret::generate("");
                 entry.way_in = WayIn::Cookie(cookie.hash());
                 entry.session.touch(now);
+                self.counts.entered += 1;
                 Ok(cookie)
             }
         }
@@ -286,6 +311,12 @@ impl Sessions {
     pub fn close(&mut self, id: ConsoleSessionId, reason: CloseReason) -> Option<Arc<Session>> {
         let entry = self.by_id.remove(&id)?;
         self.by_label.remove(&entry.session.label);
+        self.counts.entered -= usize::from(matches!(entry.way_in, WayIn::Cookie(_)));
+        let ended = &mut self.counts.ended;
+        match ended.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => ended.push((reason, 1)),
+        }
         entry.session.closed.send_replace(Some(reason));
         Some(entry.session)
     }

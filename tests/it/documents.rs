@@ -1,4 +1,4 @@
-//! What is generated from the schema and committed for people and other programs is fresh:
+//! What is generated, from the schema and from the program's own tables, and committed for people and other programs is fresh:
 //! `FLEETWIRE_UPDATE=1 cargo test --test it documents` writes it again.
 
 use crate::random;
@@ -16,7 +16,7 @@ fn check_fresh(path: &str, expected: &str) {
     let committed = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         committed == expected,
-        "{path} is not what the schema says: FLEETWIRE_UPDATE=1 cargo test --test it documents"
+        "{path} is not what it is made from: FLEETWIRE_UPDATE=1 cargo test --test it documents"
     );
 }
 
@@ -27,6 +27,23 @@ fn the_reference_is_fresh() {
     let page = fs::read_to_string(path).unwrap();
     let written = page.split(REFERENCE).next().unwrap().trim_end();
     check_fresh("docs/PROTOCOL.md", &format!("{written}\n\n{reference}"));
+}
+
+#[test]
+fn the_table_of_metrics_is_fresh() {
+    const TABLE: &str = "\n| metric |";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATIONS.md");
+    let page = fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(TABLE).unwrap_or((page.trim_end(), ""));
+    let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
+    let table = fleetwire::platform::metrics::reference();
+    let after = if after.is_empty() {
+        String::new()
+    } else {
+        format!("\n{after}")
+    };
+    let expected = format!("{}\n\n{table}{after}", before.trim_end());
+    check_fresh("docs/OPERATIONS.md", &expected);
 }
 
 #[test]

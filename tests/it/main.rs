@@ -18,6 +18,7 @@ mod documents;
 mod enrol;
 mod hostile;
 mod lifecycle;
+mod metrics;
 mod oidc;
 mod oracle;
 mod peers;

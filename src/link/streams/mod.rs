@@ -1,6 +1,7 @@
 //! The streams of one link: a table of them, and what a stream is: two directions that begin, carry
 //! bytes and end apart. Who sends next is the scheduler's affair, what is on the wire the link's.
 
+mod recent;
 mod recv;
 mod send;
 

@@ -1,9 +1,12 @@
 //! The direction of a stream that this side receives.
 
-use super::super::{
-    credit::Window,
-    error::{StreamError, Violation},
-    time::Time,
+use super::{
+    super::{
+        credit::Window,
+        error::{StreamError, Violation},
+        time::Time,
+    },
+    recent::Recent,
 };
 use crate::{
     limits::INTERIM_HEADS_MAX,
@@ -67,6 +70,8 @@ pub(in super::super) struct RecvHalf {
     tail: BytesMut,
     window: Window,
     trailers: FieldLines,
+    /// Bytes that came of late, for the counts.
+    recent: Recent,
 }
 
 impl RecvHalf {
@@ -85,6 +90,7 @@ impl RecvHalf {
             tail: BytesMut::new(),
             window,
             trailers: FieldLines::default(),
+            recent: Recent::new(),
         }
     }
 
@@ -169,6 +175,13 @@ impl RecvHalf {
             self.trailers = message.trailers.detached();
         }
         Ok(bytes)
+    }
+
+    /// Whether what comes is little, with so many bytes more; to be asked before they are taken in.
+    pub(in super::super) fn is_interactive(&mut self, bytes: u64, now: Time) -> bool {
+        let interactive = self.recent.is_little(bytes, now);
+        self.recent.add(bytes);
+        interactive
     }
 
     /// The peer ends the direction before its end.

@@ -9,7 +9,10 @@
 //!            Resetting ──── stream_reset on the wire ─────────► Over
 //! ```
 
-use super::super::{credit::Allowance, error::StreamError, time::Time};
+use super::{
+    super::{credit::Allowance, error::StreamError, time::Time},
+    recent::Recent,
+};
 use crate::{
     ids::StreamId,
     limits::INTERIM_HEADS_MAX,
@@ -25,14 +28,6 @@ use std::collections::VecDeque;
 /// Bytes that the program may leave here beyond what can be sent now: one batch of the largest, so
 /// that a bulk stream has the next at hand while its task waits for its turn. Chosen, not measured.
 const QUEUE_BYTES_MAX: usize = 128 << 10;
-/// What a stream may send in a burst and be taken for interactive still.
-const INTERACTIVE_BURST: u64 = 64 << 10;
-/// What it may send a second in the long run and be taken for interactive still: typing, a page's
-/// polling, and no video.
-const INTERACTIVE_BYTES_PER_SECOND: u64 = 256 << 10;
-/// The most that is remembered of what it has sent: whatever it was, two seconds of silence later
-/// somebody may be typing again.
-const RECENT_BYTES_MAX: u64 = INTERACTIVE_BURST + 2 * INTERACTIVE_BYTES_PER_SECOND;
 /// A piece shorter than this is put behind the one before it, where one shorter than
 /// [`GATHERED_BYTES_MAX`] waits: who writes byte by byte must not cost a message a byte.
 const GATHER_BYTES_MAX: usize = 1 << 10;
@@ -153,8 +148,7 @@ pub(in super::super) struct SendHalf<H> {
     /// The peer takes whole bodies only: nothing leaves before the end is here.
     whole: Option<Whole>,
     /// Bytes sent of late, for the lane.
-    recent: u64,
-    recent_at: Time,
+    recent: Recent,
 }
 
 impl<H: Head> SendHalf<H> {
@@ -180,8 +174,7 @@ impl<H: Head> SendHalf<H> {
             allowance: Allowance::new(credit),
             stopped: None,
             whole: None,
-            recent: 0,
-            recent_at: Time::from_micros(0),
+            recent: Recent::new(),
         }
     }
 
@@ -375,13 +368,7 @@ impl<H: Head> SendHalf<H> {
     /// Whether it has sent little of late, and has little to send: a download that waited long behind
     /// others is a download still.
     pub(in super::super) fn is_interactive(&mut self, now: Time) -> bool {
-        let micros = u64::try_from(now.since(self.recent_at).as_micros()).unwrap_or(u64::MAX);
-        let forgotten = micros.saturating_mul(INTERACTIVE_BYTES_PER_SECOND) / 1_000_000;
-        if forgotten > 0 {
-            self.recent = self.recent.saturating_sub(forgotten);
-            self.recent_at = now;
-        }
-        self.recent.max(self.queued as u64) <= INTERACTIVE_BURST
+        self.recent.is_little(self.queued as u64, now)
     }
 
     /// The next message, with at most `session_left` bytes of body, and at most `piece_max` of them
@@ -462,6 +449,6 @@ impl<H: Head> SendHalf<H> {
 
     fn spend(&mut self, bytes: usize) {
         self.allowance.spend(bytes as u64);
-        self.recent = (self.recent + bytes as u64).min(RECENT_BYTES_MAX);
+        self.recent.add(bytes as u64);
     }
 }

@@ -5,12 +5,14 @@
 
 #[cfg(test)]
 mod contract;
+mod figures;
 pub mod once;
 mod sqlite;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use figures::StoreFigures;
 pub use once::{AnswerStore, Answered, Change};
 pub use sqlite::SqliteStore;
 

@@ -14,12 +14,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::StoreError;
+use super::{StoreError, StoreFigures};
 use crate::audit::Place;
 use crate::audit::seal::AuditKey;
 use audit::Chain;
@@ -41,6 +42,7 @@ pub struct SqliteStore {
     next_reader: AtomicUsize,
     threads: Vec<JoinHandle<()>>,
     chain: Arc<Mutex<Chain>>,
+    figures: Arc<StoreFigures>,
 }
 
 /// The writer's connection within a transaction, and how far the audit log's chain goes in it.
@@ -82,10 +84,7 @@ impl SqliteStore {
         let chain = Arc::new(Mutex::new(Chain::load(&connection, &key)?));
 
         let (writer, jobs) = mpsc::channel(WRITES_QUEUED_MAX);
-        let written = chain.clone();
-        let mut threads = vec![spawn("store-writer", move || {
-            write_loop(&connection, &key, &written, jobs)
-        })?];
+        let mut threads = Vec::with_capacity(1 + READERS);
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let connection = Connection::open_with_flags(
@@ -102,13 +101,24 @@ impl SqliteStore {
             })?);
             readers.push(reader);
         }
+        let figures = Arc::new(figures(&writer, &readers));
+        let (written, counted) = (chain.clone(), figures.clone());
+        threads.push(spawn("store-writer", move || {
+            write_loop(&connection, &key, &written, jobs, &counted)
+        })?);
         Ok(Self {
             writer: Some(writer),
             readers,
             next_reader: AtomicUsize::new(0),
             threads,
             chain,
+            figures,
         })
+    }
+
+    /// What it tells of itself.
+    pub fn figures(&self) -> Arc<StoreFigures> {
+        self.figures.clone()
     }
 
     /// How far the audit log goes, as it was committed.
@@ -167,6 +177,17 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// Figures that know the queues, and keep none of them open.
+fn figures(writer: &mpsc::Sender<Job>, readers: &[mpsc::Sender<Read>]) -> StoreFigures {
+    fn waiting<T>(queue: &mpsc::WeakSender<T>) -> usize {
+        let queue = queue.upgrade();
+        queue.map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    }
+    let writer = writer.downgrade();
+    let readers: Vec<_> = readers.iter().map(mpsc::Sender::downgrade).collect();
+    StoreFigures::new(move || (waiting(&writer), readers.iter().map(waiting).sum()))
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     thread::Builder::new()
         .name(name.to_owned())
@@ -196,6 +217,7 @@ fn write_loop(
     key: &AuditKey,
     chain: &Mutex<Chain>,
     mut jobs: mpsc::Receiver<Job>,
+    figures: &StoreFigures,
 ) {
     let mut answers = Vec::with_capacity(BATCH_MAX);
     while let Some(first) = jobs.blocking_recv() {
@@ -204,12 +226,17 @@ fn write_loop(
             key,
             head: Cell::new(chain.lock().unwrap_or_else(PoisonError::into_inner).head()),
         };
+        let begun = Instant::now();
         let committed = commit(&transaction, first, &mut jobs, &mut answers);
+        figures.commit.observe(begun.elapsed().as_secs_f64());
+        // As many as were put into it, at most BATCH_MAX.
+        figures.changes.observe(answers.len() as f64);
         if committed.is_ok() {
             let mut chain = chain.lock().unwrap_or_else(PoisonError::into_inner);
             chain.committed(transaction.head.get());
         }
         if let Err(error) = &committed {
+            figures.failures.inc();
             error!(%error, "the store could not commit");
             if !connection.is_autocommit() {
                 let _ = connection.execute_batch("ROLLBACK");

@@ -1,0 +1,247 @@
+//! What the platform counts, for `/metrics`. This file owns the counts that are made where things
+//! happen, and the handles by which others make them; `scrape` adds what is only looked at when
+//! somebody asks, `names` says what each means, `listener` serves it.
+//!
+//! The way of a request through a tunnel is not slowed by any of it: links keep plain integers, which
+//! are added up at a scrape and once more when a connection ends.
+
+mod listener;
+mod names;
+mod scrape;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use slab::Slab;
+use tokio::sync::Semaphore;
+
+use crate::link::Traffic;
+use crate::net::connection::Ending;
+use crate::net::stream::Tunnel;
+pub use listener::serve;
+pub use names::{ALL, Definition, reference};
+
+/// Buckets of what takes a moment: 100 us to 10 s.
+pub(super) const LATENCY_BUCKETS: [f64; 16] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
+
+/// A label and its value. Both are words of this program, so that no peer can make more of them.
+type Label = (&'static str, &'static str);
+
+/// Through which door a call of the API came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiDoor {
+    /// As JSON over HTTP.
+    Rest,
+    /// As gRPC.
+    Grpc,
+}
+
+impl ApiDoor {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// What the platform counts where it happens. Shared; each call is short and never waits.
+#[derive(Debug)]
+pub struct Metrics {
+    tls_handshakes: Family<[Label; 1], Counter>,
+    handshakes: Family<[Label; 1], Counter>,
+    reconnects: Family<[Label; 1], Counter>,
+    disconnects: Family<[Label; 1], Counter>,
+    round_trip: Histogram,
+    api_calls: Family<[Label; 3], Counter>,
+    api_latency: Family<[Label; 2], Histogram>,
+    links: Mutex<Links>,
+    places: OnceLock<Places>,
+    started: Duration,
+}
+
+/// The links that stand, and what those that have ended carried.
+#[derive(Debug, Default)]
+struct Links {
+    standing: Slab<Tunnel>,
+    ended: Traffic,
+}
+
+/// The connections that the listeners may hold at once.
+#[derive(Debug)]
+struct Places {
+    left: Arc<Semaphore>,
+    /// With those that the listeners hold themselves while they wait.
+    all: usize,
+    listeners: usize,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
+        Self {
+            tls_handshakes: Family::default(),
+            handshakes: Family::default(),
+            reconnects: Family::default(),
+            disconnects: Family::default(),
+            round_trip: latency(),
+            api_calls: Family::default(),
+            api_latency: Family::new_with_constructor(latency),
+            links: Mutex::default(),
+            places: OnceLock::new(),
+            // A clock before 1970 is wrong anyhow.
+            started: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// A call of the API was answered. `method` is the schema's name of it and `code` is `ok` or the
+    /// refusal's, both words of this program and never of the caller's.
+    pub fn api(&self, method: &'static str, door: ApiDoor, code: &'static str, elapsed: Duration) {
+        let door = ("door", door.name());
+        let labels = [("method", method), door, ("code", code)];
+        self.api_calls.get_or_create(&labels).inc();
+        self.api_latency
+            .get_or_create(&[("method", method), door])
+            .observe(elapsed.as_secs_f64());
+    }
+
+    /// An agent's attempt to connect came to this: `admitted`, or a stable code.
+    pub(super) fn handshake(&self, outcome: &'static str) {
+        self.handshakes.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// An agent was let in that had been connected before.
+    pub(super) fn reconnect(&self, replaced: bool) {
+        let kind = if replaced { "replaced" } else { "returned" };
+        self.reconnects.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// An admitted connection has ended.
+    pub(super) fn disconnect(&self, ending: &Ending) {
+        let reason = ending_word(ending);
+        self.disconnects.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A client's TLS handshake came to this.
+    pub(super) fn tls_handshake(&self, outcome: &'static str) {
+        let labels = [("outcome", outcome)];
+        self.tls_handshakes.get_or_create(&labels).inc();
+    }
+
+    /// A connection's round trip, as it is now.
+    pub(super) fn round_trip(&self, round_trip: Duration) {
+        self.round_trip.observe(round_trip.as_secs_f64());
+    }
+
+    /// Counts what a link carries for as long as what is returned is held; to be held until the link
+    /// has ended.
+    pub(super) fn watch(self: &Arc<Self>, tunnel: Tunnel) -> Watched {
+        let key = self.links().standing.insert(tunnel);
+        Watched {
+            metrics: self.clone(),
+            key,
+        }
+    }
+
+    /// From where the listeners take their connections' places: so many, of which each of these
+    /// listeners holds one itself.
+    pub(super) fn watch_places(&self, left: Arc<Semaphore>, all: usize, listeners: usize) {
+        // A platform runs once.
+        let _ = self.places.set(Places {
+            left,
+            all,
+            listeners,
+        });
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        // Both fields are whole at every step.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An agent's attempt to connect. What it comes to first is what is counted.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    metrics: Arc<Metrics>,
+    counted: AtomicBool,
+}
+
+impl Attempt {
+    /// One that has just begun.
+    pub(super) const fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            counted: AtomicBool::new(false),
+        }
+    }
+
+    /// It came to this: `admitted`, or a stable code.
+    pub(super) fn came_to(&self, outcome: &'static str) {
+        if !self.counted.swap(true, Ordering::Relaxed) {
+            self.metrics.handshake(outcome);
+        }
+    }
+}
+
+/// A link whose traffic is counted.
+pub(super) struct Watched {
+    metrics: Arc<Metrics>,
+    key: usize,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut links = self.metrics.links();
+        if let Some(tunnel) = links.standing.try_remove(self.key) {
+            let Links { ended, .. } = &mut *links;
+            tunnel.look(|link| ended.add(link.traffic()));
+        }
+    }
+}
+
+/// One word for how a connection ended: of what it broke, the code.
+pub(super) fn ending_word(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Local(_) => "closed_by_platform",
+        Ending::Peer { .. } => "closed_by_agent",
+        Ending::Violation(violation) => violation.code.name().unwrap_or("unknown"),
+        Ending::Lost(_) => "lost",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_metric_is_defined_twice_and_none_names_a_host() {
+        let mut names: Vec<_> = ALL.iter().map(Definition::full_name).collect();
+        names.sort();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        let forbidden = ["host", "user", "address", "session", "id"];
+        for label in ALL.iter().flat_map(|definition| definition.labels) {
+            assert!(!forbidden.contains(label), "{label}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Every metric there is: its name, kind, labels and meaning. The exposition and the table in
+//! `docs/OPERATIONS.md` both come from here. No label ever names a host, a user or an address: each
+//! has as many values as the schema or this program has words.
+
+use std::fmt::Write as _;
+
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+/// A metric, as it is described to whoever reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// Its name without unit and `_total`.
+    name: &'static str,
+    unit: Option<UnitWord>,
+    kind: Kind,
+    /// Its labels, in their order.
+    pub(super) labels: &'static [&'static str],
+    /// What it says, as a phrase without a full stop.
+    pub(super) help: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UnitWord {
+    Bytes,
+    Seconds,
+}
+
+/// How its values are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It only grows while the platform runs.
+    Counter,
+    /// It is as it is at present.
+    Gauge,
+    /// It tells how values are spread.
+    Histogram,
+}
+
+impl Definition {
+    const fn new(kind: Kind, name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            unit: None,
+            kind,
+            labels: &[],
+            help,
+        }
+    }
+
+    const fn counter(name: &'static str, help: &'static str) -> Self {
+        Self::new(Kind::Counter, name, help)
+    }
+
+    const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self::new(Kind::Gauge, name, help)
+    }
+
+    const fn histogram(name: &'static str, help: &'static str) -> Self {
+        Self::new(Kind::Histogram, name, help)
+    }
+
+    const fn seconds(mut self) -> Self {
+        self.unit = Some(UnitWord::Seconds);
+        self
+    }
+
+    const fn bytes(mut self) -> Self {
+        self.unit = Some(UnitWord::Bytes);
+        self
+    }
+
+    const fn by(mut self, labels: &'static [&'static str]) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// Its name as a query has it; a histogram's without `_bucket`, `_sum` and `_count`.
+    pub fn full_name(&self) -> String {
+        let unit = match self.unit {
+            None => "",
+            Some(UnitWord::Bytes) => "_bytes",
+            Some(UnitWord::Seconds) => "_seconds",
+        };
+        let total = if self.kind == Kind::Counter {
+            "_total"
+        } else {
+            ""
+        };
+        format!("{}{unit}{total}", self.name)
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) const fn unit(&self) -> Option<&'static Unit> {
+        match self.unit {
+            None => None,
+            Some(UnitWord::Bytes) => Some(&Unit::Bytes),
+            Some(UnitWord::Seconds) => Some(&Unit::Seconds),
+        }
+    }
+
+    pub(super) const fn metric_type(&self) -> MetricType {
+        match self.kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        }
+    }
+}
+
+pub(super) const BUILD: Definition =
+    Definition::gauge("fleetwire_build", "1, with the program's version as label").by(&["version"]);
+pub(super) const CONNECTIONS: Definition = Definition::gauge(
+    "fleetwire_connections",
+    "Connections on both listeners, agents' and browsers' and clients' together",
+);
+pub(super) const CONNECTIONS_MAX: Definition = Definition::gauge(
+    "fleetwire_connections_max",
+    "How many there may be: the setting connections_max",
+);
+pub(super) const TLS_HANDSHAKES: Definition = Definition::counter(
+    "fleetwire_tls_handshakes",
+    "TLS handshakes by outcome: done, failed, or timeout",
+)
+.by(&["outcome"]);
+pub(super) const AGENT_CONNECTIONS: Definition = Definition::gauge(
+    "fleetwire_agent_connections",
+    "Agents' connections by state: greeting (no hello yet), deciding (it is looked up), open, \
+     draining (told to go), closed (its last words leave)",
+)
+.by(&["state"]);
+pub(super) const AGENT_HANDSHAKES: Definition = Definition::counter(
+    "fleetwire_agent_handshakes",
+    "Agents' attempts to connect by outcome: admitted, or the code they were refused with, or \
+     lost, closed_by_agent, closed_by_platform where they ended before that",
+)
+.by(&["outcome"]);
+pub(super) const AGENT_RECONNECTS: Definition = Definition::counter(
+    "fleetwire_agent_reconnects",
+    "Agents let in that had been connected before with the same credential: returned, or replaced \
+     where their earlier connection still stood",
+)
+.by(&["kind"]);
+pub(super) const AGENT_DISCONNECTS: Definition = Definition::counter(
+    "fleetwire_agent_disconnects",
+    "Admitted connections that ended, by reason: closed_by_agent, closed_by_platform, lost, or the \
+     code of what the agent broke",
+)
+.by(&["reason"]);
+pub(super) const ROUND_TRIP: Definition = Definition::histogram(
+    "fleetwire_agent_round_trip",
+    "The least round trip that a connection's own traffic has shown of late, looked at with each \
+     heartbeat; connections that carry nothing have none",
+)
+.seconds();
+pub(super) const LINK_MESSAGES: Definition = Definition::counter(
+    "fleetwire_link_messages",
+    "Messages to (sent) and from (received) agents by lane: control, free (heads and ends), \
+     interactive, bulk",
+)
+.by(&["direction", "lane"]);
+pub(super) const LINK_BYTES: Definition = Definition::counter(
+    "fleetwire_link",
+    "Their bytes, without the framing of WebSocket and TLS",
+)
+.bytes()
+.by(&["direction", "lane"]);
+pub(super) const STREAMS_OPEN: Definition = Definition::gauge(
+    "fleetwire_streams_open",
+    "Streams that are open, one an HTTP exchange with a device",
+);
+pub(super) const STREAMS_OPENED: Definition =
+    Definition::counter("fleetwire_streams_opened", "Streams that were opened");
+pub(super) const STREAMS_RESET: Definition = Definition::counter(
+    "fleetwire_streams_reset",
+    "Directions of streams that ended before their end, by side (agent or platform) and code; \
+     unknown for codes that this platform does not name",
+)
+.by(&["by", "code"]);
+pub(super) const SESSIONS: Definition = Definition::gauge(
+    "fleetwire_console_sessions",
+    "Console sessions that are open by state: waiting (for their ticket) or entered",
+)
+.by(&["state"]);
+pub(super) const SESSIONS_OPENED: Definition = Definition::counter(
+    "fleetwire_console_sessions_opened",
+    "Console sessions that were opened since the start",
+);
+pub(super) const SESSIONS_ENDED: Definition = Definition::counter(
+    "fleetwire_console_sessions_ended",
+    "Console sessions that ended, by reason as in the audit log",
+)
+.by(&["reason"]);
+pub(super) const API_CALLS: Definition = Definition::counter(
+    "fleetwire_api_calls",
+    "Calls of the API by method, door (rest or grpc) and code: ok, or that of the refusal",
+)
+.by(&["method", "door", "code"]);
+pub(super) const API_LATENCY: Definition = Definition::histogram(
+    "fleetwire_api_call",
+    "How long calls of the API took, from the request's head to the answer's",
+)
+.seconds()
+.by(&["method", "door"]);
+pub(super) const STORE_COMMIT: Definition = Definition::histogram(
+    "fleetwire_store_commit",
+    "How long transactions took from their begin to the end of their sync",
+)
+.seconds();
+pub(super) const STORE_CHANGES: Definition = Definition::histogram(
+    "fleetwire_store_commit_changes",
+    "How many changes one transaction carried",
+);
+pub(super) const STORE_FAILURES: Definition = Definition::counter(
+    "fleetwire_store_failures",
+    "Transactions that could not be committed; each is in the log",
+);
+pub(super) const STORE_QUEUED: Definition = Definition::gauge(
+    "fleetwire_store_queued",
+    "What waits for the store by kind: writes or reads",
+)
+.by(&["kind"]);
+pub(super) const SPANS: Definition = Definition::counter(
+    "fleetwire_otlp_spans",
+    "Spans for OpenTelemetry by outcome: exported, failed (the endpoint did not take them), or \
+     dropped (too many waited); only with otlp_endpoint",
+)
+.by(&["outcome"]);
+pub(super) const PROCESS_CPU: Definition =
+    Definition::counter("process_cpu", "CPU time of the process, user and system").seconds();
+pub(super) const PROCESS_RESIDENT: Definition =
+    Definition::gauge("process_resident_memory", "Memory that the process holds").bytes();
+pub(super) const PROCESS_FILES: Definition =
+    Definition::gauge("process_open_fds", "Files it has open");
+pub(super) const PROCESS_FILES_MAX: Definition =
+    Definition::gauge("process_max_fds", "Files it may have open");
+pub(super) const PROCESS_START: Definition = Definition::gauge(
+    "process_start_time",
+    "When the platform started, in seconds since 1970",
+)
+.seconds();
+
+/// Every metric, in the order of the exposition.
+pub const ALL: &[Definition] = &[
+    BUILD,
+    CONNECTIONS,
+    CONNECTIONS_MAX,
+    TLS_HANDSHAKES,
+    AGENT_CONNECTIONS,
+    AGENT_HANDSHAKES,
+    AGENT_RECONNECTS,
+    AGENT_DISCONNECTS,
+    ROUND_TRIP,
+    LINK_MESSAGES,
+    LINK_BYTES,
+    STREAMS_OPEN,
+    STREAMS_OPENED,
+    STREAMS_RESET,
+    SESSIONS,
+    SESSIONS_OPENED,
+    SESSIONS_ENDED,
+    API_CALLS,
+    API_LATENCY,
+    STORE_COMMIT,
+    STORE_CHANGES,
+    STORE_FAILURES,
+    STORE_QUEUED,
+    SPANS,
+    PROCESS_CPU,
+    PROCESS_RESIDENT,
+    PROCESS_FILES,
+    PROCESS_FILES_MAX,
+    PROCESS_START,
+];
+
+/// All of them as a table in Markdown, for the documentation.
+pub fn reference() -> String {
+    let mut table =
+        String::from("| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n");
+    for definition in ALL {
+        let kind = match definition.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let labels: Vec<_> = definition.labels.iter().map(|l| format!("`{l}`")).collect();
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            table,
+            "| `{}` | {kind} | {} | {} |",
+            definition.full_name(),
+            labels.join(", "),
+            definition.help
+        );
+    }
+    table
+}

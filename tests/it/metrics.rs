@@ -1,0 +1,326 @@
+//! `/metrics` of a running platform with a real agent, read by the strict parser of Prometheus' own
+//! client: what is promised is there and moves, and no scraper hurts.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use fleetwire::platform::metrics;
+use serde_json::Value;
+
+use crate::console::viewer::Session;
+use crate::support::{Agent, PATIENCE, Platform, Process, command, until, until_status};
+
+/// A platform that is scraped.
+struct Watched {
+    platform: Platform,
+    address: SocketAddr,
+}
+
+impl Watched {
+    fn start(settings: &[(&str, &str)]) -> Self {
+        let mut platform = Platform::start_with(&["--metrics", "127.0.0.1:0"], settings);
+        let line = platform.process.line("listening for scrapers");
+        let line: Value = serde_json::from_str(&line).expect("a JSON line");
+        let address = line["address"].as_str().expect("an address");
+        let address = address.parse().expect("an address");
+        Self { platform, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream
+    }
+
+    /// Sends a request and reads to the connection's end: head and body.
+    fn ask(&self, request: &str) -> (String, String) {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).expect("written");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answered");
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head.to_owned(), body.to_owned())
+    }
+
+    fn text(&self) -> String {
+        let (head, body) = self.ask("GET /metrics HTTP/1.1\r\nHost: metrics\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let form = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert!(head.contains(form), "{head}");
+        body
+    }
+
+    fn scrape(&self) -> Scrape {
+        Scrape::of(&self.text())
+    }
+
+    /// Scrapes until a sample has at least that value.
+    fn until_at_least(&self, name: &str, labels: &[(&str, &str)], least: f64) {
+        until(&format!("{name} {labels:?} of {least}"), || {
+            (self.scrape().sum(name, labels) >= least).then_some(())
+        });
+    }
+}
+
+/// What one scrape said, sample by sample.
+struct Scrape {
+    samples: Vec<(String, BTreeMap<String, String>, f64)>,
+}
+
+impl Scrape {
+    fn of(text: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let made = Command::new("sh")
+            .arg(root.join("tests/setup/metrics.sh"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("there is a shell");
+        assert!(made.status.success(), "the parser's Python: {made:?}");
+        let mut parser = Command::new(root.join(".tools/metrics/bin/python"))
+            .arg(root.join("tests/metrics/parse.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("made above");
+        let mut stdin = parser.stdin.take().expect("piped");
+        stdin.write_all(text.as_bytes()).expect("it reads");
+        drop(stdin);
+        let parsed = parser.wait_with_output().expect("it ends");
+        let why = String::from_utf8_lossy(&parsed.stderr);
+        assert!(parsed.status.success(), "{why}\n{text}");
+        let families: BTreeMap<String, Value> =
+            serde_json::from_slice(&parsed.stdout).expect("JSON");
+        let mut samples = Vec::new();
+        for sample in families.values().flat_map(|family| {
+            let samples = family["samples"].as_array();
+            samples.expect("a list").clone()
+        }) {
+            let sample = serde_json::from_value(sample).expect("name, labels, value");
+            samples.push(sample);
+        }
+        Self { samples }
+    }
+
+    /// The sum of all samples of this name with these labels, whatever others they have.
+    fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let with = |all: &BTreeMap<String, String>| {
+            labels
+                .iter()
+                .all(|(label, value)| all.get(*label).is_some_and(|found| found == value))
+        };
+        let samples = self.samples.iter();
+        let samples = samples.filter(|(found, all, _)| found == name && with(all));
+        samples.map(|(_, _, value)| value).sum()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let count = format!("{name}_count");
+        let mut samples = self.samples.iter();
+        samples.any(|(found, ..)| *found == name || *found == count)
+    }
+}
+
+/// What is there only once somebody uses it, and is looked at elsewhere.
+const ELSEWHERE: [&str; 3] = [
+    "fleetwire_api_calls_total",
+    "fleetwire_api_call_seconds",
+    "fleetwire_otlp_spans_total",
+];
+
+#[tokio::test]
+async fn every_metric_is_there_and_moves() {
+    let watched = Watched::start(&[("FLEETWIRE_PLATFORM_HEARTBEAT", "1s")]);
+    let platform = &watched.platform;
+    let before = watched.scrape();
+    assert_eq!(before.sum("fleetwire_agent_connections", &[]), 0.0);
+    assert_eq!(before.sum("fleetwire_streams_opened_total", &[]), 0.0);
+
+    let mut device = command("fleetwire");
+    device.args(["demo-device", "--open", "--listen", "127.0.0.1:0"]);
+    let mut device = Process::start("device", &mut device);
+    let line = device.line("demo device on ");
+    let url = line.rsplit(' ').next().expect("its address");
+    let mut agent = Agent::start_for(platform, "kvm", &[url]);
+    let open = [("state", "open")];
+    watched.until_at_least("fleetwire_agent_connections", &open, 1.0);
+    let admitted = [("outcome", "admitted")];
+    watched.until_at_least("fleetwire_agent_handshakes_total", &admitted, 1.0);
+
+    // A session, an exchange in each direction, and one that its viewer leaves.
+    let session = Session::open(platform).enter().await;
+    let status = session.send("GET /status", "").await.answer().await;
+    assert_eq!(status.status, 200);
+    let mut download = session.send("GET /download?bytes=8000000&seed=7", "").await;
+    assert_eq!(download.answer().await.body.len(), 8_000_000);
+    let mut upload = session.viewer().await;
+    let head = format!(
+        "{}Origin: http://{}\r\nContent-Length: 1000000\r\n\r\n",
+        session.head("PUT /upload"),
+        session.host
+    );
+    upload.write(head.as_bytes()).await;
+    upload.write(&vec![0; 1_000_000]).await;
+    assert_eq!(upload.answer().await.status, 200);
+    let mut endless = session
+        .send("GET /download?bytes=8000000000&seed=7", "")
+        .await;
+    endless.take(1 << 20).await;
+    watched.until_at_least("fleetwire_streams_open", &[], 1.0);
+    drop(endless);
+    watched.until_at_least(
+        "fleetwire_streams_reset_total",
+        &[("code", "cancelled")],
+        1.0,
+    );
+    let entered = [("state", "entered")];
+    watched.until_at_least("fleetwire_console_sessions", &entered, 1.0);
+    session.close(platform);
+    let closed = [("reason", "closed_by_user")];
+    watched.until_at_least("fleetwire_console_sessions_ended_total", &closed, 1.0);
+    watched.until_at_least("fleetwire_agent_round_trip_seconds_count", &[], 1.0);
+
+    // What goes wrong: an agent that is lost and returns, a credential that nobody knows, no TLS.
+    agent.process.signal("KILL");
+    agent.process.ended();
+    watched.until_at_least(
+        "fleetwire_agent_disconnects_total",
+        &[("reason", "lost")],
+        1.0,
+    );
+    let gone = watched.scrape();
+    agent.restart(platform, "kvm");
+    let returned = [("kind", "returned")];
+    watched.until_at_least("fleetwire_agent_reconnects_total", &returned, 1.0);
+    let mut stranger = TcpStream::connect(platform.tls).expect("it listens");
+    stranger
+        .write_all(b"GET / HTTP/1.1\r\n\r\n")
+        .expect("written");
+    let failed = [("outcome", "failed")];
+    watched.until_at_least("fleetwire_tls_handshakes_total", &failed, 1.0);
+
+    let after = watched.scrape();
+    for definition in metrics::ALL {
+        let name = definition.full_name();
+        if !ELSEWHERE.contains(&name.as_str()) {
+            assert!(after.has(&name), "{name} is not there");
+        }
+    }
+    let received = [("direction", "received"), ("lane", "bulk")];
+    assert!(after.sum("fleetwire_link_bytes_total", &received) > 8_000_000.0);
+    for direction in ["sent", "received"] {
+        for lane in ["control", "free"] {
+            let labels = [("direction", direction), ("lane", lane)];
+            let messages = after.sum("fleetwire_link_messages_total", &labels);
+            assert!(messages >= 1.0, "{labels:?}");
+        }
+    }
+    assert!(after.sum("fleetwire_streams_opened_total", &[]) >= 3.0);
+    assert_eq!(
+        after.sum("fleetwire_console_sessions_opened_total", &[]),
+        1.0
+    );
+    assert!(after.sum("fleetwire_store_commit_seconds_count", &[]) >= 4.0);
+    assert!(after.sum("process_cpu_seconds_total", &[]) > 0.0);
+    assert!(after.sum("process_resident_memory_bytes", &[]) > 1_000_000.0);
+    assert!(after.sum("process_open_fds", &[]) > 5.0);
+    // What a connection carried is counted still when it has ended, and once.
+    for (name, labels, value) in &gone.samples {
+        if name.ends_with("_total") {
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|(l, v)| (l.as_str(), v.as_str()))
+                .collect();
+            assert!(after.sum(name, &labels) >= *value, "{name} went back");
+        }
+    }
+    let bulk = |scrape: &Scrape| scrape.sum("fleetwire_link_bytes_total", &received);
+    assert_eq!(bulk(&gone), bulk(&after), "no bulk has passed meanwhile");
+}
+
+#[test]
+fn nothing_in_it_names_a_host_a_user_or_a_secret() {
+    let watched = Watched::start(&[]);
+    let platform = &watched.platform;
+    let _agent = Agent::start(platform, "rack-7-kvm");
+    let host = until_status(platform, "rack-7-kvm", "online");
+    let open = [("state", "open")];
+    watched.until_at_least("fleetwire_agent_connections", &open, 1.0);
+    let text = watched.text();
+    let id = host["id"].as_str().expect("an id").to_owned();
+    for private in [
+        id,
+        "rack-7".to_owned(),
+        platform.admin_token(),
+        "127.0.0.1".to_owned(),
+    ] {
+        assert!(!text.contains(&private), "{private}");
+    }
+}
+
+#[test]
+fn it_is_off_unless_an_address_is_set_and_nowhere_else() {
+    let platform = Platform::start(&[]);
+    assert!(!platform.process.said().contains("scrapers"));
+    let mut stream = TcpStream::connect(platform.http).expect("it listens");
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[test]
+fn a_scraper_that_is_slow_or_hostile_hurts_nobody() {
+    let watched = Watched::start(&[]);
+    let statuses = [
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "404"),
+        ("GET /metrics/ HTTP/1.1\r\nHost: a\r\n\r\n", "404"),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "404"),
+        (
+            "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+            "405",
+        ),
+        ("HEAD /metrics HTTP/1.1\r\nHost: a\r\n\r\n", "405"),
+        ("nonsense\r\n\r\n", "400"),
+    ];
+    for (request, status) in statuses {
+        let (head, _) = watched.ask(request);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    }
+    // More than its places: some say nothing, some begin and do not end, some read nothing, and one
+    // sends a head without end.
+    let mut held = Vec::new();
+    for number in 0..40 {
+        let mut stream = watched.connect();
+        match number % 3 {
+            0 => {}
+            1 => stream
+                .write_all(b"GET /metrics HTTP/1.1\r\nx")
+                .expect("written"),
+            _ => {
+                let request = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+                stream.write_all(request).expect("written");
+            }
+        }
+        held.push(stream);
+    }
+    let mut endless = watched.connect();
+    held.push(endless.try_clone().expect("cloned"));
+    let writer = std::thread::spawn(move || {
+        let _ = endless.write_all(b"GET /metrics HTTP/1.1\r\n");
+        while endless.write_all(&[b'x'; 4096]).is_ok() {}
+    });
+    // The platform goes on beside them: an agent enrols and connects.
+    let _agent = Agent::start(&watched.platform, "kvm");
+    // And whoever waits in line gets its turn, as each is cut off in time.
+    assert!(watched.text().ends_with("# EOF\n"));
+    assert!(writer.join().is_ok(), "it is cut off as well");
+    for stream in &held {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
