@@ -120,6 +120,22 @@ typed_uuid! {
     /// A console session: one user's way to one host's web interface.
     ConsoleSessionId
 }
+typed_uuid! {
+    /// A user of the platform: never used again for another, whatever becomes of its name.
+    UserId
+}
+typed_uuid! {
+    /// A group of hosts, which is what users are granted.
+    GroupId
+}
+typed_uuid! {
+    /// An API key of a user.
+    ApiKeyId
+}
+typed_uuid! {
+    /// A sign-in and all tokens that came of it, which end together.
+    FamilyId
+}
 
 /// The most characters of a host's name, as of a DNS label.
 const HOST_NAME_BYTES_MAX: usize = 63;

@@ -23,33 +23,30 @@ pub mod store;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
-use tracing::info;
 
 use crate::audit::Entry;
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
-use crate::files::{self, FileError, MODE_SECRET};
+use crate::files::{self, FileError};
 use crate::ids::{ConsoleSessionId, HostId};
 use crate::net::tls::{self, ServerCertificates, TlsError};
-use crate::secret::{Secret, SecretHash};
+use crate::secret::Secret;
 use agent_link::AgentLink;
 use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
+use identity::Identity;
 use identity::oidc::{Oidc, OidcStartError};
 use metrics::Metrics;
 use registry::Registry;
-use service::API_TOKEN_PREFIX;
 use sessions::{ENTRY_PATH, Sessions};
 use store::{SqliteStore, Store, StoreError, StoreFigures};
 
-/// The administrator's name, in the audit log and as the user of sessions.
-const ADMINISTRATOR: &str = "admin";
 /// Largest token or certificate file.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -122,7 +119,8 @@ pub struct Platform {
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
     audit_key: Arc<AuditKey>,
-    api_tokens: Vec<(String, SecretHash)>,
+    /// Who may come in, and what they may do.
+    pub identity: Identity,
     ca_fingerprint: [u8; 32],
     ca_pem: String,
     certificates: Arc<ServerCertificates>,
@@ -176,10 +174,7 @@ impl Platform {
         let store = SqliteStore::open(&path, audit_key.clone()).map_err(failed)?;
         let store_figures = store.figures();
         let store: Arc<dyn Store> = Arc::new(store);
-        keep_administrator_token(&*store, &dir)
-            .await?
-            .map_err(failed)?;
-        let api_tokens = store.api_tokens().await.map_err(failed)?;
+        let identity = Identity::open(UnixMillis::now(), &dir, store.clone()).await?;
         let sessions = open_sessions(&config, &*store).await.map_err(failed)?;
 
         Ok(Arc::new(Self {
@@ -192,7 +187,7 @@ impl Platform {
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),
             audit_key,
-            api_tokens,
+            identity,
             ca_fingerprint: ca.fingerprint(),
             ca_pem: ca.certificate_pem().to_owned(),
             certificates,
@@ -276,47 +271,6 @@ async fn stop_told(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// The administrator's token stands in its file, and its hash in the store follows the file: to
-/// change it, remove the file and start again.
-async fn keep_administrator_token(
-    store: &dyn Store,
-    dir: &Path,
-) -> Result<Result<(), StoreError>, FileError> {
-    let path = dir.join("admin-token");
-    let token = match files::read_text(&path, FILE_BYTES_MAX) {
-        Ok(text) if text.trim().starts_with(API_TOKEN_PREFIX) => {
-            Secret::new(text.trim().to_owned())
-        }
-        Err(error) if !error.is_missing() => return Err(error),
-        _ => {
-            let token = Secret::generate(API_TOKEN_PREFIX);
-            files::write_atomic(
-                &path,
-                format!("{}\n", token.expose()).as_bytes(),
-                MODE_SECRET,
-            )?;
-            info!(path = %path.display(), "made the administrator's token");
-            token
-        }
-    };
-    let kept = async {
-        let tokens = store.api_tokens().await?;
-        if tokens
-            .iter()
-            .any(|(name, hash)| name == ADMINISTRATOR && *hash == token.hash())
-        {
-            return Ok(());
-        }
-        let target = format!("api_token:{ADMINISTRATOR}");
-        let audit = Entry::new(UnixMillis::now(), "platform", "api_token.put", target)
-            .detail("from", "the file in the data directory");
-        store
-            .put_api_token(ADMINISTRATOR, token.hash(), audit)
-            .await
-    };
-    Ok(kept.await)
-}
-
 /// Takes up the sessions again that were entered before the last stop.
 async fn open_sessions(config: &Config, store: &dyn Store) -> Result<Sessions, StoreError> {
     let mut sessions = Sessions::new(config.session_idle, config.session_max);
@@ -365,7 +319,7 @@ fn operator_certificate(
 impl Platform {
     /// A platform in an empty directory, with everything at its default, whose sessions are at plain
     /// names on port 80.
-    async fn fresh(dir: &Path) -> Arc<Self> {
+    async fn fresh(dir: &std::path::Path) -> Arc<Self> {
         let args = config::Args {
             data_dir: Some(dir.to_owned()),
             ..config::Args::default()

@@ -30,6 +30,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often the audit log is looked over for what is kept no longer.
 const AUDIT_LOOKED_AT: Duration = Duration::from_secs(60 * 60);
+/// How often it is noted when API keys were used.
+const USERS_LOOKED_AT: Duration = Duration::from_secs(60);
 /// How often the certificates are looked over: ours is renewed a month before its end.
 const CERTIFICATES_LOOKED_AT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -155,6 +157,7 @@ impl Server {
         let _ = house.await;
         platform.expire_sessions();
         platform.write_down().await;
+        platform.identity.keep().await;
         info!("stopped");
     }
 }
@@ -212,6 +215,8 @@ async fn write_down(platform: &Arc<Platform>) {
     let mut stopping = platform.stopping.subscribe();
     let mut ticks = interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut minutes = interval(USERS_LOOKED_AT);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hours = interval(AUDIT_LOOKED_AT);
     hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut days = interval_at(
@@ -221,6 +226,7 @@ async fn write_down(platform: &Arc<Platform>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => platform.write_down().await,
+            _ = minutes.tick() => platform.identity.keep().await,
             _ = hours.tick() => platform.keep_audit().await,
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,

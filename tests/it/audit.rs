@@ -331,7 +331,7 @@ async fn retention_leaves_a_log_that_verifies() {
     );
     assert_eq!(
         (&all["good"], &all["last"]),
-        (&true.into(), &(OLD + 1).into())
+        (&true.into(), &(OLD + 2).into())
     );
     drop(platform);
     let config = exports.path().join("platform.toml");
@@ -349,7 +349,15 @@ async fn retention_leaves_a_log_that_verifies() {
         .iter()
         .map(|entry| entry["action"].as_str().expect("text").to_owned())
         .collect();
-    assert_eq!(kept, ["api_token.put", "audit.remove", "audit.remove"]);
+    assert_eq!(
+        kept,
+        [
+            "user.create",
+            "api_key.create",
+            "audit.remove",
+            "audit.remove"
+        ]
+    );
     let mut forged = lines(&path);
     forged.remove(1);
     let path = exports.path().join("forged");

@@ -16,11 +16,8 @@ use super::Platform;
 use super::store::StoreError;
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
-use crate::secret::SecretHash;
+use crate::secret::Secret;
 use crate::wire::FieldInvalid;
-
-/// How an operator's API token begins.
-pub const API_TOKEN_PREFIX: &str = "fwa_";
 
 /// How often the store is told that connected hosts are still there.
 const SEEN_NOTED_EVERY: Duration = Duration::from_secs(60);
@@ -52,7 +49,7 @@ pub enum ErrorKind {
     Invalid,
     /// It comes without a credential, or with one that is not good.
     Unauthenticated,
-    /// Whoever asks may not.
+    /// Whoever asks may not do this.
     Forbidden,
     /// What it names is not there.
     NotFound,
@@ -85,6 +82,13 @@ impl ServiceError {
             retry_after: None,
         }
     }
+
+    /// The same, with the time after which to try again.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
 }
 
 impl From<FieldInvalid> for ServiceError {
@@ -104,6 +108,26 @@ impl From<StoreError> for ServiceError {
                 Self::new(ErrorKind::Conflict, "request_repeated", error.to_string())
             }
             StoreError::NotFound => Self::new(ErrorKind::NotFound, "not_found", error.to_string()),
+            StoreError::Taken => Self::new(
+                ErrorKind::Conflict,
+                "name_taken",
+                "another has this name: choose another",
+            ),
+            StoreError::GroupUnknown => Self::new(
+                ErrorKind::Invalid,
+                "group_unknown",
+                "there is no group of this id",
+            ),
+            StoreError::VersionChanged => Self::new(
+                ErrorKind::Changed,
+                "changed_meanwhile",
+                "it was changed meanwhile: read it again and change what it is now",
+            ),
+            StoreError::Full => Self::new(
+                ErrorKind::Exhausted,
+                "too_many",
+                "there are as many as there may be: remove one first",
+            ),
             error => {
                 error!(%error, "the store failed");
                 // What the database says is for the log: it may hold a path.
@@ -118,17 +142,11 @@ impl From<StoreError> for ServiceError {
 }
 
 impl Platform {
-    /// Who has this API token, compared with all of them in constant time.
+    /// Who has this API key or access token.
     pub fn operator(&self, token: &str) -> Option<Actor> {
-        use subtle::ConstantTimeEq as _;
-        let presented = SecretHash::of(token.as_bytes());
-        let mut found = None;
-        for (name, hash) in &self.api_tokens {
-            if bool::from(hash.as_bytes().ct_eq(presented.as_bytes())) {
-                found = Some(Actor(name.clone()));
-            }
-        }
-        found
+        let token = Secret::new(token.to_owned());
+        let caller = self.identity.authenticate(UnixMillis::now(), &token).ok()?;
+        Some(caller.actor())
     }
 
     /// Ends the sessions whose time is over, to be written. Called about once a second, and waits for

@@ -23,7 +23,9 @@ macro_rules! contract {
     };
 }
 
+mod groups;
 mod once;
+mod users;
 
 contract!(
     sqlite,
@@ -45,7 +47,6 @@ contract!(
         the_audit_log_is_one_chain,
         retention_keeps_the_chain,
         a_failed_change_undoes_nothing_else,
-        api_tokens_are_replaced_by_name,
     ]
 );
 
@@ -547,19 +548,4 @@ async fn a_failed_change_undoes_nothing_else(open: Open<'_>) {
     }
     assert_eq!(made, 100);
     assert_eq!(store.hosts().await.expect("read").len(), 101);
-}
-
-async fn api_tokens_are_replaced_by_name(open: Open<'_>) {
-    let store = open();
-    let (first, second) = (hash(), hash());
-    for token in [first, second] {
-        store
-            .put_api_token("admin", token, audit("api_token.put"))
-            .await
-            .expect("kept");
-    }
-    assert_eq!(
-        store.api_tokens().await,
-        Ok(vec![("admin".to_owned(), second)])
-    );
 }

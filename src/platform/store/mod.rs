@@ -6,15 +6,19 @@
 #[cfg(test)]
 mod contract;
 mod figures;
+pub mod groups;
 pub mod once;
 mod sqlite;
+pub mod users;
 
 use std::future::Future;
 use std::pin::Pin;
 
 pub use figures::StoreFigures;
+pub use groups::GroupStore;
 pub use once::{AnswerStore, Answered, Change};
 pub use sqlite::SqliteStore;
+pub use users::UserStore;
 
 use crate::audit::seal::Start;
 use crate::audit::{Chained, Entry, Place};
@@ -34,9 +38,21 @@ pub enum StoreError {
     /// The request was answered before, and the answer is kept.
     #[error("the request was made before")]
     Repeated,
+    /// Another user or group has this name.
+    #[error("this is taken")]
+    Taken,
     /// There is no such thing.
     #[error("there is no such entry")]
     NotFound,
+    /// A group that is named is not there.
+    #[error("there is no such group")]
+    GroupUnknown,
+    /// It is another version by now.
+    #[error("it was changed meanwhile")]
+    VersionChanged,
+    /// There are as many as there may be.
+    #[error("there is no room for more")]
+    Full,
     /// The database was written by a newer release.
     #[error(
         "the database is of schema {found}, this release knows {known}: install the newer release again"
@@ -180,7 +196,7 @@ pub struct AuditPage {
 
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
-pub trait Store: AnswerStore + Send + Sync {
+pub trait Store: AnswerStore + GroupStore + UserStore + Send + Sync {
     /// Answers when the store can both read and write.
     fn check(&self) -> StoreFuture<'_, ()>;
 
@@ -213,12 +229,6 @@ pub trait Store: AnswerStore + Send + Sync {
     /// Trades a token for a host. The same token with the same key is answered again until it
     /// expires or its host connects with what it got. The audit entry is written when a host comes of it.
     fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome>;
-
-    /// Keeps an operator's API token under its name, in place of one that has it.
-    fn put_api_token(&self, name: &str, token: SecretHash, audit: Entry) -> StoreFuture<'_, ()>;
-
-    /// The operators' API tokens by name.
-    fn api_tokens(&self) -> StoreFuture<'_, Vec<(String, SecretHash)>>;
 
     /// Keeps a new console session.
     fn create_session(&self, session: SessionRecord, change: Change) -> StoreFuture<'_, ()>;

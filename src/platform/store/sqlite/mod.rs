@@ -4,9 +4,12 @@
 //! `audit`.
 
 mod audit;
+mod groups;
 mod once;
 mod operations;
 mod schema;
+mod users;
+mod values;
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -318,7 +321,7 @@ mod tests {
         let (job, mut answer) = job(move |connection| {
             // Whoever held the lock lets go just now.
             other.execute_batch("ROLLBACK")?;
-            connection.execute_batch("INSERT INTO api_tokens VALUES ('a', x'00', 0)")?;
+            connection.execute_batch("INSERT INTO groups VALUES ('a', 'a', '', 0, 1)")?;
             Ok(())
         });
         let (_jobs_in, mut jobs) = mpsc::channel(1);
@@ -338,7 +341,7 @@ mod tests {
             answer(committed.clone());
         }
         assert_eq!(answer.try_recv().expect("answered"), committed);
-        let count = "SELECT count(*) FROM api_tokens";
+        let count = "SELECT count(*) FROM groups";
         let count: i64 = connection
             .query_row(count, [], |row| row.get(0))
             .expect("read");

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::{
@@ -116,27 +115,6 @@ impl Store for SqliteStore {
 
     fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome> {
         Box::pin(self.write(move |connection| enrol(connection, &enrolment)))
-    }
-
-    fn put_api_token(&self, name: &str, token: SecretHash, audit: Entry) -> StoreFuture<'_, ()> {
-        let name = name.to_owned();
-        Box::pin(self.write(move |connection| {
-            connection.execute(
-                "INSERT INTO api_tokens (name, token, created) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (name) DO UPDATE SET token = ?2, created = ?3",
-                (name, token, audit.at),
-            )?;
-            connection.audit(audit)
-        }))
-    }
-
-    fn api_tokens(&self) -> StoreFuture<'_, Vec<(String, SecretHash)>> {
-        Box::pin(self.read(|connection| {
-            let mut query =
-                connection.prepare_cached("SELECT name, token FROM api_tokens ORDER BY name")?;
-            let tokens = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(tokens.collect::<Result<_, _>>()?)
-        }))
     }
 
     fn create_session(&self, session: SessionRecord, change: Change) -> StoreFuture<'_, ()> {
@@ -396,7 +374,7 @@ fn host_by_name(connection: &Connection, name: &str) -> Result<Option<HostRecord
     Ok(query.query_row([name], host_record).optional()?)
 }
 
-fn host_record(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
+pub(super) fn host_record(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
     Ok(HostRecord {
         id: row.get(0)?,
         name: row.get(1)?,
@@ -405,53 +383,3 @@ fn host_record(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
         credential_used: row.get(4)?,
     })
 }
-
-impl ToSql for UnixMillis {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok((self.0 as i64).into())
-    }
-}
-
-impl FromSql for UnixMillis {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(Self(value.as_i64()?.max(0) as u64))
-    }
-}
-
-impl ToSql for SecretHash {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
-    }
-}
-
-impl FromSql for SecretHash {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let bytes = value.as_blob()?;
-        let bytes = bytes
-            .try_into()
-            .map_err(|error| FromSqlError::Other(Box::new(error)))?;
-        Ok(Self::from_bytes(bytes))
-    }
-}
-
-macro_rules! id_as_text {
-    ($name:ident) => {
-        impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.to_string().into())
-            }
-        }
-
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                value
-                    .as_str()?
-                    .parse()
-                    .map_err(|error| FromSqlError::Other(Box::new(error)))
-            }
-        }
-    };
-}
-
-id_as_text!(HostId);
-id_as_text!(ConsoleSessionId);

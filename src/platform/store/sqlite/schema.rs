@@ -83,6 +83,104 @@ const MIGRATIONS: &[Migration] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX answers_expire ON answers (expires);
     "),
+    // Groups and labels of hosts; users with their sign-ins and keys. What was the administrator's token
+    // becomes a key of the user who is made at the start.
+    Sql("
+    ALTER TABLE hosts ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+
+    CREATE TABLE groups (
+        id          TEXT PRIMARY KEY,
+        name        TEXT NOT NULL UNIQUE,
+        description TEXT NOT NULL,
+        created     INTEGER NOT NULL,
+        version     INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE host_groups (
+        host     TEXT NOT NULL REFERENCES hosts (id) ON DELETE CASCADE,
+        group_id TEXT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        PRIMARY KEY (host, group_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX host_groups_by_group ON host_groups (group_id, host);
+
+    CREATE TABLE host_labels (
+        host  TEXT NOT NULL REFERENCES hosts (id) ON DELETE CASCADE,
+        key   TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (host, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX host_labels_by_key ON host_labels (key, value, host);
+
+    CREATE TABLE users (
+        id             TEXT PRIMARY KEY,
+        name           TEXT NOT NULL UNIQUE,
+        role           TEXT NOT NULL,
+        all_hosts      INTEGER NOT NULL,
+        disabled       INTEGER NOT NULL,
+        created        INTEGER NOT NULL,
+        password       TEXT,
+        totp_sealed    BLOB,
+        totp_on        INTEGER NOT NULL,
+        totp_last_step INTEGER NOT NULL,
+        issuer         TEXT,
+        subject        TEXT,
+        version        INTEGER NOT NULL,
+        UNIQUE (issuer, subject)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE user_grants (
+        user     TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        group_id TEXT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        PRIMARY KEY (user, group_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX user_grants_by_group ON user_grants (group_id);
+
+    CREATE TABLE recovery_codes (
+        user TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        code BLOB NOT NULL,
+        PRIMARY KEY (user, code)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE families (
+        id      TEXT PRIMARY KEY,
+        user    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        created INTEGER NOT NULL,
+        used    INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        refresh BLOB NOT NULL UNIQUE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX families_by_user ON families (user, used);
+
+    CREATE TABLE used_refresh_tokens (
+        token  BLOB PRIMARY KEY,
+        family TEXT NOT NULL REFERENCES families (id) ON DELETE CASCADE,
+        used   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX used_refresh_tokens_by_family ON used_refresh_tokens (family, used);
+
+    CREATE TABLE api_keys (
+        id        TEXT PRIMARY KEY,
+        user      TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        name      TEXT NOT NULL,
+        hash      BLOB NOT NULL UNIQUE,
+        role      TEXT NOT NULL,
+        all_hosts INTEGER NOT NULL,
+        created   INTEGER NOT NULL,
+        expires   INTEGER,
+        used      INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX api_keys_by_user ON api_keys (user, created);
+
+    CREATE TABLE api_key_grants (
+        api_key  TEXT NOT NULL REFERENCES api_keys (id) ON DELETE CASCADE,
+        group_id TEXT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        PRIMARY KEY (api_key, group_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX api_key_grants_by_group ON api_key_grants (group_id);
+
+    DROP TABLE api_tokens;
+    "),
 ];
 
 /// Brings a database up to the newest schema.

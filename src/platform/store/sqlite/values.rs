@@ -1,0 +1,83 @@
+//! How the platform's own types stand in the database: instants are milliseconds, ids and names are
+//! text, hashes are blobs.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+use crate::clock::UnixMillis;
+use crate::ids::{ApiKeyId, ConsoleSessionId, FamilyId, GroupId, HostId, UserId};
+use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
+use crate::secret::SecretHash;
+
+impl ToSql for UnixMillis {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((self.0 as i64).into())
+    }
+}
+
+impl FromSql for UnixMillis {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(value.as_i64()?.max(0) as u64))
+    }
+}
+
+impl ToSql for SecretHash {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
+    }
+}
+
+impl FromSql for SecretHash {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_blob()?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|error| FromSqlError::Other(Box::new(error)))?;
+        Ok(Self::from_bytes(bytes))
+    }
+}
+
+/// What is read from text and written as it.
+macro_rules! text {
+    ($name:ident) => {
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.to_string().into())
+            }
+        }
+
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value
+                    .as_str()?
+                    .parse()
+                    .map_err(|error| FromSqlError::Other(Box::new(error)))
+            }
+        }
+    };
+}
+
+text!(HostId);
+text!(ConsoleSessionId);
+text!(UserId);
+text!(GroupId);
+text!(ApiKeyId);
+text!(FamilyId);
+text!(UserName);
+text!(GroupName);
+text!(LabelKey);
+text!(LabelValue);
+
+impl ToSql for Role {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.code().into())
+    }
+}
+
+impl FromSql for Role {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value
+            .as_str()?
+            .parse()
+            .map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
