@@ -80,13 +80,14 @@ fn write_method(
     };
     writeln!(
         out,
-        "/// `{0}.{name}`: `{1} {2}`.\npub struct {name};\nimpl Method for {name} {{\n    const ABOUT: &'static About = &About {{ service: {0:?}, name: {name:?}, verb: {1:?}, path: {2:?}, role: {role}, creates: {3}, reads: {4}, body: {5} }};\n    type WireRequest = pb::{request};\n    type Request = messages::{request};\n    type WireAnswer = pb::{response};\n    type Answer = messages::{response};",
+        "/// `{0}.{name}`: `{1} {2}`.\npub struct {name};\nimpl Method for {name} {{\n    const ABOUT: &'static About = &About {{ service: {0:?}, name: {name:?}, verb: {1:?}, path: {2:?}, role: {role}, creates: {3}, begins: {6}, reads: {4}, body: {5} }};\n    type WireRequest = pb::{request};\n    type Request = messages::{request};\n    type WireAnswer = pb::{response};\n    type Answer = messages::{response};",
         service.name,
         http.verb.name(),
         http.path,
         policy.creates,
         http.verb.name() == "GET",
         http.body,
+        policy.begins,
     )?;
     if schema
         .message(request)

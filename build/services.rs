@@ -53,6 +53,8 @@ pub struct Policy {
     /// The least role, as the schema's enum has it; `None` for anyone.
     pub role: Option<i32>,
     pub creates: bool,
+    /// Whether what it answers of has only begun.
+    pub begins: bool,
     /// The field that REST hands on as it is, and its media type.
     pub raw: Option<(String, String)>,
 }
@@ -213,6 +215,7 @@ impl Policy {
         Ok(Self {
             role,
             creates: flag("creates"),
+            begins: flag("begins"),
             raw: (!raw.is_empty()).then(|| (raw, text(policy, "raw_media_type"))),
         })
     }

@@ -49,6 +49,16 @@ impl From<UnixMillis> for Timestamp {
     }
 }
 
+impl From<Timestamp> for UnixMillis {
+    /// An instant before 1970 is taken for its beginning.
+    fn from(at: Timestamp) -> Self {
+        let since = at
+            .to_system_time()
+            .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        Self(since.unwrap_or_default().as_millis() as u64)
+    }
+}
+
 /// The text is no duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a duration is a number and a unit: ms, s, m, h or d, as in 30m")]

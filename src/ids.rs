@@ -117,6 +117,10 @@ typed_uuid! {
     HostId
 }
 typed_uuid! {
+    /// A command: what a host is to do once.
+    CommandId
+}
+typed_uuid! {
     /// A console session: one user's way to one host's web interface.
     ConsoleSessionId
 }

@@ -64,6 +64,8 @@ pub struct About {
     pub role: Option<Role>,
     /// Whether it makes something new.
     pub creates: bool,
+    /// Whether what it answers of has only begun.
+    pub begins: bool,
     /// Whether it changes nothing.
     pub reads: bool,
     /// Whether REST takes a body.

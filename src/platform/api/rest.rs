@@ -74,10 +74,10 @@ async fn call_unary<M: Unary>(platform: Arc<Platform>, request: Request) -> Answ
     } else {
         let mut body = BytesMut::new();
         M::write(&answer, &mut body);
-        let status = if M::ABOUT.creates {
-            StatusCode::CREATED
-        } else {
-            StatusCode::OK
+        let status = match M::ABOUT {
+            about if about.begins => StatusCode::ACCEPTED,
+            about if about.creates => StatusCode::CREATED,
+            _ => StatusCode::OK,
         };
         let kind = [(CONTENT_TYPE, "application/json")];
         (status, kind, body.freeze()).into_response()

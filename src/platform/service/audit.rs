@@ -7,14 +7,19 @@ use futures_util::StreamExt as _;
 use futures_util::stream::try_unfold;
 use tracing::{error, info};
 
+use super::page::{self, Page};
 use super::{ErrorKind, ServiceError};
 use crate::audit::export::{entry_line, first_line, head_line};
 use crate::audit::seal::Head;
+use crate::audit::{Chained, Entry};
 use crate::clock::UnixMillis;
 use crate::platform::Platform;
 use crate::platform::api::{Answer, AuditService, Call, Stream};
-use crate::platform::store::{AuditSpan, StoreError};
-use crate::wire::api::{ExportAuditRequest, ExportAuditResponse};
+use crate::platform::store::{AuditFilter, AuditSpan, StoreError};
+use crate::wire::api::{
+    AuditEntry, ExportAuditRequest, ExportAuditResponse, ListAuditEntriesRequest,
+    ListAuditEntriesResponse,
+};
 
 /// Entries that are read at once: of the longest that there are, 16 MiB of text.
 const ENTRIES_READ_MAX: usize = 64;
@@ -36,6 +41,39 @@ enum Next {
 }
 
 impl AuditService for Platform {
+    async fn list_audit_entries(
+        self: Arc<Self>,
+        _call: Call,
+        request: ListAuditEntriesRequest,
+    ) -> Answer<ListAuditEntriesResponse> {
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let before = page.after().map(str::parse::<u64>).transpose();
+        let before = before.map_err(|_| page::token_invalid())?;
+        let hosts = if request.host.is_empty() {
+            None
+        } else {
+            Some(vec![self.find_host(&request.host).await?.id])
+        };
+        let filter = AuditFilter {
+            actor: request.actor,
+            action: request.action,
+            hosts,
+            session: request.session_id.map(Into::into),
+            since: request.since.map(UnixMillis::from),
+            until: request.until.map(UnixMillis::from),
+        };
+        let found = self
+            .store
+            .audit_search(filter, before, page.size() + 1)
+            .await?;
+        let (entries, next_page_token) =
+            page.take(found.into_iter(), |chained| chained.sequence.to_string());
+        Ok(ListAuditEntriesResponse {
+            entries: entries.into_iter().map(show).collect(),
+            next_page_token,
+        })
+    }
+
     async fn export_audit(
         self: Arc<Self>,
         _call: Call,
@@ -103,6 +141,32 @@ impl Platform {
         if removed > 0 {
             info!(removed, "removed old entries of the audit log");
         }
+    }
+}
+
+fn show(chained: Chained) -> AuditEntry {
+    let Entry {
+        at,
+        actor,
+        action,
+        target,
+        host,
+        session,
+        outcome,
+        details,
+    } = chained.entry;
+    let given = |id: String| (!id.is_empty()).then_some(id);
+    AuditEntry {
+        sequence: chained.sequence,
+        at: Some(at.into()),
+        actor,
+        action,
+        target,
+        host_id: given(host),
+        session_id: given(session),
+        outcome,
+        details: details.into_iter().collect(),
+        hash: chained.hash.to_string(),
     }
 }
 

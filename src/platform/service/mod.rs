@@ -4,6 +4,7 @@
 //! The doors to them are `api`'s.
 
 mod audit;
+mod commands;
 mod consoles;
 mod hosts;
 pub mod page;

@@ -61,7 +61,8 @@ impl Page {
     }
 }
 
-fn token_invalid() -> ServiceError {
+/// The refusal of a page token that was not given out.
+pub fn token_invalid() -> ServiceError {
     let detail = "a page token is the next_page_token of an earlier answer, as it came";
     let mut error = ServiceError::new(ErrorKind::Invalid, "page_token_invalid", detail);
     error.field = Some("page_token".to_owned());

@@ -3,20 +3,24 @@
 //! Each change carries its audit entry, and both are on disk when the answer comes. The store chains
 //! the entries (`crate::audit`) and signs how far the chain goes, in the same transaction.
 
+pub mod commands;
 #[cfg(test)]
 mod contract;
 mod figures;
 pub mod groups;
 pub mod once;
+pub mod search;
 mod sqlite;
 pub mod users;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use commands::{CommandFilter, CommandRecord, CommandStore};
 pub use figures::StoreFigures;
 pub use groups::GroupStore;
 pub use once::{AnswerStore, Answered, Change};
+pub use search::{AuditFilter, AuditSearch};
 pub use sqlite::SqliteStore;
 pub use users::UserStore;
 
@@ -196,7 +200,9 @@ pub struct AuditPage {
 
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
-pub trait Store: AnswerStore + GroupStore + UserStore + Send + Sync {
+pub trait Store:
+    AnswerStore + AuditSearch + CommandStore + GroupStore + UserStore + Send + Sync
+{
     /// Answers when the store can both read and write.
     fn check(&self) -> StoreFuture<'_, ()>;
 

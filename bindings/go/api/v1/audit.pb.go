@@ -13,6 +13,7 @@ import (
 	_ "fleetwire/link/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -25,6 +26,297 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// One entry of the audit log.
+type AuditEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number, from 1, without gaps.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// When, by the platform's clock.
+	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// Who: a user, `host:<id>` or `platform`.
+	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
+	// What was done, as a stable word such as `session.open`.
+	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	// To what: `host:<id>`, `session:<id>` and so on.
+	Target string `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
+	// The id of the host that it concerns. Absent where there is none.
+	HostId *string `protobuf:"bytes,6,opt,name=host_id,json=hostId,proto3,oneof" json:"host_id,omitempty"`
+	// The id of the console session that it concerns. Absent where there is none.
+	SessionId *string `protobuf:"bytes,7,opt,name=session_id,json=sessionId,proto3,oneof" json:"session_id,omitempty"`
+	// What became of it: `done` or `failed`.
+	Outcome string `protobuf:"bytes,8,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// What else is worth knowing.
+	Details map[string]string `protobuf:"bytes,9,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The entry's place in the chain, in hexadecimal.
+	Hash          string `protobuf:"bytes,10,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditEntry) Reset() {
+	*x = AuditEntry{}
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditEntry) ProtoMessage() {}
+
+func (x *AuditEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
+func (*AuditEntry) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_audit_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *AuditEntry) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *AuditEntry) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetHostId() string {
+	if x != nil && x.HostId != nil {
+		return *x.HostId
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetSessionId() string {
+	if x != nil && x.SessionId != nil {
+		return *x.SessionId
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetDetails() map[string]string {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+func (x *AuditEntry) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+// Asks for entries.
+type ListAuditEntriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most entries to answer; 0 for 100.
+	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the page before. Empty for the first.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only of this actor.
+	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Only of this action, or of all that begin with it where it ends with a dot, as `session.` does.
+	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	// Only of this host: its id or name.
+	Host string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	// Only of this console session.
+	SessionId *string `protobuf:"bytes,6,opt,name=session_id,json=sessionId,proto3,oneof" json:"session_id,omitempty"`
+	// Only from this instant on.
+	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	// Only from before this instant.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAuditEntriesRequest) Reset() {
+	*x = ListAuditEntriesRequest{}
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAuditEntriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAuditEntriesRequest) ProtoMessage() {}
+
+func (x *ListAuditEntriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAuditEntriesRequest.ProtoReflect.Descriptor instead.
+func (*ListAuditEntriesRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_audit_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListAuditEntriesRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAuditEntriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListAuditEntriesRequest) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *ListAuditEntriesRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ListAuditEntriesRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ListAuditEntriesRequest) GetSessionId() string {
+	if x != nil && x.SessionId != nil {
+		return *x.SessionId
+	}
+	return ""
+}
+
+func (x *ListAuditEntriesRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListAuditEntriesRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// Some entries.
+type ListAuditEntriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The entries, newest first.
+	Entries []*AuditEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// For the next page. Empty where this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAuditEntriesResponse) Reset() {
+	*x = ListAuditEntriesResponse{}
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAuditEntriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAuditEntriesResponse) ProtoMessage() {}
+
+func (x *ListAuditEntriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAuditEntriesResponse.ProtoReflect.Descriptor instead.
+func (*ListAuditEntriesResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_audit_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListAuditEntriesResponse) GetEntries() []*AuditEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ListAuditEntriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // Asks for an export.
 type ExportAuditRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -36,7 +328,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[0]
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -48,7 +340,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[0]
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -61,7 +353,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_audit_proto_rawDescGZIP(), []int{0}
+	return file_fleetwire_api_v1_audit_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -82,7 +374,7 @@ type ExportAuditResponse struct {
 
 func (x *ExportAuditResponse) Reset() {
 	*x = ExportAuditResponse{}
-	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +386,7 @@ func (x *ExportAuditResponse) String() string {
 func (*ExportAuditResponse) ProtoMessage() {}
 
 func (x *ExportAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_audit_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +399,7 @@ func (x *ExportAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditResponse.ProtoReflect.Descriptor instead.
 func (*ExportAuditResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_audit_proto_rawDescGZIP(), []int{1}
+	return file_fleetwire_api_v1_audit_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ExportAuditResponse) GetLines() []byte {
@@ -121,12 +413,49 @@ var File_fleetwire_api_v1_audit_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfleetwire/api/v1/audit.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"*\n" +
+	"\x1cfleetwire/api/v1/audit.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x03\n" +
+	"\n" +
+	"AuditEntry\x12\"\n" +
+	"\bsequence\x18\x01 \x01(\x04B\x06\x8a\xb5\x18\x02 \x01R\bsequence\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1d\n" +
+	"\x05actor\x18\x03 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\x05actor\x12\x1f\n" +
+	"\x06action\x18\x04 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\x06action\x12\x1f\n" +
+	"\x06target\x18\x05 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\x06target\x12%\n" +
+	"\ahost_id\x18\x06 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bH\x00R\x06hostId\x88\x01\x01\x12+\n" +
+	"\n" +
+	"session_id\x18\a \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bH\x01R\tsessionId\x88\x01\x01\x12!\n" +
+	"\aoutcome\x18\b \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\aoutcome\x12N\n" +
+	"\adetails\x18\t \x03(\v2).fleetwire.api.v1.AuditEntry.DetailsEntryB\t\x8a\xb5\x18\x05\x10\x80\b\x18\x10R\adetails\x12\x1a\n" +
+	"\x04hash\x18\n" +
+	" \x01(\tB\x06\x8a\xb5\x18\x02\x10@R\x04hash\x1a:\n" +
+	"\fDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\n" +
+	"\n" +
+	"\b_host_idB\r\n" +
+	"\v_session_id\"\xe3\x02\n" +
+	"\x17ListAuditEntriesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\tpageToken\x12\x1d\n" +
+	"\x05actor\x18\x03 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\x05actor\x12\x1f\n" +
+	"\x06action\x18\x04 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\x06action\x12\x1b\n" +
+	"\x04host\x18\x05 \x01(\tB\a\x8a\xb5\x18\x03\x10\xfd\x01R\x04host\x12*\n" +
+	"\n" +
+	"session_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x00R\tsessionId\x88\x01\x01\x120\n" +
+	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05untilB\r\n" +
+	"\v_session_id\"\x8c\x01\n" +
+	"\x18ListAuditEntriesResponse\x12?\n" +
+	"\aentries\x18\x01 \x03(\v2\x1c.fleetwire.api.v1.AuditEntryB\a\x8a\xb5\x18\x03\x18\xe8\aR\aentries\x12/\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\rnextPageToken\"*\n" +
 	"\x12ExportAuditRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\"5\n" +
 	"\x13ExportAuditResponse\x12\x1e\n" +
-	"\x05lines\x18\x01 \x01(\fB\b\x8a\xb5\x18\x04\x10\x80\x80@R\x05lines2\xab\x01\n" +
-	"\fAuditService\x12\x9a\x01\n" +
+	"\x05lines\x18\x01 \x01(\fB\b\x8a\xb5\x18\x04\x10\x80\x80@R\x05lines2\xb1\x02\n" +
+	"\fAuditService\x12\x83\x01\n" +
+	"\x10ListAuditEntries\x12).fleetwire.api.v1.ListAuditEntriesRequest\x1a*.fleetwire.api.v1.ListAuditEntriesResponse\"\x18\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/api/audit\x12\x9a\x01\n" +
 	"\vExportAudit\x12$.fleetwire.api.v1.ExportAuditRequest\x1a%.fleetwire.api.v1.ExportAuditResponse\"<\xaa\xbb\x18\x1f\b\x03\"\x05lines*\x14application/x-ndjson\x82\xd3\xe4\x93\x02\x13\x12\x11/api/audit/export0\x01B\x9c\x01\n" +
 	"\x14com.fleetwire.api.v1B\n" +
 	"AuditProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
@@ -143,19 +472,31 @@ func file_fleetwire_api_v1_audit_proto_rawDescGZIP() []byte {
 	return file_fleetwire_api_v1_audit_proto_rawDescData
 }
 
-var file_fleetwire_api_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_fleetwire_api_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_fleetwire_api_v1_audit_proto_goTypes = []any{
-	(*ExportAuditRequest)(nil),  // 0: fleetwire.api.v1.ExportAuditRequest
-	(*ExportAuditResponse)(nil), // 1: fleetwire.api.v1.ExportAuditResponse
+	(*AuditEntry)(nil),               // 0: fleetwire.api.v1.AuditEntry
+	(*ListAuditEntriesRequest)(nil),  // 1: fleetwire.api.v1.ListAuditEntriesRequest
+	(*ListAuditEntriesResponse)(nil), // 2: fleetwire.api.v1.ListAuditEntriesResponse
+	(*ExportAuditRequest)(nil),       // 3: fleetwire.api.v1.ExportAuditRequest
+	(*ExportAuditResponse)(nil),      // 4: fleetwire.api.v1.ExportAuditResponse
+	nil,                              // 5: fleetwire.api.v1.AuditEntry.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 6: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_audit_proto_depIdxs = []int32{
-	0, // 0: fleetwire.api.v1.AuditService.ExportAudit:input_type -> fleetwire.api.v1.ExportAuditRequest
-	1, // 1: fleetwire.api.v1.AuditService.ExportAudit:output_type -> fleetwire.api.v1.ExportAuditResponse
-	1, // [1:2] is the sub-list for method output_type
-	0, // [0:1] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	6, // 0: fleetwire.api.v1.AuditEntry.at:type_name -> google.protobuf.Timestamp
+	5, // 1: fleetwire.api.v1.AuditEntry.details:type_name -> fleetwire.api.v1.AuditEntry.DetailsEntry
+	6, // 2: fleetwire.api.v1.ListAuditEntriesRequest.since:type_name -> google.protobuf.Timestamp
+	6, // 3: fleetwire.api.v1.ListAuditEntriesRequest.until:type_name -> google.protobuf.Timestamp
+	0, // 4: fleetwire.api.v1.ListAuditEntriesResponse.entries:type_name -> fleetwire.api.v1.AuditEntry
+	1, // 5: fleetwire.api.v1.AuditService.ListAuditEntries:input_type -> fleetwire.api.v1.ListAuditEntriesRequest
+	3, // 6: fleetwire.api.v1.AuditService.ExportAudit:input_type -> fleetwire.api.v1.ExportAuditRequest
+	2, // 7: fleetwire.api.v1.AuditService.ListAuditEntries:output_type -> fleetwire.api.v1.ListAuditEntriesResponse
+	4, // 8: fleetwire.api.v1.AuditService.ExportAudit:output_type -> fleetwire.api.v1.ExportAuditResponse
+	7, // [7:9] is the sub-list for method output_type
+	5, // [5:7] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_audit_proto_init() }
@@ -164,13 +505,15 @@ func file_fleetwire_api_v1_audit_proto_init() {
 		return
 	}
 	file_fleetwire_api_v1_options_proto_init()
+	file_fleetwire_api_v1_audit_proto_msgTypes[0].OneofWrappers = []any{}
+	file_fleetwire_api_v1_audit_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_audit_proto_rawDesc), len(file_fleetwire_api_v1_audit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

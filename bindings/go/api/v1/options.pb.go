@@ -39,7 +39,9 @@ type Policy struct {
 	// events: that field, of type bytes.
 	RawField string `protobuf:"bytes,4,opt,name=raw_field,json=rawField,proto3" json:"raw_field,omitempty"`
 	// The media type of what `raw_field` holds.
-	RawMediaType  string `protobuf:"bytes,5,opt,name=raw_media_type,json=rawMediaType,proto3" json:"raw_media_type,omitempty"`
+	RawMediaType string `protobuf:"bytes,5,opt,name=raw_media_type,json=rawMediaType,proto3" json:"raw_media_type,omitempty"`
+	// True where what the answer tells of has only begun: REST answers 202.
+	Begins        bool `protobuf:"varint,10,opt,name=begins,proto3" json:"begins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -109,6 +111,13 @@ func (x *Policy) GetRawMediaType() string {
 	return ""
 }
 
+func (x *Policy) GetBegins() bool {
+	if x != nil {
+		return x.Begins
+	}
+	return false
+}
+
 var file_fleetwire_api_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -132,13 +141,15 @@ var File_fleetwire_api_v1_options_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/options.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\xa9\x01\n" +
+	"\x1efleetwire/api/v1/options.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\xc1\x01\n" +
 	"\x06Policy\x12*\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x16.fleetwire.api.v1.RoleR\x04role\x12\x16\n" +
 	"\x06anyone\x18\x02 \x01(\bR\x06anyone\x12\x18\n" +
 	"\acreates\x18\x03 \x01(\bR\acreates\x12\x1b\n" +
 	"\traw_field\x18\x04 \x01(\tR\brawField\x12$\n" +
-	"\x0eraw_media_type\x18\x05 \x01(\tR\frawMediaType:R\n" +
+	"\x0eraw_media_type\x18\x05 \x01(\tR\frawMediaType\x12\x16\n" +
+	"\x06begins\x18\n" +
+	" \x01(\bR\x06begins:R\n" +
 	"\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.fleetwire.api.v1.PolicyR\x06policyB\x9e\x01\n" +
 	"\x14com.fleetwire.api.v1B\fOptionsProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 

@@ -336,7 +336,7 @@ fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
 
 /// A row as it stands. Whatever was made of it from outside is read as something, so that it goes into
 /// an export and is found there.
-fn chained(row: &Row<'_>) -> rusqlite::Result<Chained> {
+pub(super) fn chained(row: &Row<'_>) -> rusqlite::Result<Chained> {
     let details = text(row, 8)?;
     let details =
         serde_json::from_str(&details).unwrap_or_else(|_| vec![("unreadable".to_owned(), details)]);

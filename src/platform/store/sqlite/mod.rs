@@ -4,10 +4,12 @@
 //! `audit`.
 
 mod audit;
+mod commands;
 mod groups;
 mod once;
 mod operations;
 mod schema;
+mod search;
 mod users;
 mod values;
 

@@ -180,6 +180,24 @@ const MIGRATIONS: &[Migration] = &[
     CREATE INDEX api_key_grants_by_group ON api_key_grants (group_id);
 
     DROP TABLE api_tokens;
+    Sql("
+    CREATE TABLE commands (
+        id              TEXT PRIMARY KEY,
+        host            TEXT NOT NULL REFERENCES hosts (id),
+        sequence        INTEGER NOT NULL,
+        kind            TEXT NOT NULL,
+        parameters      BLOB NOT NULL,
+        timeout_seconds INTEGER NOT NULL,
+        user            TEXT NOT NULL,
+        created         INTEGER NOT NULL,
+        expires         INTEGER NOT NULL,
+        UNIQUE (host, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX commands_newest ON commands (created, id);
+
+    CREATE INDEX audit_of_host ON audit (host, sequence) WHERE host <> '';
+    CREATE INDEX audit_of_session ON audit (session, sequence) WHERE session <> '';
+    CREATE INDEX audit_of_actor ON audit (actor, sequence);
     "),
 ];
 

@@ -4,7 +4,7 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::clock::UnixMillis;
-use crate::ids::{ApiKeyId, ConsoleSessionId, FamilyId, GroupId, HostId, UserId};
+use crate::ids::{CommandId, ApiKeyId, ConsoleSessionId, FamilyId, GroupId, HostId, UserId};
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
 use crate::secret::SecretHash;
 
@@ -58,6 +58,7 @@ macro_rules! text {
 
 text!(HostId);
 text!(ConsoleSessionId);
+text!(CommandId);
 text!(UserId);
 text!(GroupId);
 text!(ApiKeyId);

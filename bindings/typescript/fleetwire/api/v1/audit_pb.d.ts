@@ -6,11 +6,191 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file fleetwire/api/v1/audit.proto.
  */
 export declare const file_fleetwire_api_v1_audit: GenFile;
+
+/**
+ * One entry of the audit log.
+ *
+ * @generated from message fleetwire.api.v1.AuditEntry
+ */
+export declare type AuditEntry = Message<"fleetwire.api.v1.AuditEntry"> & {
+  /**
+   * Its number, from 1, without gaps.
+   *
+   * @generated from field: uint64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * When, by the platform's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Who: a user, `host:<id>` or `platform`.
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+
+  /**
+   * What was done, as a stable word such as `session.open`.
+   *
+   * @generated from field: string action = 4;
+   */
+  action: string;
+
+  /**
+   * To what: `host:<id>`, `session:<id>` and so on.
+   *
+   * @generated from field: string target = 5;
+   */
+  target: string;
+
+  /**
+   * The id of the host that it concerns. Absent where there is none.
+   *
+   * @generated from field: optional string host_id = 6;
+   */
+  hostId?: string | undefined;
+
+  /**
+   * The id of the console session that it concerns. Absent where there is none.
+   *
+   * @generated from field: optional string session_id = 7;
+   */
+  sessionId?: string | undefined;
+
+  /**
+   * What became of it: `done` or `failed`.
+   *
+   * @generated from field: string outcome = 8;
+   */
+  outcome: string;
+
+  /**
+   * What else is worth knowing.
+   *
+   * @generated from field: map<string, string> details = 9;
+   */
+  details: { [key: string]: string };
+
+  /**
+   * The entry's place in the chain, in hexadecimal.
+   *
+   * @generated from field: string hash = 10;
+   */
+  hash: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AuditEntry.
+ * Use `create(AuditEntrySchema)` to create a new message.
+ */
+export declare const AuditEntrySchema: GenMessage<AuditEntry>;
+
+/**
+ * Asks for entries.
+ *
+ * @generated from message fleetwire.api.v1.ListAuditEntriesRequest
+ */
+export declare type ListAuditEntriesRequest = Message<"fleetwire.api.v1.ListAuditEntriesRequest"> & {
+  /**
+   * The most entries to answer; 0 for 100.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before. Empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only of this actor.
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+
+  /**
+   * Only of this action, or of all that begin with it where it ends with a dot, as `session.` does.
+   *
+   * @generated from field: string action = 4;
+   */
+  action: string;
+
+  /**
+   * Only of this host: its id or name.
+   *
+   * @generated from field: string host = 5;
+   */
+  host: string;
+
+  /**
+   * Only of this console session.
+   *
+   * @generated from field: optional string session_id = 6;
+   */
+  sessionId?: string | undefined;
+
+  /**
+   * Only from this instant on.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 7;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only from before this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 8;
+   */
+  until?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListAuditEntriesRequest.
+ * Use `create(ListAuditEntriesRequestSchema)` to create a new message.
+ */
+export declare const ListAuditEntriesRequestSchema: GenMessage<ListAuditEntriesRequest>;
+
+/**
+ * Some entries.
+ *
+ * @generated from message fleetwire.api.v1.ListAuditEntriesResponse
+ */
+export declare type ListAuditEntriesResponse = Message<"fleetwire.api.v1.ListAuditEntriesResponse"> & {
+  /**
+   * The entries, newest first.
+   *
+   * @generated from field: repeated fleetwire.api.v1.AuditEntry entries = 1;
+   */
+  entries: AuditEntry[];
+
+  /**
+   * For the next page. Empty where this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListAuditEntriesResponse.
+ * Use `create(ListAuditEntriesResponseSchema)` to create a new message.
+ */
+export declare const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse>;
 
 /**
  * Asks for an export.
@@ -53,11 +233,21 @@ export declare type ExportAuditResponse = Message<"fleetwire.api.v1.ExportAuditR
 export declare const ExportAuditResponseSchema: GenMessage<ExportAuditResponse>;
 
 /**
- * The audit log: export.
+ * The audit log: look through, export.
  *
  * @generated from service fleetwire.api.v1.AuditService
  */
 export declare const AuditService: GenService<{
+  /**
+   * Looks through the audit log, newest entries first.
+   *
+   * @generated from rpc fleetwire.api.v1.AuditService.ListAuditEntries
+   */
+  listAuditEntries: {
+    methodKind: "unary";
+    input: typeof ListAuditEntriesRequestSchema;
+    output: typeof ListAuditEntriesResponseSchema;
+  },
   /**
    * Exports the audit log with its hashes and a signed head, for `fleetwire audit verify`.
    *

@@ -8,29 +8,51 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_fleetwire_api_v1_options } from "./options_pb.js";
 import { file_fleetwire_link_v1_options } from "../../link/v1/options_pb.js";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file fleetwire/api/v1/audit.proto.
  */
 export const file_fleetwire_api_v1_audit = /*@__PURE__*/
-  fileDesc("ChxmbGVldHdpcmUvYXBpL3YxL2F1ZGl0LnByb3RvEhBmbGVldHdpcmUuYXBpLnYxIiMKEkV4cG9ydEF1ZGl0UmVxdWVzdBINCgVhZnRlchgBIAEoBCIuChNFeHBvcnRBdWRpdFJlc3BvbnNlEhcKBWxpbmVzGAEgASgMQgiKtRgEEICAQDKrAQoMQXVkaXRTZXJ2aWNlEpoBCgtFeHBvcnRBdWRpdBIkLmZsZWV0d2lyZS5hcGkudjEuRXhwb3J0QXVkaXRSZXF1ZXN0GiUuZmxlZXR3aXJlLmFwaS52MS5FeHBvcnRBdWRpdFJlc3BvbnNlIjyquxgfCAMiBWxpbmVzKhRhcHBsaWNhdGlvbi94LW5kanNvboLT5JMCExIRL2FwaS9hdWRpdC9leHBvcnQwAUKcAQoUY29tLmZsZWV0d2lyZS5hcGkudjFCCkF1ZGl0UHJvdG9QAVoWZmxlZXR3aXJlL2FwaS92MTthcGl2MaICA0ZBWKoCEEZsZWV0d2lyZS5BcGkuVjHKAhBGbGVldHdpcmVcQXBpXFYx4gIcRmxlZXR3aXJlXEFwaVxWMVxHUEJNZXRhZGF0YeoCEkZsZWV0d2lyZTo6QXBpOjpWMWIGcHJvdG8z", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations]);
+  fileDesc("ChxmbGVldHdpcmUvYXBpL3YxL2F1ZGl0LnByb3RvEhBmbGVldHdpcmUuYXBpLnYxIpsDCgpBdWRpdEVudHJ5EhgKCHNlcXVlbmNlGAEgASgEQgaKtRgCIAESJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKBWFjdG9yGAMgASgJQgeKtRgDEIAIEhcKBmFjdGlvbhgEIAEoCUIHirUYAxCACBIXCgZ0YXJnZXQYBSABKAlCB4q1GAMQgAgSHQoHaG9zdF9pZBgGIAEoCUIHirUYAxCACEgAiAEBEiAKCnNlc3Npb25faWQYByABKAlCB4q1GAMQgAhIAYgBARIYCgdvdXRjb21lGAggASgJQgeKtRgDEIAIEkUKB2RldGFpbHMYCSADKAsyKS5mbGVldHdpcmUuYXBpLnYxLkF1ZGl0RW50cnkuRGV0YWlsc0VudHJ5QgmKtRgFEIAIGBASFAoEaGFzaBgKIAEoCUIGirUYAhBAGi4KDERldGFpbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgoKCF9ob3N0X2lkQg0KC19zZXNzaW9uX2lkIqACChdMaXN0QXVkaXRFbnRyaWVzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKA1CB4q1GAMo6AcSGwoKcGFnZV90b2tlbhgCIAEoCUIHirUYAxCABBIWCgVhY3RvchgDIAEoCUIHirUYAxCACBIXCgZhY3Rpb24YBCABKAlCB4q1GAMQgAgSFQoEaG9zdBgFIAEoCUIHirUYAxD9ARIfCgpzZXNzaW9uX2lkGAYgASgJQgaKtRgCMAJIAIgBARIpCgVzaW5jZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQg0KC19zZXNzaW9uX2lkInQKGExpc3RBdWRpdEVudHJpZXNSZXNwb25zZRI2CgdlbnRyaWVzGAEgAygLMhwuZmxlZXR3aXJlLmFwaS52MS5BdWRpdEVudHJ5QgeKtRgDGOgHEiAKD25leHRfcGFnZV90b2tlbhgCIAEoCUIHirUYAxCABCIjChJFeHBvcnRBdWRpdFJlcXVlc3QSDQoFYWZ0ZXIYASABKAQiLgoTRXhwb3J0QXVkaXRSZXNwb25zZRIXCgVsaW5lcxgBIAEoDEIIirUYBBCAgEAysQIKDEF1ZGl0U2VydmljZRKDAQoQTGlzdEF1ZGl0RW50cmllcxIpLmZsZWV0d2lyZS5hcGkudjEuTGlzdEF1ZGl0RW50cmllc1JlcXVlc3QaKi5mbGVldHdpcmUuYXBpLnYxLkxpc3RBdWRpdEVudHJpZXNSZXNwb25zZSIYqrsYAggDgtPkkwIMEgovYXBpL2F1ZGl0EpoBCgtFeHBvcnRBdWRpdBIkLmZsZWV0d2lyZS5hcGkudjEuRXhwb3J0QXVkaXRSZXF1ZXN0GiUuZmxlZXR3aXJlLmFwaS52MS5FeHBvcnRBdWRpdFJlc3BvbnNlIjyquxgfCAMiBWxpbmVzKhRhcHBsaWNhdGlvbi94LW5kanNvboLT5JMCExIRL2FwaS9hdWRpdC9leHBvcnQwAUKcAQoUY29tLmZsZWV0d2lyZS5hcGkudjFCCkF1ZGl0UHJvdG9QAVoWZmxlZXR3aXJlL2FwaS92MTthcGl2MaICA0ZBWKoCEEZsZWV0d2lyZS5BcGkuVjHKAhBGbGVldHdpcmVcQXBpXFYx4gIcRmxlZXR3aXJlXEFwaVxWMVxHUEJNZXRhZGF0YeoCEkZsZWV0d2lyZTo6QXBpOjpWMWIGcHJvdG8z", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
+
+/**
+ * Describes the message fleetwire.api.v1.AuditEntry.
+ * Use `create(AuditEntrySchema)` to create a new message.
+ */
+export const AuditEntrySchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_audit, 0);
+
+/**
+ * Describes the message fleetwire.api.v1.ListAuditEntriesRequest.
+ * Use `create(ListAuditEntriesRequestSchema)` to create a new message.
+ */
+export const ListAuditEntriesRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_audit, 1);
+
+/**
+ * Describes the message fleetwire.api.v1.ListAuditEntriesResponse.
+ * Use `create(ListAuditEntriesResponseSchema)` to create a new message.
+ */
+export const ListAuditEntriesResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_audit, 2);
 
 /**
  * Describes the message fleetwire.api.v1.ExportAuditRequest.
  * Use `create(ExportAuditRequestSchema)` to create a new message.
  */
 export const ExportAuditRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_audit, 0);
+  messageDesc(file_fleetwire_api_v1_audit, 3);
 
 /**
  * Describes the message fleetwire.api.v1.ExportAuditResponse.
  * Use `create(ExportAuditResponseSchema)` to create a new message.
  */
 export const ExportAuditResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_audit, 1);
+  messageDesc(file_fleetwire_api_v1_audit, 4);
 
 /**
- * The audit log: export.
+ * The audit log: look through, export.
  *
  * @generated from service fleetwire.api.v1.AuditService
  */

@@ -57,6 +57,13 @@ export declare type Policy = Message<"fleetwire.api.v1.Policy"> & {
    * @generated from field: string raw_media_type = 5;
    */
   rawMediaType: string;
+
+  /**
+   * True where what the answer tells of has only begun: REST answers 202.
+   *
+   * @generated from field: bool begins = 10;
+   */
+  begins: boolean;
 };
 
 /**

@@ -1,0 +1,183 @@
+//! Commands: asked for, kept in the order of their host, and shown. They wait: nothing sends them yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+
+use super::page::{self, Page};
+use super::{ErrorKind, ServiceError};
+use crate::audit::Entry;
+use crate::clock::UnixMillis;
+use crate::ids::CommandId;
+use crate::platform::Platform;
+use crate::platform::api::{Answer, Call, CommandService, InstallPackages};
+use crate::platform::store::{CommandFilter, CommandRecord};
+use crate::schema::api as pb;
+use crate::secret::random;
+use crate::wire::api::{
+    Command, CommandParameters, CommandState, GetCommandRequest, GetCommandResponse,
+    InstallPackagesRequest, InstallPackagesResponse, ListCommandsRequest, ListCommandsResponse,
+    PackageOperation,
+};
+
+/// How long a command may wait for its host, where nobody says.
+const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long one may run, where nobody says.
+const TIMEOUT_SECONDS: u32 = 15 * 60;
+/// The command type of what is done with packages.
+const PACKAGE_OPERATION: &str = "package_operation";
+
+impl CommandService for Platform {
+    async fn install_packages(
+        self: Arc<Self>,
+        call: Call,
+        request: InstallPackagesRequest,
+    ) -> Answer<InstallPackagesResponse> {
+        check_packages(&request.packages)?;
+        let host = self.find_host(&request.host_id).await?;
+        let (id, now) = (CommandId::random(random()), UnixMillis::now());
+        let expires = request
+            .expires_at
+            .map_or(now.plus(EXPIRY), UnixMillis::from);
+        if expires <= now {
+            let detail =
+                "a command that may not be begun any more is of no use: expires_at is past";
+            return Err(refused("expires_at", "expiry_past", detail.to_owned()));
+        }
+        let operation = PackageOperation {
+            operation: "install".to_owned(),
+            packages: request.packages,
+            options: request.options,
+        };
+        let packages = operation.packages.join(" ");
+        let record = CommandRecord {
+            id,
+            host: host.id,
+            sequence: 0,
+            kind: PACKAGE_OPERATION.to_owned(),
+            parameters: pb::PackageOperation::from(operation).encode_to_vec(),
+            timeout_seconds: request.timeout.unwrap_or(TIMEOUT_SECONDS),
+            user: call.actor.0.clone(),
+            created: now,
+            expires,
+        };
+        let actor = call.actor.0.as_str();
+        let audit = Entry::new(now, actor, "command.create", format!("command:{id}"))
+            .host(host.id)
+            .detail("host", host.name.as_str())
+            .detail("command_type", PACKAGE_OPERATION)
+            .detail("operation", "install")
+            .detail("packages", packages);
+        let answer = InstallPackagesResponse {
+            command_id: id.into(),
+            state: CommandState::Queued,
+        };
+        let change = call.change::<InstallPackages>(audit, &answer)?;
+        self.store.create_command(record, change).await?;
+        Ok(answer)
+    }
+
+    async fn list_commands(
+        self: Arc<Self>,
+        _call: Call,
+        request: ListCommandsRequest,
+    ) -> Answer<ListCommandsResponse> {
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let before = page.after().map(|place| {
+            let (created, id) = place.split_once(' ')?;
+            Some((UnixMillis(created.parse().ok()?), id.parse().ok()?))
+        });
+        let before = match before {
+            Some(None) => return Err(page::token_invalid()),
+            before => before.flatten(),
+        };
+        let mut filter = CommandFilter::default();
+        if !request.host.is_empty() {
+            filter.hosts = Some(vec![self.find_host(&request.host).await?.id]);
+        }
+        let found = self.store.commands(filter, before, page.size() + 1).await?;
+        let (commands, next_page_token) = page.take(found.into_iter(), |command| {
+            format!("{} {}", command.created.0, command.id)
+        });
+        let now = UnixMillis::now();
+        let commands = commands.into_iter().map(|command| show(now, command));
+        Ok(ListCommandsResponse {
+            commands: commands.collect::<Result<_, _>>()?,
+            next_page_token,
+        })
+    }
+
+    async fn get_command(
+        self: Arc<Self>,
+        _call: Call,
+        request: GetCommandRequest,
+    ) -> Answer<GetCommandResponse> {
+        let found = self.store.command(request.command_id.into()).await?;
+        let command = found.ok_or_else(|| {
+            let detail = "there is no command of this id";
+            ServiceError::new(ErrorKind::NotFound, "command_unknown", detail)
+        })?;
+        Ok(GetCommandResponse {
+            command: Some(show(UnixMillis::now(), command)?),
+        })
+    }
+}
+
+/// A name goes to a package manager among its arguments: it must not be taken for an option, nor hold what
+/// no package's name has in any of them.
+fn check_packages(packages: &[String]) -> Result<(), ServiceError> {
+    if packages.is_empty() {
+        let detail = "name one package at least".to_owned();
+        return Err(refused("packages", "field_invalid", detail));
+    }
+    for (index, package) in packages.iter().enumerate() {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_:~@/=^".contains(&byte);
+        let begins = package.bytes().next();
+        if !begins.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"@_".contains(&byte))
+            || !package.bytes().all(fits)
+        {
+            let detail =
+                "a package's name has letters, digits and . + - _ : ~ @ / = ^, and begins \
+                          with no sign"
+                    .to_owned();
+            return Err(refused(
+                &format!("packages[{index}]"),
+                "package_invalid",
+                detail,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn refused(field: &str, code: &'static str, detail: String) -> ServiceError {
+    let mut error = ServiceError::new(ErrorKind::Invalid, code, detail);
+    error.field = Some(field.to_owned());
+    error
+}
+
+fn show(now: UnixMillis, command: CommandRecord) -> Result<Command, ServiceError> {
+    let unreadable = || {
+        let detail = "what the store has of this command cannot be read";
+        ServiceError::new(ErrorKind::Internal, "internal", detail)
+    };
+    let parameters =
+        pb::PackageOperation::decode(&*command.parameters).map_err(|_| unreadable())?;
+    let parameters = PackageOperation::try_from(parameters).map_err(|_| unreadable())?;
+    Ok(Command {
+        id: command.id.into(),
+        host_id: command.host.into(),
+        command_type: command.kind,
+        state: if now < command.expires {
+            CommandState::Queued
+        } else {
+            CommandState::Expired
+        },
+        user: command.user,
+        created_at: Some(command.created.into()),
+        expires_at: Some(command.expires.into()),
+        timeout: command.timeout_seconds,
+        parameters: Some(CommandParameters::PackageOperation(parameters)),
+    })
+}

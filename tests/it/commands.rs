@@ -1,0 +1,169 @@
+//! Commands as operators ask for them, and the audit log as they look through it.
+
+use serde_json::{Value, json};
+
+use crate::support::Platform;
+use fleetwire::net::http_client::HttpError;
+use hyper::Method;
+
+const INSTALL: &str = include_str!("../vectors/json/rest_packages_install.json");
+
+async fn post(platform: &Platform, path: &str, body: &Value) -> Result<Value, HttpError> {
+    let client = platform.client();
+    client.call(Method::POST, path, Some(body)).await
+}
+
+async fn get(platform: &Platform, path: &str) -> Value {
+    let client = platform.client();
+    let answer = client.call::<(), Value>(Method::GET, path, None).await;
+    answer.expect(path)
+}
+
+fn code(result: Result<Value, HttpError>) -> (String, String) {
+    let error = result.expect_err("refused");
+    (
+        error.code().unwrap_or_default().to_owned(),
+        error.to_string(),
+    )
+}
+
+#[tokio::test]
+async fn a_command_waits_for_its_host_over_a_restart() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let platform = Platform::start_on(dir.path(), &[]);
+    let host = post(&platform, "/api/hosts", &json!({"name": "kvm"})).await;
+    let host = host.expect("made")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let seed: Value = serde_json::from_str(INSTALL).expect("JSON");
+    let path = format!("/api/hosts/{host}/packages/install");
+    let accepted = post(&platform, &path, &seed).await.expect("accepted");
+    assert_eq!(accepted["state"], "queued");
+    let id = accepted["command_id"].as_str().expect("an id").to_owned();
+    // By the host's name as well; it is the second.
+    let by_name = post(&platform, "/api/hosts/kvm/packages/install", &seed).await;
+    let second = by_name.expect("accepted")["command_id"].clone();
+
+    drop(platform);
+    let platform = Platform::start_on(dir.path(), &[]);
+    let command = get(&platform, &format!("/api/commands/{id}")).await;
+    assert_eq!(command["host_id"], *host);
+    assert_eq!(command["command_type"], "package_operation");
+    assert_eq!(command["timeout"], seed["timeout"]);
+    assert_eq!(
+        command["package_operation"],
+        json!({"operation": "install", "packages": seed["packages"], "options": seed["options"]})
+    );
+    let first = get(&platform, "/api/commands?page_size=1").await;
+    assert_eq!(first["commands"][0]["id"], second);
+    let next = first["next_page_token"].as_str().expect("a token");
+    let path = format!("/api/commands?host=kvm&page_size=1&page_token={next}");
+    let last = get(&platform, &path).await;
+    assert_eq!(
+        (&last["commands"][0]["id"], &last["next_page_token"]),
+        (&json!(id), &json!(""))
+    );
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_should_run_is_refused() {
+    let platform = Platform::start(&[]);
+    post(&platform, "/api/hosts", &json!({"name": "kvm"}))
+        .await
+        .expect("made");
+    let path = "/api/hosts/kvm/packages/install";
+    for (body, expected, field) in [
+        (json!({"packages": []}), "field_invalid", "package"),
+        (json!({}), "field_invalid", "package"),
+        (
+            json!({"packages": ["nginx", "--option"]}),
+            "package_invalid",
+            "name",
+        ),
+        (
+            json!({"packages": ["a; reboot"]}),
+            "package_invalid",
+            "name",
+        ),
+        (json!({"packages": [""]}), "package_invalid", "name"),
+        (
+            json!({"packages": ["a"], "timeout": 0}),
+            "field_invalid",
+            "timeout",
+        ),
+        (
+            json!({"packages": ["a"], "timeout": 86401}),
+            "field_invalid",
+            "timeout",
+        ),
+        (
+            json!({"packages": ["a"], "expires_at": "2020-01-01T00:00:00Z"}),
+            "expiry_past",
+            "expires_at",
+        ),
+        (
+            json!({"packages": ["a"], "host_id": "x"}),
+            "request_invalid",
+            "host_id",
+        ),
+        (json!({"packages": "a"}), "request_invalid", "packages"),
+    ] {
+        let (code, text) = code(post(&platform, path, &body).await);
+        assert_eq!(code, expected, "{body}");
+        assert!(text.contains(field), "{body}: {text}");
+    }
+    let unknown = "/api/hosts/none/packages/install";
+    let refused = post(&platform, unknown, &json!({"packages": ["a"]})).await;
+    assert_eq!(code(refused).0, "host_unknown");
+    assert_eq!(get(&platform, "/api/commands").await["commands"], json!([]));
+}
+
+#[tokio::test]
+async fn the_audit_log_is_looked_through() {
+    let platform = Platform::start(&[]);
+    for name in ["one", "two"] {
+        post(&platform, "/api/hosts", &json!({"name": name}))
+            .await
+            .expect("made");
+        let path = format!("/api/hosts/{name}/packages/install");
+        post(&platform, &path, &json!({"packages": ["nginx"]}))
+            .await
+            .expect("accepted");
+    }
+    let actions = |list: &Value| -> Vec<String> {
+        let entries = list["entries"].as_array().expect("entries").iter();
+        let action = |entry: &Value| entry["action"].as_str().expect("text").to_owned();
+        entries.map(action).collect()
+    };
+    let list = get(&platform, "/api/audit?action=host.").await;
+    assert_eq!(actions(&list), ["host.create", "host.create"]);
+    let list = get(&platform, "/api/audit?host=one").await;
+    assert_eq!(actions(&list), ["command.create", "host.create"]);
+    assert_eq!(list["entries"][0]["details"]["packages"], "nginx");
+    let entry = &list["entries"][0];
+    let at = entry["at"].as_str().expect("a time");
+    let list = get(&platform, &format!("/api/audit?host=one&until={at}")).await;
+    assert_eq!(
+        actions(&list).first().map(String::as_str),
+        Some("host.create")
+    );
+    let list = get(&platform, "/api/audit?actor=nobody").await;
+    assert_eq!(actions(&list), [] as [&str; 0]);
+
+    // Page by page it is the whole log, newest first.
+    let mut path = "/api/audit?page_size=2".to_owned();
+    let mut sequences = Vec::new();
+    loop {
+        let list = get(&platform, &path).await;
+        let entries = list["entries"].as_array().expect("entries").iter();
+        sequences.extend(entries.map(|entry| entry["sequence"].as_u64().expect("a number")));
+        let next = list["next_page_token"].as_str().expect("a token");
+        if next.is_empty() {
+            break;
+        }
+        path = format!("/api/audit?page_size=2&page_token={next}");
+    }
+    let last = sequences[0];
+    assert_eq!(sequences, (1..=last).rev().collect::<Vec<_>>());
+}
