@@ -180,6 +180,7 @@ const MIGRATIONS: &[Migration] = &[
     CREATE INDEX api_key_grants_by_group ON api_key_grants (group_id);
 
     DROP TABLE api_tokens;
+    "),
     Sql("
     CREATE TABLE commands (
         id              TEXT PRIMARY KEY,

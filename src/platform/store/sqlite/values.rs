@@ -4,7 +4,7 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::clock::UnixMillis;
-use crate::ids::{CommandId, ApiKeyId, ConsoleSessionId, FamilyId, GroupId, HostId, UserId};
+use crate::ids::{ApiKeyId, CommandId, ConsoleSessionId, FamilyId, GroupId, HostId, UserId};
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
 use crate::secret::SecretHash;
 
