@@ -25,10 +25,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
-use tracing::{debug, warn};
+use tracing::{Instrument as _, debug, warn};
 
 use super::api::problem;
 use super::peer::Peer;
+use super::request_id::{REQUEST_ID, RequestId};
 use super::sessions::Session;
 use super::{Platform, accept, http2, ingress, stop_told};
 use crate::net::socket::AGENT_PATH;
@@ -126,15 +127,24 @@ impl Door {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let request = request.map(axum::body::Body::new);
-        match timeout(CALL_TIMEOUT, self.router.clone().call(request)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(never)) => match never {},
-            Err(_) => {
-                let detail = "the request did not come in time".to_owned();
-                problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+        let mut request = request.map(axum::body::Body::new);
+        let id = RequestId::of(request.headers());
+        let span = id.span(request.headers());
+        request.extensions_mut().insert(id.clone());
+        let answering = async {
+            match timeout(CALL_TIMEOUT, self.router.clone().call(request)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(never)) => match never {},
+                Err(_) => {
+                    let detail = "the request did not come in time".to_owned();
+                    problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+                }
             }
-        }
+        };
+        let mut answer = answering.instrument(span.clone()).await;
+        span.in_scope(|| debug!(status = answer.status().as_u16(), "answered"));
+        answer.headers_mut().insert(REQUEST_ID, id.value());
+        answer
     }
 
     async fn serve_http<S>(self, stream: S, peer: Peer)

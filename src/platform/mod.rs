@@ -15,6 +15,7 @@ pub mod ingress;
 pub mod metrics;
 pub mod peer;
 pub mod registry;
+pub mod request_id;
 pub mod server;
 pub mod service;
 pub mod sessions;

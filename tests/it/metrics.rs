@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fleetwire::platform::metrics;
+use hyper::Method;
 use serde_json::Value;
 
 use crate::console::viewer::Session;
@@ -126,11 +127,7 @@ impl Scrape {
 }
 
 /// What is there only once somebody uses it, and is looked at elsewhere.
-const ELSEWHERE: [&str; 3] = [
-    "fleetwire_api_calls_total",
-    "fleetwire_api_call_seconds",
-    "fleetwire_otlp_spans_total",
-];
+const ELSEWHERE: [&str; 1] = ["fleetwire_otlp_spans_total"];
 
 #[tokio::test]
 async fn every_metric_is_there_and_moves() {
@@ -323,4 +320,93 @@ fn a_scraper_that_is_slow_or_hostile_hurts_nobody() {
     for stream in &held {
         let _ = stream.shutdown(Shutdown::Both);
     }
+}
+
+#[tokio::test]
+async fn calls_of_the_api_are_counted_by_method_and_outcome() {
+    let watched = Watched::start(&[]);
+    let list = [("service", "HostService"), ("door", "rest"), ("code", "ok")];
+    let client = watched.platform.client();
+    for _ in 0..3 {
+        let listed = client.call::<(), Value>(Method::GET, "/api/hosts", None);
+        listed.await.expect("listed");
+    }
+    let anonymous = watched.platform.anonymous();
+    let refused = anonymous.call::<(), Value>(Method::GET, "/api/hosts", None);
+    refused.await.expect_err("there is no token");
+    // A path that nobody knows is no method's, and makes no label.
+    let unknown = client.call::<(), Value>(Method::GET, "/api/made-up", None);
+    unknown.await.expect_err("nothing is there");
+    watched.until_at_least("fleetwire_api_calls_total", &list, 3.0);
+    let code = [("service", "HostService"), ("code", "token_invalid")];
+    watched.until_at_least("fleetwire_api_calls_total", &code, 1.0);
+    let scrape = watched.scrape();
+    let all = scrape.sum("fleetwire_api_call_seconds_count", &list[..2]);
+    assert_eq!(all, 4.0);
+    assert!(!watched.text().contains("made-up"));
+}
+
+/// The log lines of a request with this id.
+fn lines_of(watched: &Watched, id: &str) -> Vec<Value> {
+    let said = watched.platform.process.said();
+    let lines = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    lines
+        .filter(|line: &Value| {
+            let spans = line["spans"].as_array();
+            spans.is_some_and(|spans| spans.iter().any(|span| span["request_id"] == id))
+        })
+        .collect()
+}
+
+#[test]
+fn each_request_has_an_id_in_its_answer_and_in_its_log_lines() {
+    let watched = Watched::start(&[("FLEETWIRE_PLATFORM_LOG", "fleetwire=debug")]);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let ask = |fields: &str| {
+        let mut stream = TcpStream::connect(watched.platform.http).expect("it listens");
+        let request = format!(
+            "GET /api/hosts HTTP/1.1\r\nHost: localhost\r\n{fields}Connection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let id = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("x-request-id: "));
+        id.expect("an id").to_owned()
+    };
+    let parent = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
+    assert_eq!(ask(&format!("X-Request-Id: mine-7\r\n{parent}")), "mine-7");
+    let long = format!("X-Request-Id: {}\r\n", "x".repeat(65));
+    let made = ask(&long);
+    assert_eq!(made.len(), 36, "{made}");
+    for (id, trace) in [("mine-7", Some(trace)), (&made, None)] {
+        let lines = until(&format!("lines of {id}"), || {
+            let lines = lines_of(&watched, id);
+            (!lines.is_empty()).then_some(lines)
+        });
+        for line in lines {
+            let span = line["spans"].as_array().and_then(|spans| spans.first());
+            let found = span.and_then(|span| span.get("trace_id"));
+            assert_eq!(found.and_then(Value::as_str), trace, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_has_one_id_in_the_platforms_log_and_in_the_agents() {
+    let mut watched = Watched::start(&[]);
+    let mut agent = Agent::start(&watched.platform, "kvm");
+    let line = agent.process.line("connected platform=");
+    let (_, id) = line.split_once("connection_id=").expect("an id");
+    let id: String = id.chars().take_while(|c| *c != '}').collect();
+    let line = watched.platform.process.line("\"connected\"");
+    let line: Value = serde_json::from_str(&line).expect("a JSON line");
+    assert_eq!(line["spans"][0]["connection_id"], *id, "{line}");
+    agent.process.signal("TERM");
+    agent.process.ended();
+    let line = watched.platform.process.line("\"disconnected\"");
+    assert!(line.contains(&id), "{line}");
 }

@@ -10,6 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{Context, Streaming, Unary, bearer};
 use crate::platform::Platform;
+use crate::platform::metrics::ApiDoor;
 use crate::platform::service::{ErrorKind, ServiceError};
 use crate::secret::Secret;
 
@@ -29,7 +30,8 @@ impl Grpc {
         request: Request<M::WireRequest>,
     ) -> Result<Response<M::WireAnswer>, Status> {
         let context = context(&request);
-        let answer = super::unary::<M>(self.0.clone(), context, request.into_inner()).await;
+        let call = super::unary::<M>(self.0.clone(), context, request.into_inner());
+        let answer = self.0.metrics.api_call(M::ABOUT, ApiDoor::Grpc, call).await;
         answer.map(Response::new).map_err(status)
     }
 
@@ -38,7 +40,8 @@ impl Grpc {
         request: Request<M::WireRequest>,
     ) -> Result<Response<Stream<M::WireAnswer>>, Status> {
         let context = context(&request);
-        let answers = super::streaming::<M>(self.0.clone(), context, request.into_inner()).await;
+        let call = super::streaming::<M>(self.0.clone(), context, request.into_inner());
+        let answers = self.0.metrics.api_call(M::ABOUT, ApiDoor::Grpc, call).await;
         let answers = answers.map_err(status)?;
         let answers = answers.map(|answer| answer.map(Into::into).map_err(status));
         Ok(Response::new(answers.boxed()))

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::{Router, routing};
 use bytes::{Bytes, BytesMut};
-use tracing::error;
+use tracing::{Instrument as _, error};
 
 use super::Platform;
 use super::service::{Actor, ErrorKind, ServiceError};
@@ -222,7 +222,8 @@ async fn run<M: Unary>(
     if M::ABOUT.reads {
         return answer.await.map(Into::into);
     }
-    let answer = tokio::spawn(answer).await.unwrap_or_else(|error| {
+    let answer = tokio::spawn(answer.in_current_span());
+    let answer = answer.await.unwrap_or_else(|error| {
         error!(%error, "an operation broke off");
         let detail = "the operation failed; the platform's log says why";
         Err(ServiceError::new(ErrorKind::Internal, "internal", detail))

@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tracing::Instrument as _;
 
 use super::{
     Answer, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer, grpc_routes, json,
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::net::enrolment::ENROL_PATH;
 use crate::platform::Platform;
+use crate::platform::metrics::ApiDoor;
 use crate::platform::service::{ErrorKind, ServiceError};
 use crate::secret::Secret;
 use crate::wire::json::{Fault, JsonMessage};
@@ -53,7 +55,9 @@ pub(super) async fn unary<M: Unary>(
     State(platform): State<Arc<Platform>>,
     request: Request,
 ) -> Response {
-    match call_unary::<M>(platform, request).await {
+    let call = call_unary::<M>(platform.clone(), request);
+    let counted = platform.metrics.api_call(M::ABOUT, ApiDoor::Rest, call);
+    match counted.await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -94,7 +98,9 @@ pub(super) async fn streaming<M: Streaming>(
     State(platform): State<Arc<Platform>>,
     request: Request,
 ) -> Response {
-    match call_streaming::<M>(platform, request).await {
+    let call = call_streaming::<M>(platform.clone(), request);
+    let counted = platform.metrics.api_call(M::ABOUT, ApiDoor::Rest, call);
+    match counted.await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -263,7 +269,7 @@ async fn enrol(
     let request = serde_json::from_slice(&body);
     let request = request.map_err(|error| invalid(error.to_string(), None))?;
     // To its end, whether or not the agent is still there.
-    let enrolled = tokio::spawn(async move { platform.enrol(request).await });
+    let enrolled = tokio::spawn(async move { platform.enrol(request).await }.in_current_span());
     let enrolled = enrolled.await.map_err(|_| {
         ServiceError::new(ErrorKind::Internal, "internal", "the enrolment broke off")
     })??;

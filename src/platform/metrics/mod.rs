@@ -12,7 +12,7 @@ mod scrape;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +23,8 @@ use tokio::sync::Semaphore;
 use crate::link::Traffic;
 use crate::net::connection::Ending;
 use crate::net::stream::Tunnel;
+use crate::platform::api::About;
+use crate::platform::service::ServiceError;
 pub use listener::serve;
 pub use names::{ALL, Definition, reference};
 
@@ -53,6 +55,22 @@ impl ApiDoor {
     }
 }
 
+/// A call that is being answered, counted at its end however it ends.
+struct ApiCall<'a> {
+    metrics: &'a Metrics,
+    about: &'static About,
+    door: ApiDoor,
+    begun: Instant,
+    code: &'static str,
+}
+
+impl Drop for ApiCall<'_> {
+    fn drop(&mut self) {
+        let elapsed = self.begun.elapsed();
+        self.metrics.api(self.about, self.door, self.code, elapsed);
+    }
+}
+
 /// What the platform counts where it happens. Shared; each call is short and never waits.
 #[derive(Debug)]
 pub struct Metrics {
@@ -61,8 +79,8 @@ pub struct Metrics {
     reconnects: Family<[Label; 1], Counter>,
     disconnects: Family<[Label; 1], Counter>,
     round_trip: Histogram,
-    api_calls: Family<[Label; 3], Counter>,
-    api_latency: Family<[Label; 2], Histogram>,
+    api_calls: Family<[Label; 4], Counter>,
+    api_latency: Family<[Label; 3], Histogram>,
     links: Mutex<Links>,
     places: OnceLock<Places>,
     started: Duration,
@@ -106,15 +124,37 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A call of the API was answered. `method` is the schema's name of it and `code` is `ok` or the
-    /// refusal's, both words of this program and never of the caller's.
-    pub fn api(&self, method: &'static str, door: ApiDoor, code: &'static str, elapsed: Duration) {
+    /// A call of the API was answered with `ok` or the code of the refusal, a word of this program and
+    /// never of the caller's.
+    pub fn api(&self, about: &'static About, door: ApiDoor, code: &'static str, elapsed: Duration) {
+        let service = ("service", about.service);
+        let method = ("method", about.name);
         let door = ("door", door.name());
-        let labels = [("method", method), door, ("code", code)];
-        self.api_calls.get_or_create(&labels).inc();
+        self.api_calls
+            .get_or_create(&[service, method, door, ("code", code)])
+            .inc();
         self.api_latency
-            .get_or_create(&[("method", method), door])
+            .get_or_create(&[service, method, door])
             .observe(elapsed.as_secs_f64());
+    }
+
+    /// Has a call of the API answered, and counts it: as `abandoned` where its caller leaves before that.
+    pub async fn api_call<T>(
+        &self,
+        about: &'static About,
+        door: ApiDoor,
+        call: impl Future<Output = Result<T, ServiceError>>,
+    ) -> Result<T, ServiceError> {
+        let mut counted = ApiCall {
+            metrics: self,
+            about,
+            door,
+            begun: Instant::now(),
+            code: "abandoned",
+        };
+        let answer = call.await;
+        counted.code = answer.as_ref().map_or_else(|error| error.code, |_| "ok");
+        answer
     }
 
     /// An agent's attempt to connect came to this: `admitted`, or a stable code.

@@ -196,15 +196,16 @@ pub(super) const SESSIONS_ENDED: Definition = Definition::counter(
 .by(&["reason"]);
 pub(super) const API_CALLS: Definition = Definition::counter(
     "fleetwire_api_calls",
-    "Calls of the API by method, door (rest or grpc) and code: ok, or that of the refusal",
+    "Calls of the API by service and method, door (rest or grpc) and code: ok, that of the refusal, or \
+     abandoned where the caller left before",
 )
-.by(&["method", "door", "code"]);
+.by(&["service", "method", "door", "code"]);
 pub(super) const API_LATENCY: Definition = Definition::histogram(
     "fleetwire_api_call",
     "How long calls of the API took, from the request's head to the answer's",
 )
 .seconds()
-.by(&["method", "door"]);
+.by(&["service", "method", "door"]);
 pub(super) const STORE_COMMIT: Definition = Definition::histogram(
     "fleetwire_store_commit",
     "How long transactions took from their begin to the end of their sync",
