@@ -27,6 +27,9 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// More connections than a kernel has file descriptors for.
 const CONNECTIONS_MAX_MOST: usize = 4_000_000;
 
+/// The most rows that one log of the store may be told to keep: some tens of gigabytes.
+const KEPT_ROWS_MAX: u64 = 100_000_000;
+
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -149,6 +152,12 @@ pub struct Config {
     /// How long entries of the audit log are kept; for ever when it is not set.
     #[serde(default, deserialize_with = "duration_if_any")]
     pub audit_keep: Option<Duration>,
+    /// How long events are kept for whoever comes back with a position.
+    #[serde(default = "default_events_keep", deserialize_with = "duration")]
+    pub events_keep: Duration,
+    /// The most events that are kept.
+    #[serde(default = "default_events_max")]
+    pub events_max: u64,
     /// On a stop, agents are told to come back spread over this window.
     #[serde(default = "default_drain", deserialize_with = "duration")]
     pub drain: Duration,
@@ -348,6 +357,7 @@ impl Config {
             ("session_idle", self.session_idle, second, day * 7),
             ("session_max", self.session_max, second, day * 30),
             ("drain", self.drain, Duration::ZERO, second * 600),
+            ("events_keep", self.events_keep, second, day * 3650),
         ] {
             if value < least || value > most {
                 return Err(ConfigError::Value {
@@ -362,6 +372,9 @@ impl Config {
         }
         if let Some(oidc) = &self.oidc {
             oidc.check()?;
+        }
+        if !(1..=KEPT_ROWS_MAX).contains(&self.events_max) {
+            return refuse("events_max", "it must be between 1 and 100000000");
         }
         if !(1..=CONNECTIONS_MAX_MOST).contains(&self.connections_max) {
             return refuse("connections_max", "it must be between 1 and 4000000");
@@ -417,6 +430,14 @@ const fn default_session_idle() -> Duration {
 
 const fn default_session_max() -> Duration {
     Duration::from_secs(12 * 60 * 60)
+}
+
+const fn default_events_keep() -> Duration {
+    Duration::from_secs(7 * 24 * 60 * 60)
+}
+
+const fn default_events_max() -> u64 {
+    1_000_000
 }
 
 const fn default_drain() -> Duration {

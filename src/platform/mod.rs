@@ -9,6 +9,7 @@ pub mod audit_key;
 pub mod ca;
 pub mod config;
 mod door;
+pub mod events;
 mod http2;
 pub mod identity;
 pub mod ingress;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::audit::Entry;
 use crate::audit::seal::AuditKey;
@@ -41,6 +43,7 @@ use agent_link::AgentLink;
 use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
+use events::Bus;
 use identity::Identity;
 use identity::oidc::{Oidc, OidcStartError};
 use metrics::Metrics;
@@ -116,6 +119,8 @@ pub struct Platform {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     store_figures: Arc<StoreFigures>,
+    /// What happens.
+    pub events: Arc<Bus>,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
@@ -128,8 +133,19 @@ pub struct Platform {
     /// `https` or `http`, and the port by which browsers reach a session.
     console: config::PublicPort,
     stopping: watch::Sender<bool>,
+    /// Held, not read: ends with the platform.
+    _events_run: Running,
     /// Held, not read: the lock on the data directory.
     _lock: File,
+}
+
+/// A task that ends when this is dropped.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// When hosts were last heard of, as far as the store has not been told.
@@ -177,13 +193,18 @@ impl Platform {
         let store: Arc<dyn Store> = Arc::new(store);
         let identity = Identity::open(UnixMillis::now(), &dir, store.clone()).await?;
         let sessions = open_sessions(&config, &*store).await.map_err(failed)?;
+        let events = Bus::open(store.clone()).await.map_err(failed)?;
+        let watched = events.clone();
+        let registry = Registry::watched(Box::new(move |host, what| watched.tell(host, what)));
 
         Ok(Arc::new(Self {
             store,
-            registry: Registry::new(),
             oidc,
             metrics: Arc::default(),
             store_figures,
+            registry,
+            _events_run: Running(tokio::spawn(events.clone().run())),
+            events,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),

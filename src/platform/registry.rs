@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::events::{Happening, OfflineReason};
 use super::sessions::{CloseReason, Session};
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId, Uuid};
@@ -45,6 +46,18 @@ pub enum LinkEnd {
         /// The window.
         window: Duration,
     },
+}
+
+impl LinkEnd {
+    /// What is told of the host.
+    const fn offline(self) -> OfflineReason {
+        match self {
+            Self::Replaced => OfflineReason::ConnectionEnded,
+            Self::DuplicateInstance => OfflineReason::DuplicateInstance,
+            Self::CredentialVoid => OfflineReason::CredentialVoid,
+            Self::GoingAway { .. } => OfflineReason::PlatformStopped,
+        }
+    }
 }
 
 /// Names one connection of this process, to tell a host's later connection from its earlier.
@@ -102,9 +115,14 @@ pub struct Connected {
     pub health: Option<Health>,
 }
 
+/// Who is told of each change of the table, in the table's own order: under its lock, so that it may
+/// neither wait nor call back.
+pub type Watcher = Box<dyn Fn(HostId, Happening) + Send + Sync>;
+
 /// The table of connected hosts.
 pub struct Registry<L: ?Sized> {
     state: Mutex<State<L>>,
+    watcher: Watcher,
 }
 
 struct State<L: ?Sized> {
@@ -144,9 +162,15 @@ impl<L: HostLink + ?Sized> Default for Registry<L> {
 }
 
 impl<L: HostLink + ?Sized> Registry<L> {
-    /// An empty table.
+    /// An empty table that nobody watches.
     pub fn new() -> Self {
+        Self::watched(Box::new(|_, _| {}))
+    }
+
+    /// An empty table.
+    pub fn watched(watcher: Watcher) -> Self {
         Self {
+            watcher,
             state: Mutex::new(State {
                 connections: 0,
                 hosts: HashMap::new(),
@@ -180,10 +204,17 @@ impl<L: HostLink + ?Sized> Registry<L> {
             };
             if mutual {
                 earlier.link.end(LinkEnd::DuplicateInstance);
+                self.tell_offline(arrival.host, OfflineReason::DuplicateInstance);
+                (self.watcher)(arrival.host, Happening::HostDuplicated);
                 return Admission::DuplicateInstance;
             }
             earlier.link.end(LinkEnd::Replaced);
         }
+        let online = Happening::HostOnline {
+            address: arrival.address.to_string(),
+            software: arrival.software.clone(),
+        };
+        (self.watcher)(arrival.host, online);
         state.connections += 1;
         let connection = ConnectionId(state.connections);
         let entry = Entry {
@@ -211,6 +242,7 @@ impl<L: HostLink + ?Sized> Registry<L> {
             .is_some_and(|entry| entry.connection == connection);
         if current {
             state.hosts.remove(&host);
+            self.tell_offline(host, OfflineReason::ConnectionEnded);
         }
         current
     }
@@ -221,7 +253,8 @@ impl<L: HostLink + ?Sized> Registry<L> {
         if let Some(entry) = state.hosts.get_mut(&host)
             && entry.connection == connection
         {
-            entry.health = Some(health);
+            entry.health = Some(health.clone());
+            (self.watcher)(host, Happening::HostHealth(health));
         }
     }
 
@@ -232,8 +265,10 @@ impl<L: HostLink + ?Sized> Registry<L> {
 
     /// Ends a host's connection, if it has one.
     pub fn end(&self, host: HostId, reason: LinkEnd) {
-        if let Some(entry) = self.lock().hosts.remove(&host) {
+        let mut state = self.lock();
+        if let Some(entry) = state.hosts.remove(&host) {
             entry.link.end(reason);
+            self.tell_offline(host, reason.offline());
         }
     }
 
@@ -246,13 +281,19 @@ impl<L: HostLink + ?Sized> Registry<L> {
         state.voided.insert(host, moment);
         if let Some(entry) = state.hosts.remove(&host) {
             entry.link.end(LinkEnd::CredentialVoid);
+            self.tell_offline(host, OfflineReason::CredentialVoid);
         }
     }
 
     /// Ends every connection.
     pub fn end_all(&self, reason: LinkEnd) {
         // Taken out first: an end that calls back here must not find the table locked.
-        let entries: Vec<_> = self.lock().hosts.drain().collect();
+        let mut state = self.lock();
+        let entries: Vec<_> = state.hosts.drain().collect();
+        for (host, _) in &entries {
+            self.tell_offline(*host, reason.offline());
+        }
+        drop(state);
         for (_, entry) in entries {
             entry.link.end(reason);
         }
@@ -287,6 +328,10 @@ impl<L: HostLink + ?Sized> Registry<L> {
         evictions
             .iter()
             .any(|eviction| eviction.mutual && eviction.is_fresh(now))
+    }
+
+    fn tell_offline(&self, host: HostId, reason: OfflineReason) {
+        (self.watcher)(host, Happening::HostOffline { reason });
     }
 
     fn lock(&self) -> MutexGuard<'_, State<L>> {
@@ -381,6 +426,17 @@ mod tests {
         (link, registry.admit(now, arrival))
     }
 
+    fn health() -> Health {
+        Health {
+            uptime_seconds: Some(1),
+            cpu_percent: None,
+            memory_percent: None,
+            disk_percent: None,
+            load_average: None,
+            temperature_celsius: None,
+        }
+    }
+
     fn connection(admission: &Admission) -> ConnectionId {
         match admission {
             Admission::Admitted { connection, .. } => *connection,
@@ -396,14 +452,7 @@ mod tests {
         assert_eq!(first.ends(), [LinkEnd::Replaced]);
         assert!(matches!(two, Admission::Admitted { replaced: true, .. }));
         assert!(!registry.remove(HOST, connection(&one)));
-        let health = Health {
-            uptime_seconds: Some(1),
-            cpu_percent: None,
-            memory_percent: None,
-            disk_percent: None,
-            load_average: None,
-            temperature_celsius: None,
-        };
+        let health = health();
         registry.set_health(HOST, connection(&one), health);
         assert!(
             registry
@@ -440,6 +489,50 @@ mod tests {
         assert_eq!(third.ends(), [LinkEnd::DuplicateInstance]);
         assert!(registry.is_duplicate(at(660), HOST));
         assert!(!registry.is_duplicate(at(661), HOST));
+    }
+
+    #[test]
+    fn who_watches_sees_hosts_come_and_go_in_order() {
+        let seen: Arc<Mutex<Vec<Happening>>> = Arc::default();
+        let watched = seen.clone();
+        let registry = Registry::watched(Box::new(move |host, what| {
+            assert_eq!(host, HOST);
+            watched.lock().expect("not poisoned").push(what);
+        }));
+        let told = || -> Vec<_> {
+            let seen = std::mem::take(&mut *seen.lock().expect("not poisoned"));
+            let code = |what| match what {
+                Happening::HostOffline { reason } => reason.code(),
+                what => what.kind().code(),
+            };
+            seen.into_iter().map(code).collect()
+        };
+        let (_, one) = arrive(&registry, at(0), Some(1));
+        registry.set_health(HOST, connection(&one), health());
+        let (_, two) = arrive(&registry, at(1), Some(2));
+        registry.set_health(HOST, connection(&one), health());
+        registry.remove(HOST, connection(&one));
+        assert_eq!(told(), ["host_online", "host_health", "host_online"]);
+        arrive(&registry, at(2), Some(1));
+        registry.remove(HOST, connection(&two));
+        assert_eq!(told(), ["duplicate_instance", "host_duplicated"]);
+        let (_, three) = arrive(&registry, at(3), Some(1));
+        registry.remove(HOST, connection(&three));
+        registry.void(HOST);
+        assert_eq!(told(), ["host_online", "connection_ended"]);
+        arrive(&registry, at(4), Some(1));
+        registry.void(HOST);
+        arrive(&registry, at(5), Some(1));
+        let window = Duration::from_secs(1);
+        registry.end_all(LinkEnd::GoingAway { window });
+        registry.end(HOST, LinkEnd::Replaced);
+        let stops = [
+            "host_online",
+            "credential_void",
+            "host_online",
+            "platform_stopped",
+        ];
+        assert_eq!(told(), stops);
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Server {
         tasks.shutdown().await;
         platform.stopping.send_replace(true);
         platform.send_agents_away();
+        platform.events.stop();
         let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         tokio::select! {
             _ = connections.acquire_many(all) => {}
@@ -158,6 +159,9 @@ impl Server {
         platform.expire_sessions();
         platform.write_down().await;
         platform.identity.keep().await;
+        if let Err(error) = platform.events.write_pending().await {
+            warn!(%error, "the last events could not be written");
+        }
         info!("stopped");
     }
 }
@@ -227,7 +231,11 @@ async fn write_down(platform: &Arc<Platform>) {
         tokio::select! {
             _ = ticks.tick() => platform.write_down().await,
             _ = minutes.tick() => platform.identity.keep().await,
-            _ = hours.tick() => platform.keep_audit().await,
+            _ = hours.tick() => {
+                platform.keep_audit().await;
+                let Config { events_keep, events_max, .. } = platform.config;
+                platform.events.remove_old(events_keep, events_max).await;
+            }
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,
         }

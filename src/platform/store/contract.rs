@@ -1,9 +1,17 @@
 //! What every store must do, whatever database it stands on. Each test gets a store that is empty.
 
+mod events;
+
 use std::sync::Arc;
+
+use events::{
+    a_change_that_fails_is_no_event, events_have_their_order_over_restarts,
+    old_events_are_removed_but_for_the_newest,
+};
 
 use super::*;
 use crate::audit::seal::AuditKey;
+use crate::platform::events::Event;
 use crate::secret::random;
 
 /// Runs each contract test against stores of one kind: `open` opens the store of a directory,
@@ -47,6 +55,9 @@ contract!(
         the_audit_log_is_one_chain,
         retention_keeps_the_chain,
         a_failed_change_undoes_nothing_else,
+        events_have_their_order_over_restarts,
+        a_change_that_fails_is_no_event,
+        old_events_are_removed_but_for_the_newest,
     ]
 );
 

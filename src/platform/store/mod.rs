@@ -6,6 +6,7 @@
 pub mod commands;
 #[cfg(test)]
 mod contract;
+mod events;
 mod figures;
 pub mod groups;
 pub mod once;
@@ -17,6 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use commands::{CommandFilter, CommandRecord, CommandStore};
+pub use events::{EventPage, EventStore, StoredEvent};
 pub use figures::StoreFigures;
 pub use groups::GroupStore;
 pub use once::{AnswerStore, Answered, Change};
@@ -201,7 +203,7 @@ pub struct AuditPage {
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
 pub trait Store:
-    AnswerStore + AuditSearch + CommandStore + GroupStore + UserStore + Send + Sync
+    AnswerStore + AuditSearch + CommandStore + EventStore + GroupStore + UserStore + Send + Sync
 {
     /// Answers when the store can both read and write.
     fn check(&self) -> StoreFuture<'_, ()>;

@@ -11,6 +11,7 @@ use super::Transaction;
 use crate::audit::seal::{AuditKey, Head, SIGNATURE_BYTES, Start};
 use crate::audit::{ACTION_BROKEN, ACTION_REMOVED, Chained, Entry, Hash, Outcome, Place};
 use crate::clock::UnixMillis;
+use crate::platform::events::Event;
 
 /// The tables. An entry goes only once the log begins after it.
 const SCHEMA: &str = "
@@ -117,10 +118,13 @@ impl Chain {
 }
 
 impl Transaction<'_> {
-    /// Writes an entry, which stands or falls with the change that it goes with.
+    /// Writes an entry, which stands or falls with the change that it goes with, and the event that
+    /// it stands for.
     pub(super) fn audit(&self, entry: Entry) -> Result<(), StoreError> {
+        let entry = entry.bounded();
+        let event = Event::of_audit(&entry);
         self.head.set(append(self, self.head.get(), entry)?);
-        Ok(())
+        event.map_or(Ok(()), |event| self.event(&event))
     }
 
     /// Signs how far the log goes with this transaction.

@@ -1,10 +1,11 @@
 //! The embedded store: SQLite with a write-ahead log, every commit synced. One thread writes and
 //! puts what has queued into one transaction (a sync costs the same for one change as for a hundred);
-//! two more read beside it. The operations themselves are in `operations`; the audit log's chain is in
-//! `audit`.
+//! two more read beside it. The operations themselves are in `operations`, those on
+//! events in `events`; the audit log's chain is in `audit`.
 
 mod audit;
 mod commands;
+mod events;
 mod groups;
 mod once;
 mod operations;
@@ -22,7 +23,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use super::{StoreError, StoreFigures};
@@ -48,13 +49,17 @@ pub struct SqliteStore {
     threads: Vec<JoinHandle<()>>,
     chain: Arc<Mutex<Chain>>,
     figures: Arc<StoreFigures>,
+    /// How far the log of events goes, as it was committed.
+    event_head: Arc<watch::Sender<u64>>,
 }
 
-/// The writer's connection within a transaction, and how far the audit log's chain goes in it.
+/// The writer's connection within a transaction, and how far the audit log's chain and the log of
+/// events go in it.
 struct Transaction<'a> {
     connection: &'a Connection,
     key: &'a AuditKey,
     head: Cell<Place>,
+    event_head: Cell<u64>,
 }
 
 impl Deref for Transaction<'_> {
@@ -90,6 +95,7 @@ impl SqliteStore {
 
         let (writer, jobs) = mpsc::channel(WRITES_QUEUED_MAX);
         let mut threads = Vec::with_capacity(1 + READERS);
+        let event_head = Arc::new(watch::Sender::new(events::head(&connection)?));
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let connection = Connection::open_with_flags(
@@ -108,8 +114,9 @@ impl SqliteStore {
         }
         let figures = Arc::new(figures(&writer, &readers));
         let (written, counted) = (chain.clone(), figures.clone());
+        let told = event_head.clone();
         threads.push(spawn("store-writer", move || {
-            write_loop(&connection, &key, &written, jobs, &counted)
+            write_loop(&connection, &key, &written, &told, jobs, &counted)
         })?);
         Ok(Self {
             writer: Some(writer),
@@ -118,6 +125,7 @@ impl SqliteStore {
             threads,
             chain,
             figures,
+            event_head,
         })
     }
 
@@ -221,6 +229,7 @@ fn write_loop(
     connection: &Connection,
     key: &AuditKey,
     chain: &Mutex<Chain>,
+    event_head: &watch::Sender<u64>,
     mut jobs: mpsc::Receiver<Job>,
     figures: &StoreFigures,
 ) {
@@ -230,6 +239,7 @@ fn write_loop(
             connection,
             key,
             head: Cell::new(chain.lock().unwrap_or_else(PoisonError::into_inner).head()),
+            event_head: Cell::new(*event_head.borrow()),
         };
         let begun = Instant::now();
         let committed = commit(&transaction, first, &mut jobs, &mut answers);
@@ -239,6 +249,8 @@ fn write_loop(
         if committed.is_ok() {
             let mut chain = chain.lock().unwrap_or_else(PoisonError::into_inner);
             chain.committed(transaction.head.get());
+            let head = transaction.event_head.get();
+            event_head.send_if_modified(|told| std::mem::replace(told, head) != head);
         }
         if let Err(error) = &committed {
             figures.failures.inc();
@@ -270,11 +282,12 @@ fn commit(
         if begun.is_ok() {
             begun = execute("SAVEPOINT change");
         }
-        let head = transaction.head.get();
+        let heads = (transaction.head.get(), transaction.event_head.get());
         let (keep, answer) = job(begun.clone().map(|()| transaction));
         answers.push(answer);
         if !keep {
-            transaction.head.set(head);
+            transaction.head.set(heads.0);
+            transaction.event_head.set(heads.1);
         }
         if begun.is_ok() {
             begun = execute(if keep {
@@ -333,6 +346,7 @@ mod tests {
             connection: &connection,
             key: &key,
             head: Cell::new(Place::START),
+            event_head: Cell::new(0),
         };
         let committed = commit(&transaction, job, &mut jobs, &mut answers);
         assert!(

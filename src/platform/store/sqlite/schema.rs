@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::audit;
+use super::{audit, events};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -200,6 +200,8 @@ const MIGRATIONS: &[Migration] = &[
     CREATE INDEX audit_of_session ON audit (session, sequence) WHERE session <> '';
     CREATE INDEX audit_of_actor ON audit (actor, sequence);
     "),
+    // The log of events.
+    Sql(events::SCHEMA),
 ];
 
 /// Brings a database up to the newest schema.

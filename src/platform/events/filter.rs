@@ -1,0 +1,77 @@
+//! What a follower wants to be told, and what it may see.
+
+use std::collections::HashSet;
+
+use super::{Event, Kind};
+use crate::ids::{HostId, Uuid};
+
+/// Whom a follower is: what it may see, now. Asked again for each event, as grants change.
+pub trait Viewer: Send + Sync {
+    /// Whether it may see what concerns this host.
+    fn sees(&self, host: HostId) -> bool;
+    /// Whether it may see what concerns no host.
+    fn sees_all(&self) -> bool;
+    /// Whether the host is in one of these groups.
+    fn is_in(&self, host: HostId, groups: &HashSet<Uuid>) -> bool;
+}
+
+/// What a follower wants to be told.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    kinds: Option<u32>,
+    hosts: HashSet<HostId>,
+    groups: HashSet<Uuid>,
+}
+
+impl Filter {
+    /// Events of these kinds, or of all where there are none; of these hosts and the hosts of these
+    /// groups, or of all where there are neither.
+    pub fn new(
+        kinds: impl IntoIterator<Item = Kind>,
+        hosts: impl IntoIterator<Item = HostId>,
+        groups: impl IntoIterator<Item = Uuid>,
+    ) -> Self {
+        let bits = kinds.into_iter().fold(0, |bits, kind| bits | bit(kind));
+        Self {
+            kinds: (bits != 0).then_some(bits),
+            hosts: hosts.into_iter().collect(),
+            groups: groups.into_iter().collect(),
+        }
+    }
+
+    /// Whether the event may be wanted, as far as it can be told without its viewer.
+    pub(super) fn may_want(&self, event: &Event) -> bool {
+        if self
+            .kinds
+            .is_some_and(|kinds| kinds & bit(event.what.kind()) == 0)
+        {
+            return false;
+        }
+        if self.hosts.is_empty() && self.groups.is_empty() {
+            return true;
+        }
+        event
+            .host
+            .is_some_and(|host| !self.groups.is_empty() || self.hosts.contains(&host))
+    }
+
+    /// Whether the event is wanted, and for this viewer to see.
+    pub(super) fn wants(&self, event: &Event, viewer: &dyn Viewer) -> bool {
+        let visible = match event.host {
+            Some(host) => viewer.sees(host),
+            None => viewer.sees_all(),
+        };
+        visible
+            && self.may_want(event)
+            && (self.groups.is_empty()
+                || event.host.is_some_and(|host| {
+                    self.hosts.contains(&host) || viewer.is_in(host, &self.groups)
+                }))
+    }
+}
+
+const fn bit(kind: Kind) -> u32 {
+    1 << kind as u32
+}
+
+const _: () = assert!(Kind::ALL.len() <= 32);
