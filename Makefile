@@ -75,7 +75,7 @@ bindings: setup ## Generate the Python, TypeScript and Go bindings from the sche
 	$(BUF) generate
 
 .PHONY: docs
-docs: ## Write the reference of the protocol and its JSON Schemas from the schema's comments.
+docs: setup ## Write the reference of the protocol and the documents in docs/schema from the schema.
 	FLEETWIRE_UPDATE=1 $(CARGO) test --locked --test it documents
 
 .PHONY: screenshots

@@ -13,10 +13,14 @@ mod docs;
 mod json;
 #[path = "build/json_schema.rs"]
 mod json_schema;
+#[path = "build/link_schema.rs"]
+mod link_schema;
 #[path = "build/messages.rs"]
 mod messages;
 #[path = "build/model.rs"]
 mod model;
+#[path = "build/openapi.rs"]
+mod openapi;
 #[path = "build/rules.rs"]
 mod rules;
 #[path = "build/services.rs"]
@@ -77,11 +81,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("dispatch.rs", dispatch::generate(&link)?)?;
     write("json.rs", json::generate(&link)?)?;
     write("protocol.md", docs::generate(&link)?)?;
-    for (name, text) in json_schema::generate(&link)? {
+    for (name, text) in link_schema::generate(&link)? {
         write(&name, text)?;
     }
     write("api_messages.rs", messages::generate(&api)?)?;
     write("api_json.rs", json::generate(&api)?)?;
     write("api.rs", api::generate(&api)?)?;
+    let version = env::var("CARGO_PKG_VERSION")?;
+    write("openapi.json", openapi::generate(&api, &version)?)?;
     Ok(())
 }

@@ -172,6 +172,9 @@ fn limits(field: &Field) -> String {
     if rules.max_bytes > 0 {
         limits.push(format!("{} bytes", rules.max_bytes));
     }
+    if rules.max_characters > 0 {
+        limits.push(format!("{} characters", rules.max_characters));
+    }
     if let Some((min, max)) = range(field) {
         limits.push(format!("{min} to {max}"));
     }

@@ -2,6 +2,7 @@
 //! writer, after the options of `options.proto`. The hand-written part is `src/wire/json/`.
 
 use crate::{
+    json_schema::is_wide,
     messages::{camel, snake, table},
     model::{Enum, Field, FieldKind, JsonForm, JsonOneof, Message, Oneof, Schema, Tag},
 };
@@ -221,6 +222,7 @@ fn reader(field: &Field) -> Result<String> {
         (FieldKind::Bytes, JsonForm::TextOrBase64) => "Reader::string_bytes".into(),
         (_, form) if form != JsonForm::Usual => return Err(unwritten(field)),
         (FieldKind::Bool, _) => "Reader::boolean".into(),
+        (FieldKind::Uint64, _) if is_wide(field) => "wide_integer".into(),
         (FieldKind::Uint32 | FieldKind::Uint64, _) => "integer".into(),
         (FieldKind::Double, _) => "double".into(),
         (FieldKind::String, _) => "text".into(),

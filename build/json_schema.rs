@@ -1,10 +1,10 @@
-//! Generates a JSON Schema (2020-12) of the compatibility JSON for each envelope, from the same
-//! options as the codec. It describes what is written; readers take some spellings more, which
-//! `docs/PROTOCOL.md` names.
+//! A message as JSON Schema (2020-12), from the same options as the codec. There is one generator for
+//! all who describe messages: the link's schemas, OpenAPI and AsyncAPI. It says of the link's messages
+//! what is written, as readers take some spellings more, which `docs/PROTOCOL.md` names; of the API's
+//! requests exactly what is taken; of its answers what a caller can rely on.
 
 use crate::{
-    json::{OneofForm, tag_name},
-    messages::snake,
+    json::OneofForm,
     model::{Enum, Field, FieldKind, Format, JsonForm, Message, Schema},
     rules::range,
 };
@@ -17,66 +17,36 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const BASE64: &str =
     "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 /// The largest whole number that every JSON reader keeps (RFC 8259 section 6).
-const EXACT_MAX: u64 = 1 << 53;
+pub const EXACT_MAX: u64 = 1 << 53;
 /// What a field value may hold (RFC 9110 section 5.5), bytes as code points.
 const FIELD_VALUE: &str = "^[\\t\\u0020-\\u007e\\u0080-\\u00ff]*$";
 /// RFC 3339. How many days a month has is left to the format, as no pattern can say it.
 const TIME: &str = "^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 
-/// A file's name, without folder, and its text; one for each envelope.
-pub fn generate(schema: &Schema) -> Result<Vec<(String, String)>> {
-    let envelopes = schema.envelopes.iter();
-    envelopes
-        .map(|envelope| {
-            let name = snake(&envelope.name).replace('_', "-");
-            let text = serde_json::to_string_pretty(&describe(schema, envelope, &name)?)?;
-            Ok((format!("{name}.schema.json"), text + "\n"))
-        })
-        .collect()
+/// Which text it is that a schema describes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// A message of the link as it is written.
+    Link,
+    /// A request to the API: a member that is not named is refused.
+    Request,
+    /// An answer of the API, where every field that is never absent is written.
+    Answer,
 }
 
-fn describe(schema: &Schema, envelope: &Message, name: &str) -> Result<Value> {
-    let mut kinds = Vec::new();
-    let mut needed = BTreeSet::new();
-    for field in &envelope.fields {
-        let FieldKind::Message(kind) = &field.kind else {
-            continue;
-        };
-        let tag = tag_name(schema.message(kind));
-        need(schema, kind, &mut needed)?;
-        kinds.push(json!({
-            "title": field.name,
-            "description": text(&field.comment),
-            "$ref": reference(kind),
-            "properties": { tag: { "const": field.name } },
-            "required": [tag],
-        }));
-    }
-    let mut definitions = Map::new();
-    for message in schema.messages.iter().filter(|m| needed.contains(&*m.name)) {
-        definitions.insert(message.name.clone(), of_message(schema, message)?);
-    }
-    for item in schema.enums.iter().filter(|e| needed.contains(&*e.name)) {
-        definitions.insert(item.name.clone(), of_enum(item));
-    }
-    definitions.insert("FieldLines".into(), field_lines());
-    definitions.insert(
-        "Timestamp".into(),
-        json!({ "type": "string", "format": "date-time", "pattern": TIME }),
-    );
-    Ok(json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": format!("urn:fleetwire:link:v1:{name}"),
-        "title": envelope.name,
-        "description": text(&envelope.comment),
-        "oneOf": kinds,
-        "$defs": definitions,
-    }))
+/// How the messages of one package are described.
+pub struct Describe<'a> {
+    pub schema: &'a Schema,
+    pub text: Text,
+    /// Where the definition of a message or an enum stands, by its name.
+    pub reference: &'a dyn Fn(&str) -> String,
 }
 
 /// Adds what a message is made of, but for what keeps an unknown type: that has no object.
-fn need<'a>(schema: &'a Schema, name: &'a str, needed: &mut BTreeSet<&'a str>) -> Result<()> {
-    needed.insert(name);
+pub fn need<'a>(schema: &'a Schema, name: &'a str, needed: &mut BTreeSet<&'a str>) -> Result<()> {
+    if !needed.insert(name) {
+        return Ok(());
+    }
     let message = schema.message(name);
     let rest = OneofForm::of(schema, message)?.map(|form| form.rest.number);
     for field in message
@@ -89,126 +59,278 @@ fn need<'a>(schema: &'a Schema, name: &'a str, needed: &mut BTreeSet<&'a str>) -
             FieldKind::Enum(name) => {
                 needed.insert(name);
             }
+            FieldKind::Timestamp => {
+                needed.insert("Timestamp");
+            }
+            _ if field.json_form == JsonForm::FieldLines => {
+                needed.insert("FieldLines");
+            }
             _ => {}
         }
     }
     Ok(())
 }
 
-fn reference(name: &str) -> String {
-    format!("#/$defs/{name}")
-}
-
-fn text(comment: &str) -> String {
+/// A comment as one line.
+pub fn text(comment: &str) -> String {
     comment.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn of_message(schema: &Schema, message: &Message) -> Result<Value> {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    let mut conditions = Vec::new();
-    for field in message.fields.iter().filter(|field| field.oneof.is_none()) {
-        let name = &field.name;
-        let mut property = of_field(field);
-        property.insert("description".into(), text(&field.comment).into());
-        properties.insert(name.clone(), property.into());
-        if field.rules.required || field.rules.min > 0 {
-            required.push(name.clone());
+impl Describe<'_> {
+    /// The definition of each of these, by its name, in the order of the schema.
+    pub fn definitions(&self, needed: &BTreeSet<&str>) -> Result<Vec<(String, Value)>> {
+        let mut definitions = Vec::new();
+        for message in &self.schema.messages {
+            if needed.contains(&*message.name) {
+                definitions.push((message.name.clone(), self.message(message, &[])?));
+            }
         }
-        if field.json_form == JsonForm::TextOrBase64 {
-            let encoding = format!("{name}_encoding");
-            properties.insert(encoding.clone(), json!({ "const": "base64" }));
-            conditions.push(json!({
-                "if": { "required": [encoding] },
-                "then": { "properties": { name.as_str(): { "contentEncoding": "base64", "pattern": BASE64 } } },
-            }));
+        for item in &self.schema.enums {
+            if needed.contains(&*item.name) {
+                definitions.push((item.name.clone(), self.item(item)));
+            }
         }
+        if needed.contains("FieldLines") {
+            definitions.push(("FieldLines".into(), field_lines()));
+        }
+        if needed.contains("Timestamp") {
+            definitions.push((
+                "Timestamp".into(),
+                json!({ "type": "string", "format": "date-time", "pattern": TIME }),
+            ));
+        }
+        Ok(definitions)
     }
-    if let Some(form) = OneofForm::of(schema, message)? {
+
+    /// A message's object, without the fields that stand elsewhere.
+    pub fn message(&self, message: &Message, without: &[&str]) -> Result<Value> {
+        let mut properties = Map::new();
+        let mut required = Vec::new();
+        let mut conditions = Vec::new();
+        let form = OneofForm::of(self.schema, message)?;
+        for field in &message.fields {
+            let name = &field.name;
+            if without.contains(&&**name) || field.oneof.is_some() && form.is_some() {
+                continue;
+            }
+            let mut property = self.field(field);
+            property.insert("description".into(), text(&field.comment).into());
+            properties.insert(name.clone(), property.into());
+            if self.is_always_there(field) {
+                required.push(name.clone());
+            }
+            if field.json_form == JsonForm::TextOrBase64 {
+                let encoding = format!("{name}_encoding");
+                properties.insert(encoding.clone(), json!({ "const": "base64" }));
+                conditions.push(json!({
+                    "if": { "required": [encoding] },
+                    "then": { "properties": { name.as_str(): { "contentEncoding": "base64", "pattern": BASE64 } } },
+                }));
+            }
+        }
+        match &form {
+            Some(form) => self.add_oneof(message, form, &mut properties, &mut conditions),
+            None => {
+                for index in 0..message.oneofs.len() {
+                    conditions.extend(excluding(message, index));
+                }
+            }
+        }
+        let mut out = Map::new();
+        out.insert("type".into(), "object".into());
+        out.insert("description".into(), text(&message.comment).into());
+        out.insert("properties".into(), properties.into());
+        if !required.is_empty() {
+            out.insert("required".into(), required.into());
+        }
+        if !conditions.is_empty() {
+            out.insert("allOf".into(), conditions.into());
+        }
+        if self.text == Text::Request {
+            out.insert("additionalProperties".into(), false.into());
+        }
+        Ok(out.into())
+    }
+
+    /// A oneof whose member that is set is named by another.
+    fn add_oneof(
+        &self,
+        message: &Message,
+        form: &OneofForm<'_>,
+        properties: &mut Map<String, Value>,
+        conditions: &mut Vec<Value>,
+    ) {
         let (tag, content) = (&form.json.tag, &form.json.content);
         properties.insert(
             content.clone(),
             json!({ "description": text(&form.oneof.comment) }),
         );
-        if !tag.is_empty() {
-            properties.insert(
-                tag.clone(),
-                json!({ "type": "string", "minLength": 1, "maxLength": 64 }),
-            );
-            for field in form.known(message) {
-                let FieldKind::Message(kind) = &field.kind else {
-                    continue;
-                };
-                conditions.push(json!({
-                    "if": { "properties": { tag.as_str(): { "const": field.name } }, "required": [tag] },
-                    "then": { "properties": { content.as_str(): { "$ref": reference(kind) } } },
-                }));
+        if tag.is_empty() {
+            return;
+        }
+        properties.insert(
+            tag.clone(),
+            json!({ "type": "string", "minLength": 1, "maxLength": 64 }),
+        );
+        for field in form.known(message) {
+            let FieldKind::Message(kind) = &field.kind else {
+                continue;
+            };
+            conditions.push(json!({
+                "if": { "properties": { tag.as_str(): { "const": field.name } }, "required": [tag] },
+                "then": { "properties": { content.as_str(): { "$ref": (self.reference)(kind) } } },
+            }));
+        }
+    }
+
+    fn is_always_there(&self, field: &Field) -> bool {
+        if field.oneof.is_some() || field.presence {
+            return false;
+        }
+        self.text == Text::Answer || field.rules.required || field.rules.min > 0
+    }
+
+    /// A field's value, or the list of them.
+    pub fn field(&self, field: &Field) -> Map<String, Value> {
+        let one = self.value(field);
+        let value = if field.repeated {
+            json!({ "type": "array", "items": one, "maxItems": field.rules.max_items })
+        } else {
+            one
+        };
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    fn value(&self, field: &Field) -> Value {
+        let rules = &field.rules;
+        let min = u64::from(rules.required);
+        let range = range(field);
+        match (&field.kind, field.json_form) {
+            (_, JsonForm::FieldLines) => json!({ "$ref": (self.reference)("FieldLines") }),
+            (_, JsonForm::Raw) => json!({}),
+            (FieldKind::Bytes, JsonForm::Usual) if self.text != Text::Link => json!({
+                "type": "string",
+                "contentEncoding": "base64",
+                "pattern": BASE64,
+                "maxLength": rules.max_bytes.div_ceil(3) * 4,
+            }),
+            (_, JsonForm::TextOrBase64) | (FieldKind::Bytes, _) => json!({ "type": "string" }),
+            (FieldKind::Bool, _) => json!({ "type": "boolean" }),
+            (FieldKind::Double, _) => match range {
+                Some((min, max)) => json!({ "type": "number", "minimum": min, "maximum": max }),
+                None => json!({ "type": "number", "minimum": f64::MIN, "maximum": f64::MAX }),
+            },
+            (FieldKind::Uint32, _) => {
+                let (min, max) = range.unwrap_or((min, u32::MAX.into()));
+                json!({ "type": "integer", "minimum": min, "maximum": max })
             }
+            (FieldKind::Uint64, _) if !is_wide(field) => {
+                let (min, max) = range.unwrap_or_default();
+                json!({ "type": "integer", "minimum": min, "maximum": max })
+            }
+            // Past that as a string.
+            (FieldKind::Uint64, _) => json!({
+                "anyOf": [
+                    { "type": "integer", "minimum": min, "maximum": self.largest_number() },
+                    { "type": "string", "pattern": uint64_pattern() },
+                ]
+            }),
+            (FieldKind::Timestamp, _) => json!({ "$ref": (self.reference)("Timestamp") }),
+            (FieldKind::Texts, _) => {
+                let mut one = json!({
+                    "type": "object",
+                    "additionalProperties": { "type": "string", "maxLength": rules.max_size() },
+                    "maxProperties": rules.max_items,
+                });
+                if self.text != Text::Link {
+                    one["propertyNames"] = json!({ "minLength": 1, "maxLength": rules.max_size() });
+                }
+                one
+            }
+            (FieldKind::Message(name) | FieldKind::Enum(name), _) => {
+                json!({ "$ref": (self.reference)(name) })
+            }
+            (FieldKind::String, _) => self.text(field),
         }
     }
-    let mut out = Map::new();
-    out.insert("type".into(), "object".into());
-    out.insert("description".into(), text(&message.comment).into());
-    out.insert("properties".into(), properties.into());
-    if !required.is_empty() {
-        out.insert("required".into(), required.into());
+
+    /// The largest number that is no string.
+    fn largest_number(&self) -> u64 {
+        match self.text {
+            Text::Request => u64::MAX,
+            Text::Link | Text::Answer => EXACT_MAX,
+        }
     }
-    if !conditions.is_empty() {
-        out.insert("allOf".into(), conditions.into());
+
+    fn text(&self, field: &Field) -> Value {
+        let rules = &field.rules;
+        let mut out = Map::new();
+        out.insert("type".into(), "string".into());
+        let api = self.text != Text::Link;
+        // A value that has no natural empty form is absent where it is empty, if it may be absent.
+        let shaped = rules.format != Format::Any || field.sensitive;
+        let may_be_empty = !rules.required && !(shaped && (field.presence || field.repeated));
+        if rules.required || api && !may_be_empty {
+            out.insert("minLength".into(), 1.into());
+        }
+        // Where the limit is in bytes: no character takes less than one.
+        if rules.max_size() > 0 {
+            out.insert("maxLength".into(), rules.max_size().into());
+        }
+        if let Some(pattern) = pattern(rules.format) {
+            let pattern = if api && may_be_empty {
+                format!("^$|{pattern}")
+            } else {
+                pattern.to_owned()
+            };
+            out.insert("pattern".into(), pattern.into());
+        }
+        if api && field.sensitive {
+            out.insert("format".into(), "password".into());
+        }
+        out.into()
     }
-    Ok(out.into())
+
+    fn item(&self, item: &Enum) -> Value {
+        let names: Vec<_> = item.values.iter().map(|value| &value.json_name).collect();
+        match self.text {
+            Text::Link => json!({
+                "description": text(&item.comment),
+                "anyOf": [
+                    { "enum": names },
+                    {
+                        "description": "A value that this version does not name.",
+                        "type": "integer",
+                        "minimum": i32::MIN,
+                        "maximum": i32::MAX,
+                    },
+                ],
+            }),
+            Text::Request | Text::Answer => json!({
+                "description": text(&item.comment),
+                "type": "string",
+                "enum": names,
+            }),
+        }
+    }
 }
 
-fn of_field(field: &Field) -> Map<String, Value> {
-    let one = of_value(field);
-    let value = if field.repeated {
-        json!({ "type": "array", "items": one, "maxItems": field.rules.max_items })
-    } else {
-        one
-    };
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+/// Whether a whole number may be past what every JSON reader keeps.
+pub fn is_wide(field: &Field) -> bool {
+    field.kind == FieldKind::Uint64 && range(field).is_none_or(|(_, max)| max > EXACT_MAX)
 }
 
-fn of_value(field: &Field) -> Value {
-    let rules = &field.rules;
-    let min = u64::from(rules.required);
-    let range = range(field);
-    match (&field.kind, field.json_form) {
-        (_, JsonForm::FieldLines) => json!({ "$ref": reference("FieldLines") }),
-        (_, JsonForm::Raw) => json!({}),
-        (_, JsonForm::TextOrBase64) | (FieldKind::Bytes, _) => json!({ "type": "string" }),
-        (FieldKind::Bool, _) => json!({ "type": "boolean" }),
-        (FieldKind::Double, _) => match range {
-            Some((min, max)) => json!({ "type": "number", "minimum": min, "maximum": max }),
-            None => json!({ "type": "number", "minimum": f64::MIN, "maximum": f64::MAX }),
-        },
-        (FieldKind::Uint32, _) => {
-            let (min, max) = range.unwrap_or((min, u32::MAX.into()));
-            json!({ "type": "integer", "minimum": min, "maximum": max })
-        }
-        (FieldKind::Uint64, _) if range.is_some_and(|(_, max)| max <= EXACT_MAX) => {
-            let (min, max) = range.unwrap_or_default();
-            json!({ "type": "integer", "minimum": min, "maximum": max })
-        }
-        // Past that as a string.
-        (FieldKind::Uint64, _) => json!({
-            "anyOf": [
-                { "type": "integer", "minimum": min, "maximum": EXACT_MAX },
-                { "type": "string", "pattern": uint64_pattern() },
-            ]
-        }),
-        (FieldKind::Timestamp, _) => json!({ "$ref": reference("Timestamp") }),
-        (FieldKind::Texts, _) => json!({
-            "type": "object",
-            "additionalProperties": { "type": "string", "maxLength": rules.max_bytes },
-            "maxProperties": rules.max_items,
-        }),
-        (FieldKind::Message(name) | FieldKind::Enum(name), _) => json!({ "$ref": reference(name) }),
-        (FieldKind::String, _) => of_text(field),
-    }
+/// Of a oneof's members two are never there at once.
+fn excluding(message: &Message, oneof: usize) -> Vec<Value> {
+    let names: Vec<_> = message.members(oneof).map(|field| &field.name).collect();
+    let pairs = names.iter().enumerate();
+    let pairs = pairs.flat_map(|(at, one)| names[at + 1..].iter().map(move |other| (one, other)));
+    pairs
+        .map(|(one, other)| json!({ "not": { "required": [one, other] } }))
+        .collect()
 }
 
 /// A pattern of the decimal numbers up to the largest of 64 bits.
@@ -227,45 +349,15 @@ fn uint64_pattern() -> String {
     pattern + &format!("|{max})$")
 }
 
-fn of_text(field: &Field) -> Value {
-    let rules = &field.rules;
-    let mut out = Map::new();
-    out.insert("type".into(), "string".into());
-    if rules.required {
-        out.insert("minLength".into(), 1.into());
-    }
-    // The limit is in bytes, and no character takes less than one.
-    if rules.max_bytes > 0 {
-        out.insert("maxLength".into(), rules.max_bytes.into());
-    }
-    let pattern = match rules.format {
-        Format::Any | Format::FieldLines => None,
-        Format::StreamId => Some("^[!-~]{1,64}$"),
-        Format::Uuid => Some("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
-        Format::Method => Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
-        Format::RequestTarget => Some("^(/[^\\u0000-\\u0020\\u007f]*|\\*)$"),
-        Format::Name => Some("^[a-z0-9_.]+$"),
-        Format::Origin => Some("^https?://[A-Za-z0-9._:\\[\\]-]+$"),
-    };
-    if let Some(pattern) = pattern {
-        out.insert("pattern".into(), pattern.into());
-    }
-    out.into()
-}
-
-fn of_enum(item: &Enum) -> Value {
-    let names: Vec<_> = item.values.iter().map(|value| &value.json_name).collect();
-    json!({
-        "description": text(&item.comment),
-        "anyOf": [
-            { "enum": names },
-            {
-                "description": "A value that this version does not name.",
-                "type": "integer",
-                "minimum": i32::MIN,
-                "maximum": i32::MAX,
-            },
-        ],
+fn pattern(format: Format) -> Option<&'static str> {
+    Some(match format {
+        Format::Any | Format::FieldLines => return None,
+        Format::StreamId => "^[!-~]{1,64}$",
+        Format::Uuid => "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        Format::Method => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+        Format::RequestTarget => "^(/[^\\u0000-\\u0020\\u007f]*|\\*)$",
+        Format::Name => "^[a-z0-9_.]+$",
+        Format::Origin => "^https?://[A-Za-z0-9._:\\[\\]-]+$",
     })
 }
 

@@ -279,7 +279,11 @@ fn domain_type(field: &Field) -> String {
 
 /// The checked conversion of one value, `value` being an expression of prost's type for it.
 fn check(message: &Message, field: &Field, value: &str) -> String {
-    let max_bytes = field.rules.max_bytes;
+    let max = if field.rules.max_characters > 0 {
+        format!("Max::Characters({})", field.rules.max_characters)
+    } else {
+        format!("Max::Bytes({})", field.rules.max_bytes)
+    };
     let range = rules::range(field);
     let place = format!(
         "Place {{ message: {:?}, field: {:?} }}",
@@ -287,9 +291,9 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
     );
     let typed = |check: &str| format!("check::{check}({value}, {place})?");
     match (&field.kind, field.rules.format) {
-        _ if field.sensitive => format!("check::secret({value}, {max_bytes}, {place})?"),
+        _ if field.sensitive => format!("check::secret({value}, {max}, {place})?"),
         _ if field.json_form == JsonForm::Raw => {
-            format!("check::parsed({value}, {max_bytes}, {place})?")
+            format!("check::parsed({value}, {max}, {place})?")
         }
         (FieldKind::Bool, _) => value.to_owned(),
         (FieldKind::Uint32 | FieldKind::Uint64, _) => match range {
@@ -303,27 +307,27 @@ fn check(message: &Message, field: &Field, value: &str) -> String {
         },
         (FieldKind::Timestamp, _) => typed("timestamp"),
         (FieldKind::Texts, _) => format!(
-            "check::texts({value}, {}, {max_bytes}, {place})?",
+            "check::texts({value}, {}, {max}, {place})?",
             field.rules.max_items
         ),
         (FieldKind::Bytes, Format::FieldLines) => {
-            format!("check::field_lines({value}, {max_bytes}, {place})?")
+            format!("check::field_lines({value}, {max}, {place})?")
         }
-        (FieldKind::Bytes, _) => format!("check::bytes({value}, {max_bytes}, {place})?"),
+        (FieldKind::Bytes, _) => format!("check::bytes({value}, {max}, {place})?"),
         (FieldKind::String, Format::Any) => {
             let check = if field.rules.required {
                 "required_text"
             } else {
                 "text"
             };
-            format!("check::{check}({value}, {max_bytes}, {place})?")
+            format!("check::{check}({value}, {max}, {place})?")
         }
         (FieldKind::String, Format::StreamId) => {
-            format!("check::stream_id({value}, {max_bytes}, {place})?")
+            format!("check::stream_id({value}, {max}, {place})?")
         }
         (FieldKind::String, Format::Uuid) => typed("uuid"),
         (FieldKind::String, _) => {
-            format!("check::parsed({value}, {max_bytes}, {place})?")
+            format!("check::parsed({value}, {max}, {place})?")
         }
         (FieldKind::Message(name), _) => format!("{name}::try_from({value})?"),
         (FieldKind::Enum(name), _) => format!("{name}::from_number({value})"),

@@ -119,6 +119,7 @@ pub struct JsonOneof {
 pub struct Rules {
     pub required: bool,
     pub max_bytes: u64,
+    pub max_characters: u64,
     pub max_items: u64,
     pub min: u64,
     pub max: u64,
@@ -344,6 +345,15 @@ impl Oneof {
 }
 
 impl Rules {
+    /// The largest size of a text or of bytes, in what it is counted in.
+    pub const fn max_size(&self) -> u64 {
+        if self.max_characters > 0 {
+            self.max_characters
+        } else {
+            self.max_bytes
+        }
+    }
+
     /// Whether a number has a least or a greatest value.
     pub const fn bounded(&self) -> bool {
         self.min > 0 || self.max > 0
@@ -359,6 +369,7 @@ impl Rules {
         Self {
             required: matches!(required.as_deref(), Some(Value::Bool(true))),
             max_bytes: number("max_bytes"),
+            max_characters: number("max_characters"),
             max_items: number("max_items"),
             min: number("min"),
             max: number("max"),

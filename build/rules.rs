@@ -34,8 +34,13 @@ fn fault(field: &Field) -> Option<&'static str> {
     let lines = rules.format == Format::FieldLines;
     let faults = [
         (field.comment.is_empty(), "has no comment"),
-        (sized && rules.max_bytes == 0, "has no max_bytes"),
+        (sized && rules.max_size() == 0, "has no max_bytes"),
         (!sized && rules.max_bytes > 0, "cannot have max_bytes"),
+        (
+            rules.max_characters > 0
+                && (!sized || rules.max_bytes > 0 || field.kind == FieldKind::Bytes),
+            "cannot have max_characters",
+        ),
         (many && rules.max_items == 0, "has no max_items"),
         (!many && rules.max_items > 0, "cannot have max_items"),
         (

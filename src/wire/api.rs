@@ -14,7 +14,7 @@
 )]
 
 use super::{
-    check::{self, FieldInvalid, Place},
+    check::{self, FieldInvalid, Max, Place},
     values::{Secret, Timestamp},
 };
 use crate::{ids::Uuid, schema::api as pb};

@@ -31,9 +31,9 @@ pub enum Problem {
     /// Required, and absent or empty.
     #[error("is missing")]
     Missing,
-    /// Longer than so many bytes.
-    #[error("is longer than {0} bytes")]
-    TooLong(usize),
+    /// Longer than that.
+    #[error("is longer than {0}")]
+    TooLong(Max),
     /// More values than so many.
     #[error("has more than {0} values")]
     TooMany(usize),
@@ -46,6 +46,17 @@ pub enum Problem {
     /// Not of the format that the schema asks for.
     #[error("is not {0}")]
     Format(&'static str),
+}
+
+/// The largest size of a text or of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Max {
+    /// So many bytes.
+    #[error("{0} bytes")]
+    Bytes(usize),
+    /// So many characters of Unicode.
+    #[error("{0} characters")]
+    Characters(usize),
 }
 
 /// Where a value stands, for its error.
@@ -68,11 +79,15 @@ impl Place {
 
 type Checked<T> = Result<T, FieldInvalid>;
 
-fn within(length: usize, max: usize, place: Place) -> Checked<()> {
-    if length > max {
-        Err(place.invalid(Problem::TooLong(max)))
-    } else {
+fn within(text: &str, max: Max, place: Place) -> Checked<()> {
+    let fits = match max {
+        Max::Bytes(max) => text.len() <= max,
+        Max::Characters(max) => text.len() <= max || text.chars().nth(max).is_none(),
+    };
+    if fits {
         Ok(())
+    } else {
+        Err(place.invalid(Problem::TooLong(max)))
     }
 }
 
@@ -89,30 +104,34 @@ pub(super) fn named(place: Place) -> FieldInvalid {
     place.invalid(Problem::Format("a type that the schema does not name"))
 }
 
-pub(super) fn text(value: String, max: usize, place: Place) -> Checked<String> {
-    within(value.len(), max, place)?;
+pub(super) fn text(value: String, max: Max, place: Place) -> Checked<String> {
+    within(&value, max, place)?;
     Ok(value)
 }
 
-pub(super) fn required_text(value: String, max: usize, place: Place) -> Checked<String> {
+pub(super) fn required_text(value: String, max: Max, place: Place) -> Checked<String> {
     if value.is_empty() {
         return Err(place.invalid(Problem::Missing));
     }
     text(value, max, place)
 }
 
-pub(super) fn bytes(value: Bytes, max: usize, place: Place) -> Checked<Bytes> {
-    within(value.len(), max, place)?;
-    Ok(value)
+pub(super) fn bytes(value: Bytes, max: Max, place: Place) -> Checked<Bytes> {
+    match max {
+        Max::Bytes(most) | Max::Characters(most) if value.len() > most => {
+            Err(place.invalid(Problem::TooLong(max)))
+        }
+        _ => Ok(value),
+    }
 }
 
-pub(super) fn secret(value: String, max: usize, place: Place) -> Checked<Secret> {
+pub(super) fn secret(value: String, max: Max, place: Place) -> Checked<Secret> {
     // Wrapped before it is looked at, so that it is wiped where it is refused.
     let secret = Secret::new(value);
     if secret.expose().is_empty() {
         return Err(place.invalid(Problem::Missing));
     }
-    within(secret.expose().len(), max, place)?;
+    within(secret.expose(), max, place)?;
     Ok(secret)
 }
 
@@ -153,9 +172,10 @@ pub(super) fn timestamp(value: prost_types::Timestamp, place: Place) -> Checked<
         .ok_or_else(|| place.invalid(Problem::Format("a time from year 1 to 9999")))
 }
 
-pub(super) fn field_lines(value: Bytes, max: usize, place: Place) -> Checked<FieldLines> {
+pub(super) fn field_lines(value: Bytes, max: Max, place: Place) -> Checked<FieldLines> {
+    let (Max::Bytes(bytes) | Max::Characters(bytes)) = max;
     let limits = FieldLimits {
-        bytes: max,
+        bytes,
         ..limits::FIELDS
     };
     FieldLines::parse(value, limits)
@@ -166,7 +186,7 @@ pub(super) fn field_lines(value: Bytes, max: usize, place: Place) -> Checked<Fie
 pub(super) fn texts(
     value: BTreeMap<String, String>,
     max_items: usize,
-    max: usize,
+    max: Max,
     place: Place,
 ) -> Checked<BTreeMap<String, String>> {
     count(value.len(), max_items, place)?;
@@ -174,16 +194,17 @@ pub(super) fn texts(
         if name.is_empty() {
             return Err(place.invalid(Problem::Format("without an empty name")));
         }
-        within(name.len().max(text.len()), max, place)?;
+        within(name, max, place)?;
+        within(text, max, place)?;
     }
     Ok(value)
 }
 
-pub(super) fn stream_id(value: String, max: usize, place: Place) -> Checked<StreamId> {
+pub(super) fn stream_id(value: String, max: Max, place: Place) -> Checked<StreamId> {
     if value.is_empty() {
         return Err(place.invalid(Problem::Missing));
     }
-    within(value.len(), max, place)?;
+    within(&value, max, place)?;
     StreamId::parse(&value)
         .ok_or_else(|| place.invalid(Problem::Format("1 to 64 visible ASCII characters")))
 }
@@ -199,10 +220,10 @@ pub(super) fn uuid(value: String, place: Place) -> Checked<Uuid> {
     }
 }
 
-pub(super) fn parsed<T: Text>(value: String, max: usize, place: Place) -> Checked<T> {
+pub(super) fn parsed<T: Text>(value: String, max: Max, place: Place) -> Checked<T> {
     if value.is_empty() {
         return Err(place.invalid(Problem::Missing));
     }
-    within(value.len(), max, place)?;
+    within(&value, max, place)?;
     T::parse(value).ok_or_else(|| place.invalid(Problem::Format(T::WHAT)))
 }

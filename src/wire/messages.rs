@@ -13,7 +13,7 @@
 
 use super::{
     Envelope,
-    check::{self, FieldInvalid, Place},
+    check::{self, FieldInvalid, Max, Place},
     count::{Counted, Entry, Kind},
     fields::FieldLines,
     values::{Method, Name, Origin, RawJson, RequestTarget, Secret, Timestamp},

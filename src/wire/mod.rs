@@ -14,7 +14,7 @@ pub mod values;
 pub mod websocket;
 
 use bytes::{Bytes, BytesMut};
-pub use check::{FieldInvalid, Problem};
+pub use check::{FieldInvalid, Max, Problem};
 pub use count::Counted;
 use messages::ErrorCode;
 use prost::Message;

@@ -3,7 +3,7 @@
 
 use crate::random;
 use prost_reflect::{Kind, MessageDescriptor};
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 /// Where the written part of the protocol's page ends and the generated one begins.
 const REFERENCE: &str = "\n## Envelopes\n";
@@ -84,6 +84,36 @@ fn the_json_schemas_are_fresh() {
     ] {
         check_fresh(&format!("docs/schema/{name}.schema.json"), text);
     }
+}
+
+#[test]
+fn the_openapi_document_is_fresh() {
+    check_fresh(
+        "docs/schema/openapi.json",
+        fleetwire::platform::api::OPENAPI,
+    );
+}
+
+#[test]
+fn the_openapi_document_is_one() {
+    check_valid("openapi", "docs/schema/openapi.json");
+}
+
+/// What somebody else's validator says of a document.
+fn check_valid(kind: &str, path: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let validated = Command::new(root.join(".tools/api/bin/python"))
+        .arg(root.join("tests/api/documents.py"))
+        .arg(kind)
+        .arg(root.join(path))
+        .output()
+        .expect("make setup has made it");
+    assert!(
+        validated.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&validated.stdout),
+        String::from_utf8_lossy(&validated.stderr)
+    );
 }
 
 /// What a fuzzer would be long in finding by itself: the schema's words, and the formats'.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the end-to-end tests of the API need: curl and jq for tests/api/client.sh, and Schemathesis in a Python
+# What the end-to-end tests of the API need: curl and jq for tests/api/client.sh, Schemathesis and the validators of documents in a Python
 # environment of its own under .tools/api. tests/api/client.py runs on the Python of tests/setup/python.sh.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)

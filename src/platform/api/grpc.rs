@@ -59,7 +59,7 @@ fn context<T>(request: &Request<T>) -> Context {
 /// A refusal as gRPC has it: its code as the reason of a `google.rpc.ErrorInfo`.
 fn status(error: ServiceError) -> Status {
     let code = match error.kind {
-        ErrorKind::Invalid | ErrorKind::MediaType => Code::InvalidArgument,
+        ErrorKind::Malformed | ErrorKind::Invalid | ErrorKind::MediaType => Code::InvalidArgument,
         ErrorKind::Unauthenticated => Code::Unauthenticated,
         ErrorKind::Forbidden => Code::PermissionDenied,
         ErrorKind::NotFound => Code::NotFound,

@@ -9,6 +9,7 @@
     reason = "partly generated"
 )]
 
+mod documents;
 mod grpc;
 mod once;
 mod problem;
@@ -33,6 +34,7 @@ use crate::wire::FieldInvalid;
 use crate::wire::api as messages;
 use crate::wire::api::Role;
 use crate::wire::json::{JsonMessage, api as json};
+pub use documents::OPENAPI;
 use grpc::Grpc;
 use once::Once;
 pub(super) use problem::problem;

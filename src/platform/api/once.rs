@@ -43,7 +43,7 @@ impl Once {
         let text = key.expose();
         if !KEY_BYTES.contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ServiceError::new(
-                ErrorKind::Invalid,
+                ErrorKind::Malformed,
                 "idempotency_key_invalid",
                 "an idempotency key has 16 to 255 visible ASCII characters, as a UUID has",
             ));

@@ -21,8 +21,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tracing::Instrument as _;
 
 use super::{
-    Answer, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer, grpc_routes, json,
-    problem, rest_routes,
+    Answer, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer, documents,
+    grpc_routes, json, problem, rest_routes,
 };
 use crate::net::enrolment::ENROL_PATH;
 use crate::platform::Platform;
@@ -42,6 +42,7 @@ const PARAMETERS_MAX: usize = 64;
 pub(in crate::platform) fn router(platform: Arc<Platform>) -> Router {
     rest_routes()
         .merge(grpc_routes(&Grpc(platform.clone())))
+        .merge(documents::routes())
         .route(ENROL_PATH, post(enrol))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -231,7 +232,7 @@ fn is_json(media_type: &[u8]) -> bool {
 }
 
 fn invalid(detail: impl Into<String>, field: Option<&str>) -> ServiceError {
-    let mut error = ServiceError::new(ErrorKind::Invalid, "request_invalid", detail);
+    let mut error = ServiceError::new(ErrorKind::Malformed, "request_invalid", detail);
     error.field = field.map(str::to_owned);
     error
 }
@@ -251,7 +252,7 @@ fn quoted(etag: &str) -> Option<HeaderValue> {
 }
 
 /// Whether a list of states names this one.
-fn matches(headers: &HeaderMap, name: &HeaderName, etag: &HeaderValue) -> bool {
+pub(super) fn matches(headers: &HeaderMap, name: &HeaderName, etag: &HeaderValue) -> bool {
     headers.get_all(name).iter().any(|list| {
         list.as_bytes().split(|byte| *byte == b',').any(|item| {
             let item = item.trim_ascii();

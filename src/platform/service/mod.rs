@@ -46,7 +46,9 @@ pub struct ServiceError {
 /// Whose fault a refusal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The request cannot be understood or holds a value that does not do.
+    /// The request cannot be understood, or is not as the schema has it.
+    Malformed,
+    /// It holds a value that the schema allows, and that does not do here.
     Invalid,
     /// It comes without a credential, or with one that is not good.
     Unauthenticated,
@@ -95,7 +97,7 @@ impl ServiceError {
 impl From<FieldInvalid> for ServiceError {
     fn from(error: FieldInvalid) -> Self {
         let detail = format!("{} {}", error.field, error.problem);
-        let mut refused = Self::new(ErrorKind::Invalid, "field_invalid", detail);
+        let mut refused = Self::new(ErrorKind::Malformed, "field_invalid", detail);
         refused.field = Some(error.field.to_owned());
         refused
     }

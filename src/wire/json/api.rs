@@ -4,6 +4,7 @@
 
 #![allow(
     clippy::match_same_arms,
+    clippy::match_single_binding,
     clippy::single_match,
     clippy::needless_pass_by_value,
     unused_imports,
@@ -16,7 +17,7 @@ use super::{
     forms,
     object::{
         Aside, JsonMessage, double, integer, list, message, named, read_into, text, texts,
-        timestamp,
+        timestamp, wide_integer,
     },
     reader::{Manner, Reader},
     writer::{self, Extent, Members, Object},
@@ -107,4 +108,61 @@ fn read_parameter<M: JsonMessage>(
 /// Writes a message as one object, with every field that is never absent.
 pub fn write(message: &impl Members, out: &mut BytesMut) {
     Object::write_to_extent(out, Extent::Whole, message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<M: JsonMessage>(body: &str) -> Result<M, String> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        read_request(&[], Some(&body)).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_request_has_one_form_of_a_thing() {
+        type Message = pb::CreateEnrolmentTokenRequest;
+        for (body, taken) in [
+            (r#"{"name":"kvm","ttl_seconds":60}"#, true),
+            (r#"{"ttl_seconds":6e1}"#, true),
+            (r#"{"ttl_seconds":"60"}"#, false),
+            (r#"{"ttl_seconds":null}"#, false),
+            (r#"{"name":null}"#, false),
+            (r#"{"name":1}"#, false),
+            (r#"{"more":1}"#, false),
+            (r#"{"name":"a","name":"b"}"#, false),
+            ("null", false),
+        ] {
+            assert_eq!(read::<Message>(body).is_ok(), taken, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_an_enum_is_a_name() {
+        for (body, taken) in [
+            (r#"{"status":"online"}"#, true),
+            (r#"{"status":1}"#, false),
+            (r#"{"status":"1"}"#, false),
+            (r#"{"status":"ONLINE"}"#, false),
+        ] {
+            let read = read::<pb::ListHostsRequest>(body);
+            assert_eq!(read.is_ok(), taken, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_number_past_what_every_reader_keeps_may_stand_in_a_string() {
+        for (body, taken) in [
+            (r#"{"after":18446744073709551615}"#, true),
+            (r#"{"after":"18446744073709551615"}"#, true),
+            (r#"{"after":"7"}"#, true),
+            (r#"{"after":"7.0"}"#, false),
+            (r#"{"after":"07"}"#, false),
+            (r#"{"after":""}"#, false),
+            (r#"{"after":"18446744073709551616"}"#, false),
+        ] {
+            let read = read::<pb::ExportAuditRequest>(body);
+            assert_eq!(read.is_ok(), taken, "{body}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use super::{
     forms,
     object::{
         Aside, JsonEnvelope, JsonMessage, double, integer, list, message, named, text, timestamp,
+        wide_integer,
     },
     reader::Reader,
     writer::{Members, Object},

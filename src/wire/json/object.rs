@@ -85,7 +85,13 @@ pub fn read_into<M: JsonMessage>(
             return reader.skip().map(|_| ());
         }
         if reader.null() {
-            return Ok(());
+            return if reader.manner() == Manner::Lenient {
+                Ok(())
+            } else {
+                Err(reader
+                    .fault("null: what is not to be said is left out")
+                    .in_member(name))
+            };
         }
         message
             .read(index, reader, &mut aside)
@@ -109,16 +115,36 @@ pub fn text(reader: &mut Reader<'_>) -> Read<String> {
     reader.string().map(std::borrow::Cow::into_owned)
 }
 
-/// A whole number, or a string that holds one.
+/// A whole number. A string may hold it, but in a request, which has one form of a thing.
 pub fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Read<T> {
+    refuse_string(reader)?;
     number_text(reader, |token| T::try_from(number::whole(token)?).ok())
 }
 
-/// A number, or a string that holds one; it must be finite.
+/// A whole number that may be past what every JSON reader keeps: such a one stands in a string.
+pub fn wide_integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Read<T> {
+    // In a request a string holds digits, and no other spelling of a number.
+    let digits = reader.manner() == Manner::Strict && reader.at_string();
+    number_text(reader, |token| {
+        let spelled = digits && !token.bytes().all(|byte| byte.is_ascii_digit());
+        let value = number::whole(token).filter(|_| !spelled)?;
+        T::try_from(value).ok()
+    })
+}
+
+/// A number, or from a peer a string that holds one; it must be finite.
 pub fn double(reader: &mut Reader<'_>) -> Read<f64> {
+    refuse_string(reader)?;
     number_text(reader, |token| {
         token.parse().ok().filter(|value: &f64| value.is_finite())
     })
+}
+
+fn refuse_string(reader: &mut Reader<'_>) -> Read<()> {
+    if reader.manner() == Manner::Strict && reader.at_string() {
+        return Err(reader.fault("expected a number"));
+    }
+    Ok(())
 }
 
 fn number_text<T>(reader: &mut Reader<'_>, value: impl Fn(&str) -> Option<T>) -> Read<T> {
@@ -138,9 +164,9 @@ pub fn timestamp(reader: &mut Reader<'_>) -> Read<Timestamp> {
     time::parse(&reader.string()?).ok_or_else(|| reader.fault("not a time as RFC 3339 has it"))
 }
 
-/// An enum's value: its name, or a number that has none.
+/// An enum's value: its name, or from a peer a number that has none.
 pub fn named(reader: &mut Reader<'_>, values: &[(i32, &str)]) -> Read<i32> {
-    if !reader.at_string() {
+    if !reader.at_string() && reader.manner() == Manner::Lenient {
         return integer(reader);
     }
     let name = reader.string()?;

@@ -267,7 +267,8 @@ func (x *JsonOneof) GetContent() string {
 	return ""
 }
 
-// The bounds of one field. Sizes are in bytes of the value as it stands in the binary encoding.
+// The bounds of one field. Sizes are in bytes of the value as it stands in the binary encoding, but
+// for those that say otherwise.
 type Rules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Refused when absent or empty. Of texts and whole numbers.
@@ -281,7 +282,10 @@ type Rules struct {
 	// The largest number; 0 for the largest of its type. A double with bounds has this one.
 	Max uint64 `protobuf:"varint,5,opt,name=max,proto3" json:"max,omitempty"`
 	// What the text or the bytes must be.
-	Format        Format `protobuf:"varint,6,opt,name=format,proto3,enum=fleetwire.link.v1.Format" json:"format,omitempty"`
+	Format Format `protobuf:"varint,6,opt,name=format,proto3,enum=fleetwire.link.v1.Format" json:"format,omitempty"`
+	// The longest text in characters (Unicode code points), in place of `max_bytes`: of the API, where
+	// JSON Schema counts so, and a request as a whole is bounded in bytes.
+	MaxCharacters uint32 `protobuf:"varint,7,opt,name=max_characters,json=maxCharacters,proto3" json:"max_characters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,6 +360,13 @@ func (x *Rules) GetFormat() Format {
 		return x.Format
 	}
 	return Format_FORMAT_UNSPECIFIED
+}
+
+func (x *Rules) GetMaxCharacters() uint32 {
+	if x != nil {
+		return x.MaxCharacters
+	}
+	return 0
 }
 
 var file_fleetwire_link_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -440,14 +451,15 @@ const file_fleetwire_link_v1_options_proto_rawDesc = "" +
 	"\x1ffleetwire/link/v1/options.proto\x12\x11fleetwire.link.v1\x1a google/protobuf/descriptor.proto\"7\n" +
 	"\tJsonOneof\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\tR\acontent\"\xb4\x01\n" +
+	"\acontent\x18\x02 \x01(\tR\acontent\"\xdb\x01\n" +
 	"\x05Rules\x12\x1a\n" +
 	"\brequired\x18\x01 \x01(\bR\brequired\x12\x1b\n" +
 	"\tmax_bytes\x18\x02 \x01(\rR\bmaxBytes\x12\x1b\n" +
 	"\tmax_items\x18\x03 \x01(\rR\bmaxItems\x12\x10\n" +
 	"\x03min\x18\x04 \x01(\x04R\x03min\x12\x10\n" +
 	"\x03max\x18\x05 \x01(\x04R\x03max\x121\n" +
-	"\x06format\x18\x06 \x01(\x0e2\x19.fleetwire.link.v1.FormatR\x06format*Q\n" +
+	"\x06format\x18\x06 \x01(\x0e2\x19.fleetwire.link.v1.FormatR\x06format\x12%\n" +
+	"\x0emax_characters\x18\a \x01(\rR\rmaxCharacters*Q\n" +
 	"\aJsonTag\x12\x18\n" +
 	"\x14JSON_TAG_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rJSON_TAG_TYPE\x10\x01\x12\x19\n" +

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66leetwire/link/v1/options.proto\x12\x11\x66leetwire.link.v1\x1a google/protobuf/descriptor.proto\"7\n\tJsonOneof\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n\x07\x63ontent\x18\x02 \x01(\tR\x07\x63ontent\"\xb4\x01\n\x05Rules\x12\x1a\n\x08required\x18\x01 \x01(\x08R\x08required\x12\x1b\n\tmax_bytes\x18\x02 \x01(\rR\x08maxBytes\x12\x1b\n\tmax_items\x18\x03 \x01(\rR\x08maxItems\x12\x10\n\x03min\x18\x04 \x01(\x04R\x03min\x12\x10\n\x03max\x18\x05 \x01(\x04R\x03max\x12\x31\n\x06\x66ormat\x18\x06 \x01(\x0e\x32\x19.fleetwire.link.v1.FormatR\x06\x66ormat*Q\n\x07JsonTag\x12\x18\n\x14JSON_TAG_UNSPECIFIED\x10\x00\x12\x11\n\rJSON_TAG_TYPE\x10\x01\x12\x19\n\x15JSON_TAG_MESSAGE_TYPE\x10\x02*q\n\x08JsonForm\x12\x19\n\x15JSON_FORM_UNSPECIFIED\x10\x00\x12\x19\n\x15JSON_FORM_FIELD_LINES\x10\x01\x12\x1c\n\x18JSON_FORM_TEXT_OR_BASE64\x10\x02\x12\x11\n\rJSON_FORM_RAW\x10\x03*\xb1\x01\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ORMAT_STREAM_ID\x10\x01\x12\x0f\n\x0b\x46ORMAT_UUID\x10\x02\x12\x11\n\rFORMAT_METHOD\x10\x03\x12\x19\n\x15\x46ORMAT_REQUEST_TARGET\x10\x04\x12\x16\n\x12\x46ORMAT_FIELD_LINES\x10\x05\x12\x0f\n\x0b\x46ORMAT_NAME\x10\x06\x12\x11\n\rFORMAT_ORIGIN\x10\x07:X\n\x08json_tag\x12\x1f.google.protobuf.MessageOptions\x18\xd1\x86\x03 \x01(\x0e\x32\x1a.fleetwire.link.v1.JsonTagR\x07jsonTag:\\\n\njson_oneof\x12\x1d.google.protobuf.OneofOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1c.fleetwire.link.v1.JsonOneofR\tjsonOneof:O\n\x05rules\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x18.fleetwire.link.v1.RulesR\x05rules:Y\n\tjson_form\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x0e\x32\x1b.fleetwire.link.v1.JsonFormR\x08jsonForm:=\n\tsensitive\x12\x1d.google.protobuf.FieldOptions\x18\xd3\x86\x03 \x01(\x08R\tsensitiveB\xa5\x01\n\x15\x63om.fleetwire.link.v1B\x0cOptionsProtoP\x01Z\x18\x66leetwire/link/v1;linkv1\xa2\x02\x03\x46LX\xaa\x02\x11\x46leetwire.Link.V1\xca\x02\x11\x46leetwire\\Link\\V1\xe2\x02\x1d\x46leetwire\\Link\\V1\\GPBMetadata\xea\x02\x13\x46leetwire::Link::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66leetwire/link/v1/options.proto\x12\x11\x66leetwire.link.v1\x1a google/protobuf/descriptor.proto\"7\n\tJsonOneof\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n\x07\x63ontent\x18\x02 \x01(\tR\x07\x63ontent\"\xdb\x01\n\x05Rules\x12\x1a\n\x08required\x18\x01 \x01(\x08R\x08required\x12\x1b\n\tmax_bytes\x18\x02 \x01(\rR\x08maxBytes\x12\x1b\n\tmax_items\x18\x03 \x01(\rR\x08maxItems\x12\x10\n\x03min\x18\x04 \x01(\x04R\x03min\x12\x10\n\x03max\x18\x05 \x01(\x04R\x03max\x12\x31\n\x06\x66ormat\x18\x06 \x01(\x0e\x32\x19.fleetwire.link.v1.FormatR\x06\x66ormat\x12%\n\x0emax_characters\x18\x07 \x01(\rR\rmaxCharacters*Q\n\x07JsonTag\x12\x18\n\x14JSON_TAG_UNSPECIFIED\x10\x00\x12\x11\n\rJSON_TAG_TYPE\x10\x01\x12\x19\n\x15JSON_TAG_MESSAGE_TYPE\x10\x02*q\n\x08JsonForm\x12\x19\n\x15JSON_FORM_UNSPECIFIED\x10\x00\x12\x19\n\x15JSON_FORM_FIELD_LINES\x10\x01\x12\x1c\n\x18JSON_FORM_TEXT_OR_BASE64\x10\x02\x12\x11\n\rJSON_FORM_RAW\x10\x03*\xb1\x01\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ORMAT_STREAM_ID\x10\x01\x12\x0f\n\x0b\x46ORMAT_UUID\x10\x02\x12\x11\n\rFORMAT_METHOD\x10\x03\x12\x19\n\x15\x46ORMAT_REQUEST_TARGET\x10\x04\x12\x16\n\x12\x46ORMAT_FIELD_LINES\x10\x05\x12\x0f\n\x0b\x46ORMAT_NAME\x10\x06\x12\x11\n\rFORMAT_ORIGIN\x10\x07:X\n\x08json_tag\x12\x1f.google.protobuf.MessageOptions\x18\xd1\x86\x03 \x01(\x0e\x32\x1a.fleetwire.link.v1.JsonTagR\x07jsonTag:\\\n\njson_oneof\x12\x1d.google.protobuf.OneofOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1c.fleetwire.link.v1.JsonOneofR\tjsonOneof:O\n\x05rules\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x18.fleetwire.link.v1.RulesR\x05rules:Y\n\tjson_form\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x0e\x32\x1b.fleetwire.link.v1.JsonFormR\x08jsonForm:=\n\tsensitive\x12\x1d.google.protobuf.FieldOptions\x18\xd3\x86\x03 \x01(\x08R\tsensitiveB\xa5\x01\n\x15\x63om.fleetwire.link.v1B\x0cOptionsProtoP\x01Z\x18\x66leetwire/link/v1;linkv1\xa2\x02\x03\x46LX\xaa\x02\x11\x46leetwire.Link.V1\xca\x02\x11\x46leetwire\\Link\\V1\xe2\x02\x1d\x46leetwire\\Link\\V1\\GPBMetadata\xea\x02\x13\x46leetwire::Link::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +33,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fleetwire.link.v1.options_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.fleetwire.link.v1B\014OptionsProtoP\001Z\030fleetwire/link/v1;linkv1\242\002\003FLX\252\002\021Fleetwire.Link.V1\312\002\021Fleetwire\\Link\\V1\342\002\035Fleetwire\\Link\\V1\\GPBMetadata\352\002\023Fleetwire::Link::V1'
-  _globals['_JSONTAG']._serialized_start=328
-  _globals['_JSONTAG']._serialized_end=409
-  _globals['_JSONFORM']._serialized_start=411
-  _globals['_JSONFORM']._serialized_end=524
-  _globals['_FORMAT']._serialized_start=527
-  _globals['_FORMAT']._serialized_end=704
+  _globals['_JSONTAG']._serialized_start=367
+  _globals['_JSONTAG']._serialized_end=448
+  _globals['_JSONFORM']._serialized_start=450
+  _globals['_JSONFORM']._serialized_end=563
+  _globals['_FORMAT']._serialized_start=566
+  _globals['_FORMAT']._serialized_end=743
   _globals['_JSONONEOF']._serialized_start=88
   _globals['_JSONONEOF']._serialized_end=143
   _globals['_RULES']._serialized_start=146
-  _globals['_RULES']._serialized_end=326
+  _globals['_RULES']._serialized_end=365
 # @@protoc_insertion_point(module_scope)

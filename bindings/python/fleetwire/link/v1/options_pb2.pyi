@@ -64,17 +64,19 @@ class JsonOneof(_message.Message):
     def __init__(self, tag: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
 
 class Rules(_message.Message):
-    __slots__ = ("required", "max_bytes", "max_items", "min", "max", "format")
+    __slots__ = ("required", "max_bytes", "max_items", "min", "max", "format", "max_characters")
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
     MIN_FIELD_NUMBER: _ClassVar[int]
     MAX_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    MAX_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     required: bool
     max_bytes: int
     max_items: int
     min: int
     max: int
     format: Format
-    def __init__(self, required: _Optional[bool] = ..., max_bytes: _Optional[int] = ..., max_items: _Optional[int] = ..., min: _Optional[int] = ..., max: _Optional[int] = ..., format: _Optional[_Union[Format, str]] = ...) -> None: ...
+    max_characters: int
+    def __init__(self, required: _Optional[bool] = ..., max_bytes: _Optional[int] = ..., max_items: _Optional[int] = ..., min: _Optional[int] = ..., max: _Optional[int] = ..., format: _Optional[_Union[Format, str]] = ..., max_characters: _Optional[int] = ...) -> None: ...

@@ -43,7 +43,8 @@ export declare type JsonOneof = Message<"fleetwire.link.v1.JsonOneof"> & {
 export declare const JsonOneofSchema: GenMessage<JsonOneof>;
 
 /**
- * The bounds of one field. Sizes are in bytes of the value as it stands in the binary encoding.
+ * The bounds of one field. Sizes are in bytes of the value as it stands in the binary encoding, but
+ * for those that say otherwise.
  *
  * @generated from message fleetwire.link.v1.Rules
  */
@@ -89,6 +90,14 @@ export declare type Rules = Message<"fleetwire.link.v1.Rules"> & {
    * @generated from field: fleetwire.link.v1.Format format = 6;
    */
   format: Format;
+
+  /**
+   * The longest text in characters (Unicode code points), in place of `max_bytes`: of the API, where
+   * JSON Schema counts so, and a request as a whole is bounded in bytes.
+   *
+   * @generated from field: uint32 max_characters = 7;
+   */
+  maxCharacters: number;
 };
 
 /**
