@@ -260,3 +260,66 @@ fn unreadable(what: &str, error: &serde_json::Error) -> OidcError {
 pub fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ISSUER: &str = "https://id.example.com";
+
+    fn read(changes: Value) -> Result<Metadata, OidcError> {
+        let mut document = json!({
+            "issuer": ISSUER,
+            "authorization_endpoint": "https://id.example.com/authorize?tenant=1",
+            "token_endpoint": "https://id.example.com/token",
+            "jwks_uri": "https://keys.example.net/jwks",
+        });
+        for (name, value) in changes.as_object().expect("an object") {
+            document[name] = value.clone();
+        }
+        Metadata::of(
+            ISSUER,
+            serde_json::from_value(document).expect("a document"),
+        )
+    }
+
+    #[test]
+    fn a_document_speaks_for_its_issuer_and_names_no_service_of_this_machine() {
+        let metadata = read(json!({})).expect("usable");
+        assert!(metadata.userinfo.is_none() && !metadata.secret_in_form);
+        for changes in [
+            json!({"issuer": "https://id.example.com/"}),
+            json!({"issuer": "https://evil.example.com"}),
+            json!({"authorization_endpoint": "javascript:alert(1)"}),
+            json!({"authorization_endpoint": "http://127.0.0.1/authorize"}),
+            json!({"token_endpoint": "http://127.0.0.1:8080/api/hosts"}),
+            json!({"token_endpoint": "http://id.example.com/token"}),
+            json!({"jwks_uri": "file:///etc/passwd"}),
+            json!({"userinfo_endpoint": "/userinfo"}),
+        ] {
+            assert!(
+                matches!(read(changes.clone()), Err(OidcError::Provider(_))),
+                "{changes}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_goes_where_the_provider_takes_it() {
+        let in_form = |methods: Value| {
+            let metadata = read(json!({"token_endpoint_auth_methods_supported": methods}));
+            metadata.expect("usable").secret_in_form
+        };
+        assert!(in_form(json!(["client_secret_post", "private_key_jwt"])));
+        assert!(!in_form(json!([
+            "client_secret_post",
+            "client_secret_basic"
+        ])));
+        assert!(
+            !in_form(json!(null)),
+            "Basic is the one that each has to take"
+        );
+    }
+}
