@@ -15,6 +15,7 @@ mod commands;
 mod console;
 mod demo;
 mod devices;
+mod directory;
 mod documents;
 mod enrol;
 mod hostile;

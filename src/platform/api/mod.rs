@@ -24,6 +24,8 @@ use bytes::{Bytes, BytesMut};
 use tracing::{Instrument as _, error};
 
 use super::Platform;
+use super::identity::{self, Caller, token_invalid};
+use super::service::access::role_of;
 use super::service::{Actor, ErrorKind, ServiceError};
 use super::store::Change;
 use crate::audit::Entry;
@@ -79,10 +81,19 @@ pub struct About {
 pub struct Call {
     /// Who, as the audit log names it.
     pub actor: Actor,
+    caller: Option<Caller>,
     once: Option<Once>,
 }
 
 impl Call {
+    /// Who, with what they may do.
+    ///
+    /// # Errors
+    /// `token_invalid`, of a method that anyone may call.
+    pub fn caller(&self) -> Answer<&Caller> {
+        self.caller.as_ref().ok_or_else(token_invalid)
+    }
+
     /// What goes with a change that makes something, in its transaction: its audit entry, and the answer,
     /// where the caller may ask again.
     ///
@@ -160,21 +171,22 @@ async fn admit(
     about: &About,
     bearer: Option<Secret>,
 ) -> Result<Call, ServiceError> {
-    let Some(_role) = about.role else {
+    let Some(role) = about.role else {
         return Ok(Call {
             actor: Actor("anonymous".to_owned()),
+            caller: None,
             once: None,
         });
     };
-    let actor = bearer.and_then(|token| platform.operator(token.expose()));
-    let actor = actor.ok_or_else(|| {
-        ServiceError::new(
-            ErrorKind::Unauthenticated,
-            "token_invalid",
-            "this needs an API token: the administrator's is in admin-token in the data directory",
-        )
-    })?;
-    Ok(Call { actor, once: None })
+    let token = bearer.ok_or_else(token_invalid)?;
+    let caller = platform.identity.authenticate(UnixMillis::now(), &token)?;
+    // The build has seen to it that each method says its role.
+    caller.needs(role_of(role)?.unwrap_or(identity::Role::Admin))?;
+    Ok(Call {
+        actor: caller.actor(),
+        caller: Some(caller),
+        once: None,
+    })
 }
 
 /// Calls a method that answers once.

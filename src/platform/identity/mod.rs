@@ -198,7 +198,8 @@ impl Shared {
     }
 }
 
-fn token_invalid() -> ServiceError {
+/// There is no credential, or none that is good.
+pub fn token_invalid() -> ServiceError {
     let detail = "this needs an access token of a sign-in, or an API key: the administrator's is in admin-token in the data directory";
     ServiceError::new(ErrorKind::Unauthenticated, "token_invalid", detail)
 }

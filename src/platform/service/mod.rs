@@ -1,23 +1,27 @@
 //! What operators and agents can ask of the platform, behind the one API: each operation checks,
 //! changes the store (with its audit entry), then tells whom it concerns. This file owns who acts,
-//! how an operation is refused, and the housekeeping; `hosts`, `consoles` and `audit` have the operations.
+//! how an operation is refused, and the housekeeping; the files beside it have the operations, one a service.
 //! The doors to them are `api`'s.
 
+pub mod access;
+mod api_keys;
 mod audit;
 mod commands;
 mod consoles;
+mod groups;
 mod hosts;
 pub mod page;
+mod users;
 
 use std::time::Duration;
 
 use tracing::{error, warn};
 
 use super::Platform;
+use super::identity::NameError;
 use super::store::StoreError;
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
-use crate::secret::Secret;
 use crate::wire::FieldInvalid;
 
 /// How often the store is told that connected hosts are still there.
@@ -94,6 +98,15 @@ impl ServiceError {
     }
 }
 
+impl ServiceError {
+    /// A name that is none.
+    fn name(error: &NameError) -> Self {
+        let mut refused = Self::new(ErrorKind::Invalid, "name_invalid", error.to_string());
+        refused.field = Some("name".to_owned());
+        refused
+    }
+}
+
 impl From<FieldInvalid> for ServiceError {
     fn from(error: FieldInvalid) -> Self {
         let detail = format!("{} {}", error.field, error.problem);
@@ -145,13 +158,6 @@ impl From<StoreError> for ServiceError {
 }
 
 impl Platform {
-    /// Who has this API key or access token.
-    pub fn operator(&self, token: &str) -> Option<Actor> {
-        let token = Secret::new(token.to_owned());
-        let caller = self.identity.authenticate(UnixMillis::now(), &token).ok()?;
-        Some(caller.actor())
-    }
-
     /// Ends the sessions whose time is over, to be written. Called about once a second, and waits for
     /// nothing: no session is to go on because the store does not answer.
     pub fn expire_sessions(&self) {
