@@ -3,6 +3,8 @@
 
 #[path = "build/api.rs"]
 mod api;
+#[path = "build/cli.rs"]
+mod cli;
 #[path = "build/counted.rs"]
 mod counted;
 #[path = "build/dispatch.rs"]
@@ -89,5 +91,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("api.rs", api::generate(&api)?)?;
     let version = env::var("CARGO_PKG_VERSION")?;
     write("openapi.json", openapi::generate(&api, &version)?)?;
+    write("cli.rs", cli::generate(&api)?)?;
     Ok(())
 }

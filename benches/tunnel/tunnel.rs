@@ -133,7 +133,7 @@ impl Platform {
         wait_until("the agent", &mut agent, async || {
             let hosts = self.operate(&["hosts", "list"]).unwrap_or_default();
             let online = |host: &Value| host["name"] == name && host["status"] == "online";
-            hosts
+            hosts["hosts"]
                 .as_array()
                 .is_some_and(|hosts| hosts.iter().any(online))
         })

@@ -1,13 +1,14 @@
-//! `audit export` and `audit verify`. The second needs no platform: an export and the log's public
-//! key are enough.
+//! `audit verify`, which needs no platform: an export and the log's public key are enough. The log's
+//! other commands are generated.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use clap::Args as _;
 use serde_json::json;
 
-use super::{Error, output, server};
+use super::{Error, output};
 use crate::audit::Hash;
 use crate::audit::seal::{KeyError, PublicKey};
 use crate::audit::verify::{Fault, Verified, Verifier};
@@ -15,32 +16,23 @@ use crate::files::{self, FileError};
 
 /// Largest key file: 113 bytes are ours.
 const KEY_BYTES_MAX: usize = 64 * 1024;
+/// The subcommand's name.
+pub(super) const VERIFY: &str = "verify";
 /// Read at once from an export.
 const READ_BYTES: usize = 64 * 1024;
 
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
-    /// Write the audit log as NDJSON, with the signed head that says where it ends
-    Export {
-        /// Begin after the entry of this number; 0 for all that is kept
-        #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
-        after: u64,
-        /// The file to write, whole or not at all; standard output otherwise
-        #[arg(long, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
-    /// Check an export without a platform, and name its first bad entry
-    #[command(after_help = "Exit status: 0 good, 1 bad, 2 the export or the key cannot be read.")]
-    Verify {
-        /// The export
-        file: PathBuf,
-        /// The log's public key, audit.pub in the platform's data directory
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// The hash where the export has to begin: the head of the one that it continues
-        #[arg(long, value_name = "HASH")]
-        anchor: Option<Hash>,
-    },
+/// Check an export without a platform, and name its first bad entry
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 good, 1 bad, 2 the export or the key cannot be read.")]
+pub(super) struct Args {
+    /// The export
+    file: PathBuf,
+    /// The log's public key, audit.pub in the platform's data directory
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The hash where the export has to begin: the head of the one that it continues
+    #[arg(long, value_name = "HASH")]
+    anchor: Option<Hash>,
 }
 
 /// A file that `audit verify` is given cannot be used.
@@ -60,34 +52,14 @@ pub enum InputError {
     },
 }
 
-pub(super) async fn run(command: Command, server: &server::Args, json: bool) -> Result<(), Error> {
-    match command {
-        Command::Export { after, output } => export(after, output.as_deref(), server).await,
-        Command::Verify { file, key, anchor } => report(verify(&file, &key, anchor)?, file, json),
-    }
+/// The subcommand as clap has it, for the group of the log's commands.
+pub(super) fn command() -> clap::Command {
+    Args::augment_args(clap::Command::new(VERIFY))
 }
 
-async fn export(after: u64, output: Option<&Path>, server: &server::Args) -> Result<(), Error> {
-    let client = server.client()?;
-    let path = format!("/api/audit/export?after={after}");
-    let Some(output) = output else {
-        let mut stdout = io::stdout();
-        let write = |bytes: &[u8]| stdout.write_all(bytes).map_err(Error::Output);
-        let written = client.download(&path, write).await;
-        return match written.and_then(|()| stdout.flush().map_err(Error::Output)) {
-            // As of every result: a reader that has gone away is no failure.
-            Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        };
-    };
-    let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")));
-    let mut file = file.map_err(Error::Output)?;
-    let write = |bytes: &[u8]| file.write_all(bytes).map_err(Error::Output);
-    client.download(&path, write).await?;
-    file.as_file().sync_all().map_err(Error::Output)?;
-    let kept = file.persist(output);
-    kept.map(drop).map_err(|error| Error::Output(error.error))
+pub(super) fn run(args: Args, json: bool) -> Result<(), Error> {
+    let Args { file, key, anchor } = args;
+    report(verify(&file, &key, anchor)?, file, json)
 }
 
 /// The verdict on an export.

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use hyper::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
@@ -17,11 +16,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::connection::{CallError, Connection, Target};
 use super::output;
-use crate::api::{CreateToken, CreatedToken, HostStatus, Hosts, OpenSession, OpenedSession};
 use crate::files::{self, FileError, MODE_SECRET};
-use crate::net::http_client::{HttpClient, HttpError, ServerUrl, ServerUrlError};
+use crate::net::http_client::{ServerUrl, ServerUrlError};
 use crate::net::tls::{self, TlsError};
+use crate::schema::api::enrolment_token_service_client::EnrolmentTokenServiceClient;
+use crate::schema::api::host_service_client::HostServiceClient;
+use crate::schema::api::session_service_client::SessionServiceClient;
+use crate::schema::api::{
+    CreateEnrolmentTokenRequest, GetHostRequest, HostStatus, OpenSessionRequest,
+};
 use crate::secret::Secret;
 
 /// How long each part has to come up; they take a second on a small machine.
@@ -90,7 +95,7 @@ pub enum DemoError {
     },
     /// The platform refused, or was not reached.
     #[error(transparent)]
-    Call(#[from] HttpError),
+    Call(#[from] CallError),
     /// An address is none.
     #[error(transparent)]
     Url(#[from] ServerUrlError),
@@ -136,9 +141,9 @@ pub(super) async fn run(args: Args) -> Result<(), DemoError> {
 async fn demonstrate(args: &Args, parts: &mut Parts) -> Result<(), DemoError> {
     let device = parts.start_device(args.sign_in).await?;
     let (platform, page) = parts.start_platform(args).await?;
-    let client = parts.client(platform)?;
-    parts.start_agent(&client, platform, &device).await?;
-    parts.until_online(&client).await?;
+    let calls = parts.connect(platform).await?;
+    parts.start_agent(&calls, platform, &device).await?;
+    parts.until_online(&calls).await?;
 
     let mut people = entered_lines();
     say(&format!(
@@ -149,13 +154,12 @@ async fn demonstrate(args: &Args, parts: &mut Parts) -> Result<(), DemoError> {
         "device     {device}, reached only through the agent's one connection"
     ))?;
     loop {
-        let request = OpenSession {
+        let request = OpenSessionRequest {
             host: HOST.to_owned(),
         };
-        let opened: OpenedSession = client
-            .call(Method::POST, "/api/sessions", Some(&request))
-            .await?;
-        output::line(opened.console_url.expose()).map_err(|_| DemoError::Output)?;
+        let mut sessions = SessionServiceClient::with_origin(calls.clone(), calls.origin());
+        let opened = calls.answer(sessions.open_session(request)).await?;
+        output::line(&opened.console_url).map_err(|_| DemoError::Output)?;
         say(
             "Open it in a browser on this machine, within a minute; it works once. Enter prints another, Ctrl-C ends.",
         )?;
@@ -221,19 +225,18 @@ impl Parts {
 
     async fn start_agent(
         &mut self,
-        client: &HttpClient,
+        calls: &Connection,
         platform: SocketAddr,
         device: &str,
     ) -> Result<(), DemoError> {
-        let request = CreateToken {
+        let request = CreateEnrolmentTokenRequest {
             name: Some(HOST.to_owned()),
-            ttl_seconds: None,
+            ..Default::default()
         };
-        let created: CreatedToken = client
-            .call(Method::POST, "/api/tokens", Some(&request))
-            .await?;
+        let mut tokens = EnrolmentTokenServiceClient::with_origin(calls.clone(), calls.origin());
+        let created = calls.answer(tokens.create_enrolment_token(request)).await?;
         let token_file = self.dir.join("enrolment-token");
-        files::write_atomic(&token_file, created.token.expose().as_bytes(), MODE_SECRET)?;
+        files::write_atomic(&token_file, created.token.as_bytes(), MODE_SECRET)?;
         let mut command = program("fleetwire-agent")?;
         command.args(["--platform", &format!("https://{platform}")]);
         command.arg("--token-file").arg(token_file);
@@ -244,28 +247,35 @@ impl Parts {
         Ok(())
     }
 
-    /// A client of the platform, as its administrator.
-    fn client(&self, platform: SocketAddr) -> Result<HttpClient, DemoError> {
+    /// A connection to the platform, as its administrator.
+    async fn connect(&self, platform: SocketAddr) -> Result<Connection, DemoError> {
         let data = self.dir.join("platform");
         let token = files::read_text(&data.join("admin-token"), TOKEN_BYTES_MAX)?;
         let ca = files::read_text(&data.join("ca.pem"), CA_BYTES_MAX)?;
         let server: ServerUrl = format!("https://{platform}").parse()?;
         let config = tls::client_trusting(tls::certificates_from_pem(&ca)?, true)?;
-        let client = HttpClient::new(server, config, None)?;
-        Ok(client.with_bearer(Secret::new(token.trim().to_owned())))
+        let target = Target::secured(server, &config)?;
+        let target = target.with_bearer(Secret::new(token.trim().to_owned()));
+        Ok(target.connect().await?)
     }
 
-    async fn until_online(&mut self, client: &HttpClient) -> Result<(), DemoError> {
+    async fn until_online(&mut self, calls: &Connection) -> Result<(), DemoError> {
         let online = async {
             loop {
-                let Hosts { hosts } = client
-                    .call::<(), _>(Method::GET, "/api/hosts", None)
-                    .await?;
-                let online = |host: &crate::api::Host| {
-                    host.name == HOST && host.status == HostStatus::Online
+                let mut hosts = HostServiceClient::with_origin(calls.clone(), calls.origin());
+                let request = GetHostRequest {
+                    host_id: HOST.to_owned(),
                 };
-                if hosts.iter().any(online) {
-                    return Ok(());
+                match calls.answer(hosts.get_host(request)).await {
+                    Ok(answer) => {
+                        let status = answer.host.map(|host| host.status());
+                        if status == Some(HostStatus::Online) {
+                            return Ok(());
+                        }
+                    }
+                    // The agent has not enrolled yet.
+                    Err(error) if error.code() == Some("host_unknown") => {}
+                    Err(error) => return Err(error.into()),
                 }
                 sleep(POLL).await;
             }

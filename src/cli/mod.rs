@@ -1,67 +1,90 @@
-//! The operator's command line: one variant of [`Command`] and one file a subcommand. Each file
-//! owns its arguments and what it does; this one names them, and says how a failure ends the
-//! process.
+//! The operator's command line. Most commands are generated from the API's services (`commands`), so
+//! that each method has one; `arguments`, `call`, `output` and `tables` have what they share. The others
+//! have a file each: its arguments and what it does. This file names them all, and says how a failure
+//! ends the process.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+mod arguments;
 mod audit;
+mod call;
+pub mod commands;
+mod completion;
+pub mod connection;
 mod demo;
 pub mod demo_device;
-mod host;
 mod output;
 mod server;
-mod session;
-mod token;
+mod tables;
+mod terminal;
 
 /// Reach machines and KVM-over-IP devices behind NAT through one outbound WebSocket each.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "fleetwire",
     version,
     about,
     after_help = "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 the platform cannot be reached."
 )]
-pub struct Cli {
+struct Line {
+    #[command(flatten)]
+    general: General,
+    #[command(subcommand)]
+    command: Own,
+}
+
+/// What may be said with every command.
+#[derive(clap::Args)]
+struct General {
     #[command(flatten)]
     server: server::Args,
     /// Print JSON in place of text
     #[arg(long, global = true)]
     json: bool,
-    #[command(subcommand)]
-    command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Enrolment tokens, by which agents join
-    #[command(subcommand)]
-    Token(token::Command),
-    /// Make a host for an agent that cannot enrol itself
-    #[command(subcommand)]
-    Host(host::HostCommand),
-    /// Every enrolled host
-    #[command(subcommand)]
-    Hosts(host::HostsCommand),
-    /// Console sessions: the way to a host's own web interface
-    #[command(subcommand)]
-    Session(session::Command),
-    /// The audit log: export it, and verify an export
-    #[command(subcommand)]
-    Audit(audit::Command),
+/// The commands that are no method's.
+#[derive(Subcommand)]
+enum Own {
+    /// Print what a shell needs to complete commands: bash, zsh or fish
+    #[command(display_order = 100)]
+    Completion(completion::Args),
     /// Start a platform, an agent and a demo device on this machine, and print one address to open
+    #[command(display_order = 101)]
     Demo(demo::Args),
     /// Serve a small KVM-like web interface, for demonstration and tests
+    #[command(display_order = 102)]
     DemoDevice(demo_device::Args),
 }
 
 /// The subcommands that talk to no platform of the caller's: what says which, and how its answer is
 /// printed, is not offered to them.
-const ALONE: [&str; 2] = ["demo", "demo-device"];
+const ALONE: [&str; 3] = ["completion", "demo", "demo-device"];
+/// The group of the audit log, which has a command that is no method.
+const AUDIT: &str = "audit";
+
+/// A command line that was understood.
+pub struct Cli {
+    general: General,
+    command: Command,
+}
+
+impl std::fmt::Debug for Cli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cli").finish_non_exhaustive()
+    }
+}
+
+enum Command {
+    Own(Own),
+    VerifyAudit(audit::Args),
+    Call(&'static commands::Command, ArgMatches),
+}
 
 impl Cli {
     /// Reads a command line, the program's name first.
@@ -72,7 +95,7 @@ impl Cli {
     where
         T: Into<OsString> + Clone,
     {
-        let command = Self::command();
+        let command = command();
         let general = command.get_arguments().filter(|arg| arg.is_global_set());
         let hidden: Vec<_> = general.map(|arg| arg.clone().hide(true)).collect();
         let mut command = ALONE.into_iter().fold(command, |command, name| {
@@ -88,7 +111,27 @@ impl Cli {
                 return Err(command.error(ErrorKind::ArgumentConflict, text));
             }
         }
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        Self::understood(&matches).map_err(|error| error.format(&mut command))
+    }
+
+    fn understood(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let called = matches.subcommand().and_then(|(group, within)| {
+            let (name, matches) = within.subcommand()?;
+            Some((group, name, matches))
+        });
+        let command = match called {
+            Some((AUDIT, audit::VERIFY, matches)) => {
+                Command::VerifyAudit(audit::Args::from_arg_matches(matches)?)
+            }
+            Some((group, name, matches)) if let Some(found) = arguments::find(group, name) => {
+                Command::Call(found, matches.clone())
+            }
+            _ => Command::Own(Own::from_arg_matches(matches)?),
+        };
+        Ok(Self {
+            general: General::from_arg_matches(matches)?,
+            command,
+        })
     }
 
     /// Runs the chosen subcommand to its end. Needs a tokio runtime with I/O and time enabled.
@@ -96,21 +139,21 @@ impl Cli {
     /// # Errors
     /// The subcommand's own error, ready to be shown to the person at the terminal.
     pub async fn run(self) -> Result<(), Error> {
-        let Self {
-            server,
-            json,
-            command,
-        } = self;
-        match command {
-            Command::Token(command) => token::run(command, &server.client()?, json).await,
-            Command::Host(command) => host::run_host(command, &server.client()?, json).await,
-            Command::Hosts(command) => host::run_hosts(command, &server.client()?, json).await,
-            Command::Session(command) => session::run(command, &server.client()?, json).await,
-            Command::Audit(command) => audit::run(command, &server, json).await,
-            Command::Demo(args) => Ok(demo::run(args).await?),
-            Command::DemoDevice(args) => Ok(demo_device::run(args).await?),
+        let General { server, json } = self.general;
+        match self.command {
+            Command::Call(command, matches) => call::run(command, &matches, &server, json).await,
+            Command::VerifyAudit(args) => audit::run(args, json),
+            Command::Own(Own::Completion(args)) => completion::run(&args, command()),
+            Command::Own(Own::Demo(args)) => Ok(demo::run(args).await?),
+            Command::Own(Own::DemoDevice(args)) => Ok(demo_device::run(args).await?),
         }
     }
+}
+
+/// All that can be said.
+fn command() -> clap::Command {
+    let command = Line::command().subcommands(arguments::groups());
+    command.mut_subcommand(AUDIT, |group| group.subcommand(audit::command()))
 }
 
 /// Why a subcommand failed.
@@ -124,7 +167,10 @@ pub enum Error {
     Usage(#[from] server::UsageError),
     /// The platform refused, or did not answer.
     #[error(transparent)]
-    Call(#[from] crate::net::http_client::HttpError),
+    Call(#[from] connection::CallError),
+    /// The platform was not reached, or not understood.
+    #[error(transparent)]
+    Reach(#[from] crate::net::http_client::HttpError),
     /// A file that was named cannot be read.
     #[error(transparent)]
     Input(#[from] audit::InputError),
@@ -151,11 +197,13 @@ pub enum Error {
 impl Error {
     /// The process's exit status, by which scripts tell a refusal from a platform that is away.
     pub fn exit_code(&self) -> ExitCode {
-        use crate::net::http_client::HttpError;
+        use connection::CallError;
         ExitCode::from(match self {
+            // Asked, and answered with no.
+            Self::Usage(server::UsageError::NotConfirmed) => 1,
             Self::Usage(_) | Self::Input(_) => 2,
-            Self::Call(HttpError::Problem(_)) => 1,
-            Self::Call(_) => 3,
+            Self::Call(CallError::Refused { .. }) => 1,
+            Self::Call(CallError::Reach(_)) | Self::Reach(_) => 3,
             Self::Start(_)
             | Self::Output(_)
             | Self::Unverified { .. }
@@ -177,7 +225,12 @@ mod tests {
     fn what_is_said_of_a_platform_is_not_said_to_a_demonstration() {
         for alone in ALONE {
             for option in ["--server https://x", "--token t", "--ca f", "--json"] {
-                for arguments in [format!("{option} {alone}"), format!("{alone} {option}")] {
+                let line = if alone == "completion" {
+                    "completion bash"
+                } else {
+                    alone
+                };
+                for arguments in [format!("{option} {line}"), format!("{line} {option}")] {
                     let refused = read(&arguments).expect_err(&arguments);
                     assert_eq!(refused.kind(), ErrorKind::ArgumentConflict, "{arguments}");
                     assert_eq!(refused.exit_code(), 2, "{arguments}");
@@ -190,7 +243,10 @@ mod tests {
                 !help.contains("--token") && !help.contains("--json"),
                 "{help}"
             );
-            assert!(help.contains("--listen"), "{help}");
+            let alone = match alone {
+                "completion" => "completion bash",
+                alone => alone,
+            };
             read(alone).expect(alone);
         }
         for arguments in [

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
+use super::connection::Target;
 use crate::files::FileError;
-use crate::net::http_client::{HttpClient, ServerUrl, ServerUrlError};
+use crate::net::http_client::{ServerUrl, ServerUrlError};
 use crate::net::roots;
 use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
@@ -68,9 +69,31 @@ pub enum UsageError {
         #[source]
         source: TlsError,
     },
-    /// What was given as a session's id is none.
-    #[error("{0:?} is no session's id: see session list")]
-    SessionId(String),
+    /// What was given is not what the call's request has there.
+    #[error("{}{what}", match field.as_str() { "" => String::new(), field => format!("{field}: ") })]
+    Request {
+        /// The field at fault.
+        field: String,
+        /// What is the matter with it.
+        what: String,
+    },
+    /// A file that was named cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file is larger than any request.
+    #[error("{} is too large", .0.display())]
+    TooLarge(PathBuf),
+    /// A credential is needed, and there is nobody to ask for it.
+    #[error(
+        "there is no terminal to ask at: give it with --{0} FILE, or --{0} - for standard input"
+    )]
+    NoSecret(&'static str),
+    /// The person at the terminal was asked, and said no.
+    #[error("nothing was done")]
+    NotConfirmed,
+    /// The terminal failed, or the question was broken off.
+    #[error("the terminal: {0}")]
+    Terminal(#[source] std::io::Error),
     /// There is no file of certificates on this machine.
     #[error(
         "this machine has no ca-certificates: name the platform's CA with --ca or FLEETWIRE_CA; it \
@@ -80,24 +103,31 @@ pub enum UsageError {
 }
 
 impl Args {
-    /// A client for the platform, authenticated.
-    pub(super) fn client(&self) -> Result<HttpClient, UsageError> {
+    /// The platform that calls go to; `authenticated` ones carry the token, which has to be there.
+    pub(super) async fn target(&self, authenticated: bool) -> Result<Target, UsageError> {
         let token = self
             .token
             .as_deref()
             .map(str::trim)
             .filter(|token| !token.is_empty());
-        let token = Secret::new(token.ok_or(UsageError::NoToken)?.to_owned());
+        let token = match token {
+            Some(token) => Some(Secret::new(token.to_owned())),
+            None if authenticated => return Err(UsageError::NoToken),
+            None => None,
+        };
         let server: ServerUrl = self.server.parse()?;
-        let client = if server.is_https() {
+        let target = if server.is_https() {
             let (path, roots) = self.roots()?;
             let config = tls::client_trusting(roots, false)
                 .map_err(|source| UsageError::CaContent { path, source })?;
-            HttpClient::new(server, config, None)?
+            Target::secured(server, &config)?
         } else {
-            HttpClient::plain(server)?
+            Target::plain(server)
         };
-        Ok(client.with_bearer(token))
+        Ok(match token {
+            Some(token) => target.with_bearer(token),
+            None => target,
+        })
     }
 
     fn roots(&self) -> Result<(PathBuf, Vec<CertificateDer<'static>>), UsageError> {

@@ -1,6 +1,6 @@
-//! A small HTTP client for calls to the platform: enrolment and the command line. One connection a
-//! request, everything bounded in time and size, and errors that say what to do. The tunnel's
-//! traffic does not come here.
+//! A small HTTP client for an agent's calls to the platform, before it has a link: enrolment. One
+//! connection a request, everything bounded in time and size, and errors that say what to do. The
+//! tunnel's traffic does not come here; operators' calls are gRPC's (`cli::connection`).
 
 use std::io;
 use std::str::FromStr;
@@ -28,11 +28,9 @@ use crate::secret::Secret;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Every call is answered by the platform itself, out of its store.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest answer: a hundred thousand hosts with their health, as a list, are 50 MB.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Takes a part of an answer; false when it wants no more.
-type Sink<'a> = &'a mut (dyn FnMut(&[u8]) -> bool + Send);
+/// Largest answer: what an agent is told is a few certificates; a page of a thousand hosts, which tests
+/// ask for, is half a megabyte.
+const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A platform's address: `https://host[:port]`, or `http://` towards this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,7 +264,7 @@ impl HttpClient {
                 .into(),
             None => Bytes::new(),
         };
-        let exchange = self.exchange(method, path, body, None);
+        let exchange = self.exchange(method, path, body);
         let (status, answer) = timeout(REQUEST_TIMEOUT, exchange)
             .await
             .map_err(|_| HttpError::Timeout(self.server.clone()))??;
@@ -282,37 +280,6 @@ impl HttpClient {
             .map_err(|error| self.protocol(format!("its answer cannot be read: {error}")))
     }
 
-    /// Gets an answer of any size, and hands on its parts as they come.
-    ///
-    /// # Errors
-    /// See [`HttpError`], and whatever `each` fails with; of an answer that breaks off, a part has
-    /// been handed on.
-    pub async fn download<E: From<HttpError> + Send>(
-        &self,
-        path: &str,
-        mut each: impl FnMut(&[u8]) -> Result<(), E> + Send,
-    ) -> Result<(), E> {
-        let mut failed = None;
-        let mut sink = |bytes: &[u8]| match each(bytes) {
-            Ok(()) => true,
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        };
-        let exchange = self.exchange(Method::GET, path, Bytes::new(), Some(&mut sink));
-        let answered = exchange.await;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let (status, answer) = answered?;
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(self.refused(status, &answer).into())
-        }
-    }
-
     fn refused(&self, status: StatusCode, answer: &[u8]) -> HttpError {
         match serde_json::from_slice::<Problem>(answer) {
             Ok(problem) => HttpError::Problem(problem),
@@ -325,7 +292,6 @@ impl HttpClient {
         method: Method,
         path: &str,
         body: Bytes,
-        sink: Option<Sink<'_>>,
     ) -> Result<(StatusCode, Bytes), HttpError> {
         let connect = |source| HttpError::Connect {
             server: self.server.clone(),
@@ -346,9 +312,9 @@ impl HttpClient {
                     .connect(name.clone(), tcp)
                     .await
                     .map_err(|error| self.tls_error(error))?;
-                self.over(stream, method, path, body, sink).await
+                self.over(stream, method, path, body).await
             }
-            None => self.over(tcp, method, path, body, sink).await,
+            None => self.over(tcp, method, path, body).await,
         }
     }
 
@@ -358,7 +324,6 @@ impl HttpClient {
         method: Method,
         path: &str,
         body: Bytes,
-        sink: Option<Sink<'_>>,
     ) -> Result<(StatusCode, Bytes), HttpError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -372,21 +337,7 @@ impl HttpClient {
             let late = |_| HttpError::Timeout(self.server.clone());
             let answered = timeout(REQUEST_TIMEOUT, sender.send_request(request));
             let answered = answered.await.map_err(late)?.map_err(failed)?;
-            let (head, mut body) = answered.into_parts();
-            if let Some(sink) = sink
-                && head.status.is_success()
-            {
-                while let Some(frame) =
-                    timeout(REQUEST_TIMEOUT, body.frame()).await.map_err(late)?
-                {
-                    if let Ok(data) = frame.map_err(failed)?.into_data()
-                        && !sink(&data)
-                    {
-                        break;
-                    }
-                }
-                return Ok((head.status, Bytes::new()));
-            }
+            let (head, body) = answered.into_parts();
             let body = Limited::new(body, RESPONSE_BYTES_MAX)
                 .collect()
                 .await

@@ -111,6 +111,13 @@ pub fn client_pinned(ca_fingerprint: [u8; 32]) -> Result<Arc<ClientConfig>, TlsE
     )
 }
 
+/// The same settings for a client that speaks HTTP/2 and nothing else.
+pub fn over_http2(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+    Arc::new(config)
+}
+
 /// A server's settings for the one TLS listener. Sessions resume by tickets whose keys rotate, so
 /// that a fleet that comes back at once costs no memory a client and a cheap handshake each.
 ///

@@ -187,10 +187,10 @@ fn the_command_prints_json_or_text() {
             .as_str()
             .is_some_and(|token| token.starts_with("fwe_"))
     );
-    let hosts = platform.operate_json(&["hosts", "list"]);
+    let hosts = platform.hosts();
     assert_eq!(hosts[0]["id"], created["id"]);
     assert_eq!(hosts.as_array().map(Vec::len), Some(1));
-    assert_eq!(platform.operate_json(&["session", "list"]), json!([]));
+    assert_eq!(platform.sessions(), json!([]));
     let text = platform.operate(&["hosts", "list"]);
     let text = String::from_utf8(text.stdout).expect("text");
     assert!(
@@ -216,7 +216,7 @@ fn a_failed_command_says_what_to_do() {
     let platform = Platform::start(&[]);
     let refused = platform.operate(&["session", "open", "none"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("hosts list"), "{}", said(&refused));
+    assert!(said(&refused).contains("host list"), "{}", said(&refused));
 
     let run = |set: &[(&str, &str)], arguments: &[&str]| {
         let mut command = command("fleetwire");
@@ -303,7 +303,7 @@ fn a_platform_stops_in_order_and_keeps_what_it_had() {
     let platform = Platform::start_on(dir.path(), &[]);
     assert_eq!(platform.admin_token(), token);
     assert_eq!(fs::read(platform.ca_file()).expect("there"), ca);
-    assert_eq!(platform.operate_json(&["hosts", "list"])[0]["name"], "kvm");
+    assert_eq!(platform.hosts()[0]["name"], "kvm");
     drop(platform);
 
     // The token is changed by removing its file.

@@ -132,7 +132,7 @@ async fn a_sessions_life_is_in_an_export_that_verifies() {
     );
     let entries = entries(&path);
     assert_eq!(verdict["last"], entries.len());
-    let host = &log.platform.operate_json(&["hosts", "list"])[0]["id"];
+    let host = &log.platform.hosts()[0]["id"];
     let of_session: Vec<_> = entries
         .iter()
         .filter(|entry| entry["session"] == *log.session)

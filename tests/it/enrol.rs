@@ -88,7 +88,7 @@ async fn an_agent_enrols_once_and_keeps_what_it_got() {
     );
     assert_eq!(mode(&machine.state_path()), 0o700);
     assert_eq!(mode(&machine.state_path().join("state.json")), 0o600);
-    let hosts = platform.operate_json(&["hosts", "list"]);
+    let hosts = platform.hosts();
     assert_eq!(hosts[0]["id"], state.host_id);
     // From now on neither the token nor the platform is needed.
     let again = machine
@@ -178,10 +178,7 @@ async fn a_wrong_or_late_token_is_refused() {
         code(Machine::new().enrol(&platform, &short, "kvm").await),
         "token_expired"
     );
-    assert_eq!(
-        platform.operate_json(&["hosts", "list"]),
-        serde_json::json!([])
-    );
+    assert_eq!(platform.hosts(), serde_json::json!([]));
 }
 
 #[tokio::test]

@@ -267,7 +267,7 @@ fn an_agent_hears_of_sessions_and_so_does_the_list() {
     );
     let line = agent.process.line("console session opened");
     assert!(line.contains(&id) && line.contains("user=admin"), "{line}");
-    let sessions = platform.operate_json(&["session", "list"]);
+    let sessions = platform.sessions();
     assert_eq!(sessions[0]["session_id"], *id);
     assert_eq!(
         (&sessions[0]["host"], &sessions[0]["entered"]),
@@ -290,10 +290,7 @@ fn an_agent_hears_of_sessions_and_so_does_the_list() {
         line.contains(&id) && line.contains("closed_by_user"),
         "{line}"
     );
-    assert_eq!(
-        platform.operate_json(&["session", "list"]),
-        serde_json::json!([])
-    );
+    assert_eq!(platform.sessions(), serde_json::json!([]));
     assert_eq!(
         platform.operate(&["session", "close", &id]).status.code(),
         Some(1)
@@ -315,7 +312,7 @@ async fn an_entered_session_outlives_a_restart_of_the_platform() {
     let platform = Platform::start_on(dir.path(), &["--listen", &tls, "--http", &http]);
     until_status(&platform, "kvm", "online");
     assert_eq!(status().await, 502);
-    let sessions = platform.operate_json(&["session", "list"]);
+    let sessions = platform.sessions();
     assert_eq!(
         sessions.as_array().map(Vec::len),
         Some(1),
@@ -356,5 +353,5 @@ async fn an_end_that_could_not_be_written_is_written_later() {
     });
     drop(platform);
     let platform = Platform::start_on(dir.path(), &[]);
-    assert_eq!(platform.operate_json(&["session", "list"]), json!([]));
+    assert_eq!(platform.sessions(), json!([]));
 }

@@ -74,7 +74,7 @@ async fn an_operators_certificate_is_shown_to_browsers_and_replaced_while_runnin
         .await
         .expect("agents see the platform's own");
     // The command dials an address: there is no name to choose by.
-    platform.operate_json(&["hosts", "list"]);
+    platform.hosts();
 
     let second = write_certificate(dir.path(), "kvm.example");
     platform.process.signal("HUP");

@@ -151,7 +151,7 @@ impl Platform {
             ServiceError::new(
                 ErrorKind::NotFound,
                 "host_unknown",
-                "there is no host of this name or id: list them with hosts list",
+                "there is no host of this name or id: list them with host list",
             )
         })
     }

@@ -84,7 +84,7 @@ impl Host {
             });
         });
         until("the host", || {
-            let hosts = platform.operate_json(&["hosts", "list"]);
+            let hosts = platform.hosts();
             (hosts[0]["status"] == "online").then_some(())
         });
         Self {

@@ -88,7 +88,7 @@ impl Agent {
 /// Waits until the platform lists a host with this status, and returns its entry.
 pub fn until_status(platform: &Platform, name: &str, status: &str) -> Value {
     until(&format!("{name} {status}"), || {
-        let hosts = platform.operate_json(&["hosts", "list"]);
+        let hosts = platform.hosts();
         let host = hosts.as_array()?.iter().find(|host| host["name"] == name)?;
         (host["status"] == status).then(|| host.clone())
     })

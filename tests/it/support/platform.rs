@@ -143,6 +143,16 @@ impl Platform {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// Every host, as the command lists them.
+    pub fn hosts(&self) -> Value {
+        self.operate_json(&["hosts", "list", "--all"])["hosts"].take()
+    }
+
+    /// Every open console session, as the command lists them.
+    pub fn sessions(&self) -> Value {
+        self.operate_json(&["sessions", "list", "--all"])["sessions"].take()
+    }
+
     /// Makes an enrolment token by the command.
     pub fn enrolment_token(&self, arguments: &[&str]) -> String {
         let created = self.operate_json(&[&["token", "create"], arguments].concat());

@@ -25,6 +25,8 @@ pub fn command(program: &str) -> Command {
     command
         .args(["--pdeathsig", "KILL", path])
         .stdin(Stdio::null());
+    // Nor the caller's contexts.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FLEETWIRE_") {
             command.env_remove(name);

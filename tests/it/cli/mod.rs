@@ -1,0 +1,5 @@
+//! The operator's command, as a process: what it asks the platform over gRPC, what it prints, and how it
+//! ends.
+
+mod calls;
+mod completion;
