@@ -44,8 +44,8 @@ use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
 use events::Bus;
-use identity::Identity;
 use identity::oidc::{Oidc, OidcStartError};
+use identity::{Identity, KeyFileError};
 use metrics::Metrics;
 use registry::Registry;
 use sessions::{ENTRY_PATH, Sessions};
@@ -66,6 +66,9 @@ pub enum StartError {
     /// The CA or the server certificate cannot be used.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// A key of sign-in cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// The audit log's key cannot be used.
     #[error(transparent)]
     AuditKey(#[from] AuditKeyError),

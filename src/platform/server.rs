@@ -17,6 +17,7 @@ use super::config::{Config, PublicPort};
 use super::door::Door;
 use super::metrics;
 use super::{Platform, StartError, stop_told};
+use crate::clock::UnixMillis;
 use crate::net::tls;
 use crate::process;
 
@@ -158,7 +159,7 @@ impl Server {
         let _ = house.await;
         platform.expire_sessions();
         platform.write_down().await;
-        platform.identity.keep().await;
+        platform.identity.keep(UnixMillis::now()).await;
         if let Err(error) = platform.events.write_pending().await {
             warn!(%error, "the last events could not be written");
         }
@@ -230,7 +231,7 @@ async fn write_down(platform: &Arc<Platform>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => platform.write_down().await,
-            _ = minutes.tick() => platform.identity.keep().await,
+            _ = minutes.tick() => platform.identity.keep(UnixMillis::now()).await,
             _ = hours.tick() => {
                 platform.keep_audit().await;
                 let Config { events_keep, events_max, .. } = platform.config;

@@ -8,11 +8,18 @@
 
 mod access;
 mod directory;
+mod external;
 mod fleet;
+mod key_file;
 mod keys;
+mod limits;
 mod names;
 pub mod oidc;
 mod password;
+mod second_factor;
+mod sign_in;
+mod token;
+mod totp;
 mod users;
 
 #[cfg(test)]
@@ -26,9 +33,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{error, warn};
 
 pub use access::{Access, Caller, Grants, Role, RoleError, Via};
+pub use external::ExternalUser;
+pub use key_file::KeyFileError;
 use keys::KeyUse;
 pub use keys::{API_KEY_PREFIX, ApiKey, NewApiKey};
 pub use names::{GroupName, LabelKey, LabelValue, NameError, UserName};
+pub use second_factor::TotpBegun;
+pub use sign_in::{ACCESS_TOKEN_TTL, ClientInfo, REFRESH_TOKEN_PREFIX, SignedIn};
 pub use users::{ADMINISTRATOR, NewUser, User, UserUpdate};
 
 use super::StartError;
@@ -38,7 +49,10 @@ use crate::clock::UnixMillis;
 use crate::ids::{ApiKeyId, HostId, UserId};
 use crate::secret::Secret;
 use directory::{Directory, Known};
+use limits::Limits;
 use password::Passwords;
+use token::TokenKeys;
+use totp::Vault;
 
 /// Users and all that lets them in.
 pub struct Identity {
@@ -52,6 +66,9 @@ struct Shared {
     /// last.
     changes: tokio::sync::Mutex<()>,
     passwords: Passwords,
+    limits: Limits,
+    tokens: TokenKeys,
+    vault: Vault,
     /// When keys were used, as far as the store has not been told.
     keys_used: Mutex<HashMap<ApiKeyId, KeyUse>>,
 }
@@ -72,6 +89,15 @@ impl Identity {
             directory: Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             passwords: Passwords::new(),
+            limits: Limits::new(),
+            tokens: TokenKeys::new(&key_file::open(
+                &dir.join("access-token.key"),
+                "who is signed in has to refresh",
+            )?),
+            vault: Vault::new(&key_file::open(
+                &dir.join("secrets.key"),
+                "second factors have to be reset",
+            )?),
             keys_used: Mutex::default(),
         });
         let token = keys::administrator_token(dir)?;
@@ -91,7 +117,14 @@ impl Identity {
     /// # Errors
     /// `token_invalid`.
     pub fn authenticate(&self, now: UnixMillis, bearer: &Secret) -> Result<Caller, ServiceError> {
-        self.with_api_key(now, bearer).ok_or_else(token_invalid)
+        let caller = match self.shared.tokens.check(now, bearer) {
+            Some(token) => {
+                let directory = self.shared.directory();
+                directory.signed_in(now, token.user, token.family)
+            }
+            None => self.with_api_key(now, bearer),
+        };
+        caller.ok_or_else(token_invalid)
     }
 
     /// Whether a caller sees a host. What it does not see is to be answered as what is not there.
@@ -104,7 +137,9 @@ impl Identity {
 
     /// Writes down what is not urgent, and reads again what could not be read. Called about once a
     /// minute.
-    pub async fn keep(&self) {
+    pub async fn keep(&self, now: UnixMillis) {
+        let failures = self.shared.limits.unaudited(now);
+        self.shared.write_failures(now, failures).await;
         self.shared.write_keys_used().await;
         let unread = self.shared.directory().unread();
         for user in unread {

@@ -1,7 +1,12 @@
 //! Users, groups and keys over a real store, and what those without the right to something are told.
 //! Time is what a test says.
 
+mod external;
+mod second_factor;
+mod sign_in;
+
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
@@ -13,7 +18,8 @@ use crate::platform::store::groups::{GroupChange, HostChange, HostFilter};
 use crate::platform::store::{Change, NewHost};
 use crate::secret::random;
 
-const T0: UnixMillis = UnixMillis(1_750_000_000_000);
+pub(super) const PASSWORD: &str = "correct horse battery";
+pub(super) const T0: UnixMillis = UnixMillis(1_750_000_000_000);
 
 pub(super) fn at(seconds: u64) -> UnixMillis {
     UnixMillis(T0.0 + seconds * 1000)
@@ -62,6 +68,58 @@ impl Fixture {
         };
         let made = self.identity.create_user(&self.admin, T0, new, keep).await;
         made.expect("made")
+    }
+
+    /// A user with a password.
+    pub(super) async fn person(&self, name: &str, access: Access) -> User {
+        let user = self.user(name, access).await;
+        let update = UserUpdate {
+            password: Some(secret(PASSWORD)),
+            ..UserUpdate::default()
+        };
+        let changed = self
+            .identity
+            .update_user(&self.admin, T0, user.id, None, update)
+            .await;
+        changed.expect("changed")
+    }
+
+    /// Tries to sign in, from the address of that number.
+    pub(super) async fn sign_in_from(
+        &self,
+        from: u32,
+        now: UnixMillis,
+        name: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> Result<SignedIn, ServiceError> {
+        let code = code.map(secret);
+        let password = secret(password);
+        self.identity
+            .sign_in(now, name, password, code.as_ref(), client(from))
+            .await
+    }
+
+    /// Signs in at the beginning of time.
+    pub(super) async fn signed_in(&self, name: &str) -> SignedIn {
+        let signed_in = self.sign_in_from(1, T0, name, PASSWORD, None).await;
+        signed_in.expect("signed in")
+    }
+
+    pub(super) async fn refresh(
+        &self,
+        now: UnixMillis,
+        token: &Secret,
+    ) -> Result<SignedIn, ServiceError> {
+        self.identity.refresh(now, token, client(1)).await
+    }
+
+    pub(super) fn authenticate(
+        &self,
+        now: UnixMillis,
+        of: &SignedIn,
+    ) -> Result<Caller, ServiceError> {
+        self.identity.authenticate(now, &of.access_token)
     }
 
     /// A caller as this user, by a key that may all that the user may.
@@ -118,10 +176,25 @@ impl Fixture {
         id
     }
 
-    pub(super) async fn actions(&self) -> Vec<String> {
+    pub(super) async fn entries(&self) -> Vec<Entry> {
         let page = self.store.audit_after(0, 1000).await.expect("read");
         let entries = page.entries.into_iter();
-        entries.map(|chained| chained.entry.action).collect()
+        entries.map(|chained| chained.entry).collect()
+    }
+
+    pub(super) async fn actions(&self) -> Vec<String> {
+        let entries = self.entries().await.into_iter();
+        entries.map(|entry| entry.action).collect()
+    }
+}
+
+pub(super) fn secret(text: &str) -> Secret {
+    Secret::new(text.to_owned())
+}
+
+pub(super) fn client(from: u32) -> ClientInfo {
+    ClientInfo {
+        address: IpAddr::from((0x0a00_0000 + from).to_be_bytes()),
     }
 }
 
@@ -343,7 +416,7 @@ async fn a_key_has_an_end_and_no_more_than_its_owner() {
         of.expect("there").used
     };
     assert_eq!(used(keys), Some(at(59)));
-    identity.keep().await;
+    identity.keep(T0).await;
     let stored = fixture.store.api_keys(Some(owner.id)).await.expect("read");
     assert_eq!(
         stored

@@ -196,6 +196,9 @@ pub trait UserStore: Send + Sync {
     /// Removes a user with its sign-ins and its keys.
     fn delete_user(&self, id: UserId, expected: Option<u64>, audit: Entry) -> StoreFuture<'_, ()>;
 
+    /// Whether a user has this recovery code left.
+    fn has_recovery_code(&self, user: UserId, code: SecretHash) -> StoreFuture<'_, bool>;
+
     /// How many recovery codes a user has left.
     fn recovery_codes_left(&self, user: UserId) -> StoreFuture<'_, usize>;
 

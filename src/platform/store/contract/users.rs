@@ -147,7 +147,8 @@ async fn users_are_kept_whole(open: Open<'_>) {
 async fn a_change_touches_what_it_names(open: Open<'_>) {
     let store = open();
     let before = kept(&*store, user("a")).await;
-    let codes = vec![hash(), hash()];
+    let code = hash();
+    let codes = vec![code, hash()];
     let totp = TotpRecord {
         sealed: vec![9],
         on: true,
@@ -173,6 +174,8 @@ async fn a_change_touches_what_it_names(open: Open<'_>) {
     };
     assert_eq!(changed.await, Ok(expected.clone()));
     assert_eq!(store.recovery_codes_left(before.id).await, Ok(2));
+    assert_eq!(store.has_recovery_code(before.id, code).await, Ok(true));
+    assert_eq!(store.has_recovery_code(before.id, hash()).await, Ok(false));
     let old = change(Some(1), UserChange::default()).await;
     assert_eq!(old, Err(StoreError::VersionChanged));
     let changed = change(

@@ -104,6 +104,14 @@ impl UserStore for SqliteStore {
         }))
     }
 
+    fn has_recovery_code(&self, user: UserId, code: SecretHash) -> StoreFuture<'_, bool> {
+        Box::pin(self.read(move |connection| {
+            let mut query = connection
+                .prepare_cached("SELECT 1 FROM recovery_codes WHERE user = ?1 AND code = ?2")?;
+            Ok(query.exists((user, code))?)
+        }))
+    }
+
     fn recovery_codes_left(&self, user: UserId) -> StoreFuture<'_, usize> {
         Box::pin(self.read(move |connection| {
             let mut query =
