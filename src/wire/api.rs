@@ -15,7 +15,7 @@
 
 use super::{
     check::{self, FieldInvalid, Max, Place},
-    values::{Secret, Timestamp},
+    values::{Name, Secret, Timestamp},
 };
 use crate::{ids::Uuid, schema::api as pb};
 use bytes::Bytes;

@@ -322,10 +322,10 @@ impl Event {
                 session: session(detail("user"))?,
                 reason: detail("reason"),
             },
-            "command.accept" => Happening::CommandUpdated {
+            "command.create" => Happening::CommandUpdated {
                 id: entry.target.strip_prefix("command:")?.to_owned(),
-                command_type: detail("type"),
-                status: "waiting".to_owned(),
+                command_type: detail("command_type"),
+                status: "queued".to_owned(),
             },
             "group.create" | "group.update" | "group.delete" => Happening::GroupUpdated {
                 group: entry.target.strip_prefix("group:")?.parse().ok()?,
@@ -419,7 +419,8 @@ mod tests {
         // A target that names nothing is no event, and no panic.
         assert_eq!(Event::of_audit(&entry("group.update", "group:x")), None);
         assert_eq!(Event::of_audit(&entry("session.open", "session:x")), None);
-        let accepted = entry("command.accept", "command:c1").detail("type", "package_operation");
+        let accepted =
+            entry("command.create", "command:c1").detail("command_type", "package_operation");
         let event = Event::of_audit(&accepted).expect("told");
         assert_eq!(event.what.kind(), Kind::CommandUpdated);
     }
