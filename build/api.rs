@@ -3,7 +3,7 @@
 //! a door does with a method is written by hand, once, in `src/platform/api/`.
 
 use crate::{
-    messages::{doc, snake},
+    messages::{camel, doc, snake},
     model::{API, FieldKind, Message, Schema},
     services::{Method, Service},
 };
@@ -41,14 +41,23 @@ fn write_trait(out: &mut String, service: &Service) -> Result<()> {
         doc(out, "    ", &method.comment)?;
         writeln!(
             out,
-            "    fn {}(self: Arc<Self>, call: Call, request: messages::{}) -> impl Future<Output = Answer<{}>> + Send;",
+            "    fn {}(self: Arc<Self>, call: {}, request: messages::{}) -> impl Future<Output = Answer<{}>> + Send;",
             snake(&method.name),
+            caller(method),
             method.request,
             answer(method),
         )?;
     }
     writeln!(out, "}}")?;
     Ok(())
+}
+
+/// Who calls a method: somebody who is known, or anyone.
+const fn caller(method: &Method) -> &'static str {
+    match method.policy.role {
+        Some(_) => "Call",
+        None => "Guest",
+    }
 }
 
 /// What a method's answer is.
@@ -75,7 +84,13 @@ fn write_method(
         ..
     } = method;
     let role = match policy.role {
-        Some(role) => format!("Some(Role::from_number({role}))"),
+        Some(role) => {
+            let roles = schema.enums.iter().find(|item| item.name == "Role");
+            let mut values = roles.iter().flat_map(|roles| &roles.values);
+            let named = values.find(|value| value.number == role);
+            let named = named.ok_or_else(|| format!("{name} has a role without a name"))?;
+            format!("Some(Role::{})", camel(&named.json_name))
+        }
         None => "None".into(),
     };
     writeln!(
@@ -103,7 +118,8 @@ fn write_method(
     let call = if method.streams { "Streaming" } else { "Unary" };
     writeln!(
         out,
-        "}}\nimpl {call} for {name} {{\n    fn call(platform: Arc<Platform>, call: Call, request: messages::{request}) -> impl Future<Output = Answer<{}>> + Send {{\n        {}::{}(platform, call, request)\n    }}",
+        "    type Call = {};\n}}\nimpl {call} for {name} {{\n    fn call(platform: Arc<Platform>, call: Self::Call, request: messages::{request}) -> impl Future<Output = Answer<{}>> + Send {{\n        {}::{}(platform, call, request)\n    }}",
+        caller(method),
         answer(method),
         service.name,
         snake(name)

@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 use tracing::{Instrument as _, debug, warn};
 
-use super::api::problem;
+use super::api::{ComesFrom, problem};
 use super::peer::Peer;
 use super::request_id::{REQUEST_ID, RequestId};
 use super::sessions::Session;
@@ -122,12 +122,15 @@ impl Door {
     }
 
     /// Has a call of the API answered, in its time.
-    pub async fn call<B>(&self, request: Request<B>) -> Response<axum::body::Body>
+    pub async fn call<B>(&self, peer: &Peer, request: Request<B>) -> Response<axum::body::Body>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut request = request.map(axum::body::Body::new);
+        request
+            .extensions_mut()
+            .insert(ComesFrom(peer.address.ip()));
         let id = RequestId::of(request.headers());
         let span = id.span(request.headers());
         request.extensions_mut().insert(id.clone());
@@ -285,7 +288,7 @@ async fn answer(
         Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
             accept::serve(door.platform.clone(), request, peer.clone())
         }
-        Ok(Addressee::Platform) => door.call(request).await,
+        Ok(Addressee::Platform) => door.call(peer, request).await,
         Err(NoHost) => {
             let detail = "a request names exactly one host".to_owned();
             problem(StatusCode::BAD_REQUEST, "host_invalid", detail)

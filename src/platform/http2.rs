@@ -38,7 +38,7 @@ where
 {
     let mut stopping = door.platform.stopping.subscribe();
     let address = peer.address;
-    let service = service_fn(move |request| answer(door.clone(), request));
+    let service = service_fn(move |request| answer(door.clone(), peer.clone(), request));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
@@ -57,12 +57,11 @@ where
     if let Err(error) = ended {
         debug!(%address, %error, "connection ended");
     }
-    // Its place among the connections is free from here on.
-    drop(peer);
 }
 
 async fn answer(
     door: Door,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Response<axum::body::Body>, Infallible> {
     let console_domain = &door.platform.config.console_domain;
@@ -72,5 +71,5 @@ async fn answer(
         let status = StatusCode::MISDIRECTED_REQUEST;
         return Ok(problem(status, "http_1_1_expected", detail));
     }
-    Ok(door.call(request).await)
+    Ok(door.call(&peer, request).await)
 }

@@ -349,6 +349,11 @@ impl Sessions {
         list
     }
 
+    /// The open session of this id.
+    pub fn get(&self, id: ConsoleSessionId) -> Option<Arc<Session>> {
+        self.by_id.get(&id).map(|entry| entry.session.clone())
+    }
+
     /// The open sessions of one host: what its agent is told when it connects.
     pub fn of_host(&self, host: HostId) -> Vec<Arc<Session>> {
         let entries = self

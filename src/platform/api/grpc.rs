@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{Context, Streaming, Unary, bearer};
+use super::{ComesFrom, Context, Streaming, Unary, bearer};
 use crate::platform::Platform;
 use crate::platform::metrics::ApiDoor;
 use crate::platform::service::{ErrorKind, ServiceError};
@@ -52,6 +52,7 @@ fn context<T>(request: &Request<T>) -> Context {
     let text = |name| request.metadata().get(name)?.to_str().ok();
     Context {
         bearer: bearer(text("authorization")),
+        address: ComesFrom::of(request.extensions()),
         idempotency_key: text("idempotency-key").map(|key| Secret::new(key.to_owned())),
     }
 }

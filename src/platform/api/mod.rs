@@ -14,19 +14,22 @@ mod grpc;
 mod once;
 mod problem;
 mod rest;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::http::Extensions;
 use axum::{Router, routing};
 use bytes::{Bytes, BytesMut};
 use tracing::{Instrument as _, error};
 
 use super::Platform;
-use super::identity::{self, Caller, token_invalid};
-use super::service::access::role_of;
-use super::service::{Actor, ErrorKind, ServiceError};
+use super::identity::{Caller, Role};
+use super::service::{ErrorKind, ServiceError};
 use super::store::Change;
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
@@ -34,7 +37,6 @@ use crate::schema::api as pb;
 use crate::secret::Secret;
 use crate::wire::FieldInvalid;
 use crate::wire::api as messages;
-use crate::wire::api::Role;
 use crate::wire::json::{JsonMessage, api as json};
 pub use documents::OPENAPI;
 use grpc::Grpc;
@@ -76,24 +78,25 @@ pub struct About {
     pub body: bool,
 }
 
-/// One call of a method: who makes it, and how it is answered when it comes again.
+/// One call of a method by somebody who is known.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who, as the audit log names it.
-    pub actor: Actor,
-    caller: Option<Caller>,
+    /// Who, and what they may do.
+    pub caller: Caller,
+    /// From where.
+    pub address: IpAddr,
+    /// How it is answered when it comes again.
     once: Option<Once>,
 }
 
-impl Call {
-    /// Who, with what they may do.
-    ///
-    /// # Errors
-    /// `token_invalid`, of a method that anyone may call.
-    pub fn caller(&self) -> Answer<&Caller> {
-        self.caller.as_ref().ok_or_else(token_invalid)
-    }
+/// One call of a method by anyone.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest {
+    /// From where.
+    pub address: IpAddr,
+}
 
+impl Call {
     /// What goes with a change that makes something, in its transaction: its audit entry, and the answer,
     /// where the caller may ask again.
     ///
@@ -105,20 +108,93 @@ impl Call {
             None => Ok(audit.into()),
         }
     }
+
+    /// Who acts, as the audit log names it.
+    pub fn actor(&self) -> &str {
+        self.caller.name.as_str()
+    }
 }
 
 /// What a door knows of a request beside its message.
-pub(super) struct Context {
+pub struct Context {
     /// The token that it carries.
     bearer: Option<Secret>,
     /// Its `Idempotency-Key`.
     idempotency_key: Option<Secret>,
+    /// From where it comes.
+    address: IpAddr,
+}
+
+/// From where a request comes: put into its extensions by the door that took it.
+#[derive(Clone, Copy)]
+pub(super) struct ComesFrom(pub IpAddr);
+
+impl ComesFrom {
+    fn of(extensions: &Extensions) -> IpAddr {
+        // Every door puts it in; a request that came by none comes from nowhere.
+        let nowhere = Self(Ipv4Addr::UNSPECIFIED.into());
+        extensions.get().copied().unwrap_or(nowhere).0
+    }
+}
+
+/// Who calls, once they are let in.
+pub trait Admitted: Sized + Send {
+    /// Lets the caller in, who may call the method.
+    ///
+    /// # Errors
+    /// Where they may not, or are not known.
+    fn admit(platform: &Platform, about: &About, context: &Context) -> Answer<Self>;
+    /// Has the call answered again in the same way, where it is to be.
+    fn set_once(&mut self, once: Once);
+    /// Whose idempotency keys it uses.
+    fn owner(&self) -> String;
+}
+
+impl Admitted for Call {
+    fn admit(platform: &Platform, about: &About, context: &Context) -> Answer<Self> {
+        let anonymous = Secret::new(String::new());
+        let bearer = context.bearer.as_ref().unwrap_or(&anonymous);
+        let caller = platform.identity.authenticate(UnixMillis::now(), bearer)?;
+        if let Some(role) = about.role {
+            caller.needs(role)?;
+        }
+        Ok(Self {
+            caller,
+            address: context.address,
+            once: None,
+        })
+    }
+
+    fn set_once(&mut self, once: Once) {
+        self.once = Some(once);
+    }
+
+    fn owner(&self) -> String {
+        self.caller.user.to_string()
+    }
+}
+
+impl Admitted for Guest {
+    fn admit(_: &Platform, _: &About, context: &Context) -> Answer<Self> {
+        Ok(Self {
+            address: context.address,
+        })
+    }
+
+    // Nobody's keys are kept.
+    fn set_once(&mut self, _: Once) {}
+
+    fn owner(&self) -> String {
+        String::new()
+    }
 }
 
 /// A method, with its messages as they come and as they are checked.
 pub trait Method: 'static {
     /// What the schema says of it.
     const ABOUT: &'static About;
+    /// Who calls it.
+    type Call: Admitted;
     /// The request as it comes.
     type WireRequest: prost::Message + JsonMessage + Send;
     /// The request as it is taken.
@@ -136,7 +212,7 @@ pub trait Unary: Method {
     /// Calls it.
     fn call(
         platform: Arc<Platform>,
-        call: Call,
+        call: Self::Call,
         request: Self::Request,
     ) -> impl Future<Output = Answer<Self::Answer>> + Send;
     /// Writes what REST shows of the answer.
@@ -156,7 +232,7 @@ pub trait Streaming: Method {
     /// Calls it.
     fn call(
         platform: Arc<Platform>,
-        call: Call,
+        call: Self::Call,
         request: Self::Request,
     ) -> impl Future<Output = Answer<Stream<Self::Answer>>> + Send;
     /// What REST hands on as it is.
@@ -165,44 +241,20 @@ pub trait Streaming: Method {
     }
 }
 
-/// Who makes a call, if they may.
-async fn admit(
-    platform: &Platform,
-    about: &About,
-    bearer: Option<Secret>,
-) -> Result<Call, ServiceError> {
-    let Some(role) = about.role else {
-        return Ok(Call {
-            actor: Actor("anonymous".to_owned()),
-            caller: None,
-            once: None,
-        });
-    };
-    let token = bearer.ok_or_else(token_invalid)?;
-    let caller = platform.identity.authenticate(UnixMillis::now(), &token)?;
-    // The build has seen to it that each method says its role.
-    caller.needs(role_of(role)?.unwrap_or(identity::Role::Admin))?;
-    Ok(Call {
-        actor: caller.actor(),
-        caller: Some(caller),
-        once: None,
-    })
-}
-
 /// Calls a method that answers once.
 async fn unary<M: Unary>(
     platform: Arc<Platform>,
     context: Context,
     request: M::WireRequest,
 ) -> Answer<M::WireAnswer> {
-    let mut call = admit(&platform, M::ABOUT, context.bearer).await?;
+    let mut call = M::Call::admit(&platform, M::ABOUT, &context)?;
     match context.idempotency_key {
         Some(key) if M::ABOUT.creates => {
-            let once = Once::of::<M>(&call.actor.0, &key, &request)?;
+            let once = Once::of::<M>(&call.owner(), &key, &request)?;
             if let Some(answer) = answered::<M>(&platform, &once).await? {
                 return Ok(answer);
             }
-            call.once = Some(once.clone());
+            call.set_once(once.clone());
             match run::<M>(platform.clone(), call, request).await {
                 // Where the same request was made while this one was, its answer is there now; what this
                 // one failed at may be what that one made.
@@ -228,7 +280,7 @@ async fn answered<M: Unary>(platform: &Platform, once: &Once) -> Answer<Option<M
 /// follows from it.
 async fn run<M: Unary>(
     platform: Arc<Platform>,
-    call: Call,
+    call: M::Call,
     request: M::WireRequest,
 ) -> Answer<M::WireAnswer> {
     let request = M::Request::try_from(request)?;
@@ -251,7 +303,7 @@ async fn streaming<M: Streaming>(
     context: Context,
     request: M::WireRequest,
 ) -> Answer<Stream<M::Answer>> {
-    let call = admit(&platform, M::ABOUT, context.bearer).await?;
+    let call = M::Call::admit(&platform, M::ABOUT, &context)?;
     let request = M::Request::try_from(request)?;
     M::call(platform, call, request).await
 }

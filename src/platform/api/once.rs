@@ -35,11 +35,11 @@ impl std::fmt::Debug for Once {
 }
 
 impl Once {
-    /// Of a request with this key, by this caller.
+    /// Of a request with this key, by this owner of keys.
     ///
     /// # Errors
     /// `idempotency_key_invalid`.
-    pub fn of<M: Method>(caller: &str, key: &Secret, request: &M::WireRequest) -> Answer<Self> {
+    pub fn of<M: Method>(owner: &str, key: &Secret, request: &M::WireRequest) -> Answer<Self> {
         let text = key.expose();
         if !KEY_BYTES.contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ServiceError::new(
@@ -48,12 +48,12 @@ impl Once {
                 "an idempotency key has 16 to 255 visible ASCII characters, as a UUID has",
             ));
         }
-        // Two uses of one secret, each under a label of its own; caller and method are in both, so that
+        // Two uses of one secret, each under a label of its own; owner and method are in both, so that
         // a key is only ever that of one request.
         let secret = hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
         let derive = |label: &str| {
             let mut context = hmac::Context::with_key(&secret);
-            for part in [label, M::ABOUT.service, M::ABOUT.name, caller] {
+            for part in [label, M::ABOUT.service, M::ABOUT.name, owner] {
                 context.update(&(part.len() as u64).to_be_bytes());
                 context.update(part.as_bytes());
             }

@@ -21,8 +21,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tracing::Instrument as _;
 
 use super::{
-    Answer, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer, documents,
-    grpc_routes, json, problem, rest_routes,
+    Answer, ComesFrom, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer,
+    documents, grpc_routes, json, problem, rest_routes,
 };
 use crate::net::enrolment::ENROL_PATH;
 use crate::platform::Platform;
@@ -149,6 +149,7 @@ fn context(parts: &Parts) -> Context {
     let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
     Context {
         bearer: bearer(text(AUTHORIZATION)),
+        address: ComesFrom::of(&parts.extensions),
         idempotency_key: text(IDEMPOTENCY_KEY).map(|key| Secret::new(key.to_owned())),
     }
 }

@@ -190,6 +190,13 @@ impl Directory {
         }
     }
 
+    /// The hosts that are in one of these groups at least.
+    pub(super) fn members_of(&self, groups: &BTreeSet<GroupId>) -> Vec<HostId> {
+        let members = self.members.iter();
+        let granted = members.filter(|(_, of)| !of.is_disjoint(groups));
+        granted.map(|(host, _)| *host).collect()
+    }
+
     /// The groups that a host is in.
     pub(super) fn groups_of(&self, host: HostId) -> impl Iterator<Item = &GroupId> {
         self.members.get(&host).into_iter().flatten()

@@ -135,6 +135,14 @@ impl Identity {
         }
     }
 
+    /// The hosts that a caller sees; none where that is all of them.
+    pub fn granted_hosts(&self, caller: &Caller) -> Option<Vec<HostId>> {
+        match caller.grants() {
+            Grants::All => None,
+            Grants::Groups(granted) => Some(self.shared.directory().members_of(granted)),
+        }
+    }
+
     /// Writes down what is not urgent, and reads again what could not be read. Called about once a
     /// minute.
     pub async fn keep(&self, now: UnixMillis) {

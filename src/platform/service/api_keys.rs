@@ -23,7 +23,7 @@ impl ApiKeyService for Platform {
     ) -> Answer<ListApiKeysResponse> {
         let page = Page::of(request.page_size, &request.page_token)?;
         let of = request.user_id.map(UserId::from);
-        let keys = self.identity.api_keys(call.caller()?, of)?;
+        let keys = self.identity.api_keys(&call.caller, of)?;
         // The oldest first; those of one instant by their ids, so that a page can begin after any.
         let place = |key: &identity::ApiKey| format!("{:020}{}", key.created.0, key.id);
         let found = keys
@@ -41,7 +41,7 @@ impl ApiKeyService for Platform {
         call: Call,
         request: CreateApiKeyRequest,
     ) -> Answer<CreateApiKeyResponse> {
-        let caller = call.caller()?;
+        let caller = &call.caller;
         let user = request.user_id.map(UserId::from);
         let (role, grants) = (role_of(request.role)?, request.grants.map(grants_of));
         // What is not said is what the owner has, or, of the caller's own, what the caller has.
@@ -81,7 +81,7 @@ impl ApiKeyService for Platform {
         call: Call,
         request: RevokeApiKeyRequest,
     ) -> Answer<RevokeApiKeyResponse> {
-        let (caller, now) = (call.caller()?, UnixMillis::now());
+        let (caller, now) = (&call.caller, UnixMillis::now());
         let id = request.api_key_id.into();
         self.identity.revoke_api_key(caller, now, id).await?;
         Ok(RevokeApiKeyResponse {})

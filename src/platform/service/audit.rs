@@ -43,16 +43,17 @@ enum Next {
 impl AuditService for Platform {
     async fn list_audit_entries(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         request: ListAuditEntriesRequest,
     ) -> Answer<ListAuditEntriesResponse> {
         let page = Page::of(request.page_size, &request.page_token)?;
         let before = page.after().map(str::parse::<u64>).transpose();
         let before = before.map_err(|_| page::token_invalid())?;
+        // Whoever sees some hosts only sees what concerns these.
         let hosts = if request.host.is_empty() {
-            None
+            self.identity.granted_hosts(&call.caller)
         } else {
-            Some(vec![self.find_host(&request.host).await?.id])
+            Some(vec![self.find_host(&call, &request.host).await?.id])
         };
         let filter = AuditFilter {
             actor: request.actor,
@@ -76,9 +77,10 @@ impl AuditService for Platform {
 
     async fn export_audit(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         request: ExportAuditRequest,
     ) -> Answer<Stream<ExportAuditResponse>> {
+        call.caller.needs_all_hosts()?;
         let export = self.begin_export(request.after).await?;
         let lines = try_unfold(export, |mut export| async move {
             let lines = export.next().await?;

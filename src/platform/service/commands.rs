@@ -35,7 +35,7 @@ impl CommandService for Platform {
         request: InstallPackagesRequest,
     ) -> Answer<InstallPackagesResponse> {
         check_packages(&request.packages)?;
-        let host = self.find_host(&request.host_id).await?;
+        let host = self.find_host(&call, &request.host_id).await?;
         let (id, now) = (CommandId::random(random()), UnixMillis::now());
         let expires = request
             .expires_at
@@ -58,11 +58,11 @@ impl CommandService for Platform {
             kind: PACKAGE_OPERATION.to_owned(),
             parameters: pb::PackageOperation::from(operation).encode_to_vec(),
             timeout_seconds: request.timeout.unwrap_or(TIMEOUT_SECONDS),
-            user: call.actor.0.clone(),
+            user: call.actor().to_owned(),
             created: now,
             expires,
         };
-        let actor = call.actor.0.as_str();
+        let actor = call.actor();
         let audit = Entry::new(now, actor, "command.create", format!("command:{id}"))
             .host(host.id)
             .detail("host", host.name.as_str())
@@ -80,7 +80,7 @@ impl CommandService for Platform {
 
     async fn list_commands(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         request: ListCommandsRequest,
     ) -> Answer<ListCommandsResponse> {
         let page = Page::of(request.page_size, &request.page_token)?;
@@ -92,9 +92,11 @@ impl CommandService for Platform {
             Some(None) => return Err(page::token_invalid()),
             before => before.flatten(),
         };
-        let mut filter = CommandFilter::default();
+        let mut filter = CommandFilter {
+            hosts: self.identity.granted_hosts(&call.caller),
+        };
         if !request.host.is_empty() {
-            filter.hosts = Some(vec![self.find_host(&request.host).await?.id]);
+            filter.hosts = Some(vec![self.find_host(&call, &request.host).await?.id]);
         }
         let found = self.store.commands(filter, before, page.size() + 1).await?;
         let (commands, next_page_token) = page.take(found.into_iter(), |command| {
@@ -110,11 +112,12 @@ impl CommandService for Platform {
 
     async fn get_command(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         request: GetCommandRequest,
     ) -> Answer<GetCommandResponse> {
         let found = self.store.command(request.command_id.into()).await?;
-        let command = found.ok_or_else(|| {
+        let seen = found.filter(|command| self.identity.may(&call.caller, command.host));
+        let command = seen.ok_or_else(|| {
             let detail = "there is no command of this id";
             ServiceError::new(ErrorKind::NotFound, "command_unknown", detail)
         })?;

@@ -12,6 +12,7 @@ use crate::clock::UnixMillis;
 use crate::ids::ConsoleSessionId;
 use crate::platform::Platform;
 use crate::platform::api::{Answer, Call, OpenSession, SessionService};
+use crate::platform::identity::Role;
 use crate::platform::registry::HostLink as _;
 use crate::platform::sessions::{CloseReason, Session, TicketError};
 use crate::platform::store::{SessionRecord, StoreError};
@@ -27,7 +28,7 @@ impl SessionService for Platform {
         call: Call,
         request: OpenSessionRequest,
     ) -> Answer<OpenSessionResponse> {
-        let host = self.find_host(&request.host).await?;
+        let host = self.find_host(&call, &request.host).await?;
         let Some(link) = self.registry.link(host.id) else {
             return Err(ServiceError::new(
                 ErrorKind::Conflict,
@@ -39,7 +40,7 @@ impl SessionService for Platform {
             ));
         };
         let now = UnixMillis::now();
-        let actor = call.actor.0.as_str();
+        let actor = call.actor();
         let opened = self
             .sessions()
             .open(now, host.id, &host.name, actor)
@@ -79,14 +80,14 @@ impl SessionService for Platform {
 
     async fn list_sessions(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         request: ListSessionsRequest,
     ) -> Answer<ListSessionsResponse> {
         let page = Page::of(request.page_size, &request.page_token)?;
         let host = if request.host.is_empty() {
             None
         } else {
-            Some(self.find_host(&request.host).await?.id)
+            Some(self.find_host(&call, &request.host).await?.id)
         };
         // Oldest first; those of one instant by their ids, so that a page can begin after any.
         let place = |session: &Session| format!("{:020}{}", session.created.0, session.id);
@@ -95,6 +96,7 @@ impl SessionService for Platform {
         let found = open
             .iter()
             .filter(|(session, _)| host.is_none_or(|host| session.host == host))
+            .filter(|(session, _)| self.identity.may(&call.caller, session.host))
             .filter(|(session, _)| page.after().is_none_or(|after| *place(session) > *after));
         let (sessions, next_page_token) = page.take(found, |(session, _)| place(session));
         let sessions = sessions.into_iter().map(|(session, entered)| Shown {
@@ -119,14 +121,23 @@ impl SessionService for Platform {
         request: CloseSessionRequest,
     ) -> Answer<CloseSessionResponse> {
         let id = ConsoleSessionId::from(request.session_id);
-        self.end_session(id, CloseReason::ClosedByUser, &call.actor.0);
-        if self.write_end(id).await? {
-            return Ok(CloseSessionResponse {});
+        let caller = &call.caller;
+        let is_theirs = |session: &Session| {
+            let is_own = session.user == call.actor() || caller.role() == Role::Admin;
+            is_own && self.identity.may(caller, session.host)
+        };
+        // One that ended and is not written yet is closed as if it were open.
+        let session = self.sessions().get(id);
+        if session.is_none_or(|session| is_theirs(&session)) {
+            self.end_session(id, CloseReason::ClosedByUser, call.actor());
+            if self.write_end(id).await? {
+                return Ok(CloseSessionResponse {});
+            }
         }
         Err(ServiceError::new(
             ErrorKind::NotFound,
             "session_unknown",
-            "there is no such open session",
+            "there is no such open session of yours",
         ))
     }
 }

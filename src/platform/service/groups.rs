@@ -28,7 +28,7 @@ impl GroupService for Platform {
         // One more than asked for, which tells whether there is another page.
         let found = self
             .identity
-            .groups(call.caller()?, after, page.size() + 1)
+            .groups(&call.caller, after, page.size() + 1)
             .await?;
         let (groups, next_page_token) =
             page.take(found.into_iter(), |group| group.name.as_str().to_owned());
@@ -44,7 +44,7 @@ impl GroupService for Platform {
         request: GetGroupRequest,
     ) -> Answer<GetGroupResponse> {
         let id = GroupId::from(request.group_id);
-        let group = self.identity.group(call.caller()?, id).await?;
+        let group = self.identity.group(&call.caller, id).await?;
         Ok(GetGroupResponse {
             group: Some(shown(&group)),
         })
@@ -61,7 +61,7 @@ impl GroupService for Platform {
         let made = self
             .identity
             .create_group(
-                call.caller()?,
+                &call.caller,
                 UnixMillis::now(),
                 name(&request.name)?,
                 request.description,
@@ -81,7 +81,7 @@ impl GroupService for Platform {
             description: request.description,
         };
         let (id, expected) = (request.group_id.into(), etag_of(&request.etag)?);
-        let (caller, now) = (call.caller()?, UnixMillis::now());
+        let (caller, now) = (&call.caller, UnixMillis::now());
         let changed = self
             .identity
             .update_group(caller, now, id, expected, change);
@@ -96,7 +96,7 @@ impl GroupService for Platform {
         request: DeleteGroupRequest,
     ) -> Answer<DeleteGroupResponse> {
         let (id, expected) = (request.group_id.into(), etag_of(&request.etag)?);
-        let (caller, now) = (call.caller()?, UnixMillis::now());
+        let (caller, now) = (&call.caller, UnixMillis::now());
         self.identity
             .delete_group(caller, now, id, expected)
             .await?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::page::Page;
+use super::access::{etag_of, etag_shown};
+use super::page::{self, Page};
 use super::{ErrorKind, ServiceError, name_taken};
 use crate::api;
 use crate::audit::Entry;
@@ -17,16 +18,19 @@ use crate::platform::agent_link::AgentLink;
 use crate::platform::api::{
     Answer, Call, CreateEnrolmentToken, CreateHost, EnrolmentTokenService, HostService,
 };
+use crate::platform::identity::NameError;
 use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
 use crate::platform::sessions::CloseReason;
+use crate::platform::store::groups::{HostChange, HostEntry, HostFilter, LabelSelector};
 use crate::platform::store::{
     Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost, StoreError,
 };
 use crate::secret::{Secret, random};
 use crate::wire::api::{
     CreateEnrolmentTokenRequest, CreateEnrolmentTokenResponse, CreateHostRequest,
-    CreateHostResponse, GetHostRequest, GetHostResponse, Host, HostStatus, ListHostsRequest,
-    ListHostsResponse,
+    CreateHostResponse, GetHostRequest, GetHostResponse, Host, HostStatus, Label, ListHostsRequest,
+    ListHostsResponse, ListLabelsRequest, ListLabelsResponse, UpdateHostRequest,
+    UpdateHostResponse,
 };
 
 /// How an agent's credential begins.
@@ -38,6 +42,8 @@ impl EnrolmentTokenService for Platform {
         call: Call,
         request: CreateEnrolmentTokenRequest,
     ) -> Answer<CreateEnrolmentTokenResponse> {
+        // It may name any host, which is enrolled anew then.
+        call.caller.needs_all_hosts()?;
         if let Some(name) = &request.name {
             name.parse::<HostName>().map_err(name_invalid)?;
         }
@@ -55,7 +61,7 @@ impl EnrolmentTokenService for Platform {
             at: now,
             expires,
         };
-        let mut audit = Entry::new(now, call.actor.0.as_str(), "token.create", "token")
+        let mut audit = Entry::new(now, call.actor(), "token.create", "token")
             .detail("expires", expires.to_string());
         if let Some(name) = &request.name {
             audit = audit.detail("name", name.as_str());
@@ -77,6 +83,7 @@ impl HostService for Platform {
         call: Call,
         request: CreateHostRequest,
     ) -> Answer<CreateHostResponse> {
+        call.caller.needs_all_hosts()?;
         request.name.parse::<HostName>().map_err(name_invalid)?;
         let (id, now) = (HostId::random(random()), UnixMillis::now());
         let auth_token = Secret::generate(AUTH_TOKEN_PREFIX);
@@ -86,7 +93,7 @@ impl HostService for Platform {
             auth_token: auth_token.hash(),
             at: now,
         };
-        let actor = call.actor.0.as_str();
+        let actor = call.actor();
         let audit = Entry::new(now, actor, "host.create", format!("host:{id}"))
             .host(id)
             .detail("name", request.name.as_str());
@@ -102,27 +109,41 @@ impl HostService for Platform {
 
     async fn list_hosts(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         request: ListHostsRequest,
     ) -> Answer<ListHostsResponse> {
-        let now = UnixMillis::now();
         let page = Page::of(request.page_size, &request.page_token)?;
-        let wanted = request.name.to_ascii_lowercase();
-        let records = self.store.hosts().await?;
-        let found = records
-            .iter()
-            .filter(|record| page.after().is_none_or(|after| *record.name > *after))
-            .filter(|record| record.name.to_ascii_lowercase().contains(&wanted))
-            .filter(|record| match request.status {
-                HostStatus::Online => self.registry.link(record.id).is_some(),
-                HostStatus::Offline => self.registry.link(record.id).is_none(),
-                _ => true,
-            });
-        let (hosts, next_page_token) = page.take(found, |record| record.name.clone());
+        let now = UnixMillis::now();
+        let labels = request.labels.iter().map(|text| selector(text));
+        let mut filter = HostFilter::all(call.caller.grants().clone(), page.size() + 1);
+        filter.name_contains = (!request.name.is_empty()).then_some(request.name);
+        filter.group = request.group_id.map(Into::into);
+        filter.labels = labels.collect::<Result<_, _>>()?;
+        filter.after = page.after().map(str::to_owned);
+        let mut found = Vec::new();
+        // Who is connected is not in the store: so it is asked until there are enough.
+        while found.len() <= page.size() {
+            let some = self.identity.hosts(&call.caller, filter.clone()).await?;
+            let was_last = some.len() < filter.limit;
+            filter.after = some.last().map(|entry| entry.record.name.clone());
+            found.extend(some.into_iter().filter(|entry| {
+                let online = || self.registry.link(entry.record.id).is_some();
+                match request.status {
+                    HostStatus::Online => online(),
+                    HostStatus::Offline => !online(),
+                    _ => true,
+                }
+            }));
+            if was_last {
+                break;
+            }
+        }
+        let (hosts, next_page_token) =
+            page.take(found.into_iter(), |entry| entry.record.name.clone());
         Ok(ListHostsResponse {
             hosts: hosts
                 .into_iter()
-                .map(|record| self.show_host(now, record))
+                .map(|entry| self.show_host(now, entry))
                 .collect(),
             next_page_token,
         })
@@ -130,24 +151,86 @@ impl HostService for Platform {
 
     async fn get_host(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         request: GetHostRequest,
     ) -> Answer<GetHostResponse> {
-        let record = self.find_host(&request.host_id).await?;
+        let id = self.find_host(&call, &request.host_id).await?.id;
+        let entry = self.identity.host(&call.caller, id).await?;
         Ok(GetHostResponse {
-            host: Some(self.show_host(UnixMillis::now(), &record)),
+            host: Some(self.show_host(UnixMillis::now(), entry)),
+        })
+    }
+
+    async fn update_host(
+        self: Arc<Self>,
+        call: Call,
+        request: UpdateHostRequest,
+    ) -> Answer<UpdateHostResponse> {
+        let id = self.find_host(&call, &request.host_id).await?.id;
+        let labels = request.labels.into_iter().map(|(key, value)| {
+            let label = key.parse().and_then(|key| Ok((key, value.parse()?)));
+            label.map_err(|error| label_invalid(error, "labels"))
+        });
+        let change = HostChange {
+            name: Some(request.name.parse().map_err(name_invalid)?),
+            labels: Some(labels.collect::<Result<_, _>>()?),
+            groups: Some(request.group_ids.into_iter().map(Into::into).collect()),
+        };
+        let expected = etag_of(&request.etag)?;
+        let now = UnixMillis::now();
+        let changed = self
+            .identity
+            .update_host(&call.caller, now, id, expected, change)
+            .await?;
+        Ok(UpdateHostResponse {
+            host: Some(self.show_host(now, changed)),
+        })
+    }
+
+    async fn list_labels(
+        self: Arc<Self>,
+        call: Call,
+        request: ListLabelsRequest,
+    ) -> Answer<ListLabelsResponse> {
+        let page = Page::of(request.page_size, &request.page_token)?;
+        // No key has a line break.
+        let after = page.after().map(|place| {
+            let (key, value) = place.split_once('\n')?;
+            Some((key.parse().ok()?, value.parse().ok()?))
+        });
+        let after = match after {
+            Some(None) => return Err(page::token_invalid()),
+            after => after.flatten(),
+        };
+        let found = self.identity.labels(&call.caller, after, page.size() + 1);
+        let (labels, next_page_token) = page.take(found.await?.into_iter(), |label| {
+            format!("{}\n{}", label.key, label.value)
+        });
+        let labels = labels.into_iter().map(|label| Label {
+            key: label.key.to_string(),
+            value: label.value.to_string(),
+            hosts: label.hosts,
+        });
+        Ok(ListLabelsResponse {
+            labels: labels.collect(),
+            next_page_token,
         })
     }
 }
 
 impl Platform {
-    /// The host of this name or id.
+    /// The host of this name or id, where the caller sees it.
     ///
     /// # Errors
     /// `host_unknown`.
-    pub(super) async fn find_host(&self, name_or_id: &str) -> Result<HostRecord, ServiceError> {
+    pub(super) async fn find_host(
+        &self,
+        call: &Call,
+        name_or_id: &str,
+    ) -> Result<HostRecord, ServiceError> {
         let found = self.store.host(name_or_id).await?;
-        found.ok_or_else(|| {
+        let seen = found.filter(|host| self.identity.may(&call.caller, host.id));
+        seen.ok_or_else(|| {
             ServiceError::new(
                 ErrorKind::NotFound,
                 "host_unknown",
@@ -283,7 +366,8 @@ impl Platform {
         }
     }
 
-    fn show_host(&self, now: UnixMillis, record: &HostRecord) -> Host {
+    fn show_host(&self, now: UnixMillis, entry: HostEntry) -> Host {
+        let record = entry.record;
         let connected = self.registry.connected(record.id);
         let last_seen = connected.as_ref().map_or(record.last_seen, |_| Some(now));
         let status = match connected {
@@ -293,7 +377,7 @@ impl Platform {
         let duplicate = self.registry.is_duplicate(now, record.id);
         Host {
             id: record.id.into(),
-            name: record.name.clone(),
+            name: record.name,
             status,
             detail: duplicate.then(|| "duplicate_instance".to_owned()),
             created_at: Some(record.created.into()),
@@ -306,8 +390,32 @@ impl Platform {
                 .and_then(|host| host.round_trip)
                 .map(|round_trip| round_trip.as_secs_f64() * 1000.0),
             health: connected.and_then(|host| host.health),
+            labels: entry
+                .labels
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+            group_ids: entry.groups.into_iter().map(Into::into).collect(),
+            etag: etag_shown(entry.version),
         }
     }
+}
+
+/// A label as it is asked for: `key=value`, or `key` for any value.
+fn selector(text: &str) -> Result<LabelSelector, ServiceError> {
+    let selector = match text.split_once('=') {
+        Some((key, value)) => key
+            .parse()
+            .and_then(|key| Ok(LabelSelector::Is(key, value.parse()?))),
+        None => text.parse().map(LabelSelector::Has),
+    };
+    selector.map_err(|error| label_invalid(error, "labels"))
+}
+
+fn label_invalid(error: NameError, field: &str) -> ServiceError {
+    let mut refused = ServiceError::new(ErrorKind::Invalid, "label_invalid", error.to_string());
+    refused.field = Some(field.to_owned());
+    refused
 }
 
 fn token_unknown() -> ServiceError {

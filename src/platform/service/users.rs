@@ -32,7 +32,7 @@ impl UserService for Platform {
         // One more than asked for, which tells whether there is another page.
         let found = self
             .identity
-            .users(call.caller()?, contains, after.as_ref(), page.size() + 1);
+            .users(&call.caller, contains, after.as_ref(), page.size() + 1);
         let (users, next_page_token) =
             page.take(found.into_iter(), |user| user.name.as_str().to_owned());
         Ok(ListUsersResponse {
@@ -47,7 +47,7 @@ impl UserService for Platform {
         request: GetUserRequest,
     ) -> Answer<GetUserResponse> {
         let id = UserId::from(request.user_id);
-        let user = self.identity.user(call.caller()?, id)?;
+        let user = self.identity.user(&call.caller, id)?;
         Ok(GetUserResponse {
             user: Some(shown(&user)),
         })
@@ -72,7 +72,7 @@ impl UserService for Platform {
         };
         let made = self
             .identity
-            .create_user(call.caller()?, UnixMillis::now(), new, |audit, user| {
+            .create_user(&call.caller, UnixMillis::now(), new, |audit, user| {
                 call.change::<CreateUser>(audit, &answer(user))
             })
             .await?;
@@ -95,7 +95,7 @@ impl UserService for Platform {
             external: external.or(request.remove_external.then_some(None)),
         };
         let (id, expected) = (request.user_id.into(), etag_of(&request.etag)?);
-        let (caller, now) = (call.caller()?, UnixMillis::now());
+        let (caller, now) = (&call.caller, UnixMillis::now());
         let changed = self.identity.update_user(caller, now, id, expected, update);
         Ok(UpdateUserResponse {
             user: Some(shown(&changed.await?)),
@@ -108,7 +108,7 @@ impl UserService for Platform {
         request: DeleteUserRequest,
     ) -> Answer<DeleteUserResponse> {
         let (id, expected) = (request.user_id.into(), etag_of(&request.etag)?);
-        let (caller, now) = (call.caller()?, UnixMillis::now());
+        let (caller, now) = (&call.caller, UnixMillis::now());
         self.identity.delete_user(caller, now, id, expected).await?;
         Ok(DeleteUserResponse {})
     }

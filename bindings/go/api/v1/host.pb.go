@@ -103,7 +103,13 @@ type Host struct {
 	// The link's round trip in milliseconds. Absent until it was measured.
 	RoundTripMs *float64 `protobuf:"fixed64,10,opt,name=round_trip_ms,json=roundTripMs,proto3,oneof" json:"round_trip_ms,omitempty"`
 	// The agent's last report on this connection.
-	Health        *Health `protobuf:"bytes,11,opt,name=health,proto3" json:"health,omitempty"`
+	Health *Health `protobuf:"bytes,11,opt,name=health,proto3" json:"health,omitempty"`
+	// What is said of it, such as `site: lab`.
+	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The groups that it is in.
+	GroupIds []string `protobuf:"bytes,13,rep,name=group_ids,json=groupIds,proto3" json:"group_ids,omitempty"`
+	// Names the state of its name, its labels and its groups, for a change of what has not changed since.
+	Etag          string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,6 +221,27 @@ func (x *Host) GetHealth() *Health {
 	return nil
 }
 
+func (x *Host) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Host) GetGroupIds() []string {
+	if x != nil {
+		return x.GroupIds
+	}
+	return nil
+}
+
+func (x *Host) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // What an agent reports of its machine with each heartbeat. Absent is what it cannot tell.
 type Health struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -316,7 +343,11 @@ type ListHostsRequest struct {
 	// Only hosts of this status.
 	Status HostStatus `protobuf:"varint,3,opt,name=status,proto3,enum=fleetwire.api.v1.HostStatus" json:"status,omitempty"`
 	// Only hosts whose name contains this, whatever its case.
-	Name          string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// Only hosts in this group.
+	GroupId *string `protobuf:"bytes,5,opt,name=group_id,json=groupId,proto3,oneof" json:"group_id,omitempty"`
+	// Only hosts with all of these labels, each as `key=value`, or as `key` for any value.
+	Labels        []string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -377,6 +408,20 @@ func (x *ListHostsRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *ListHostsRequest) GetGroupId() string {
+	if x != nil && x.GroupId != nil {
+		return *x.GroupId
+	}
+	return ""
+}
+
+func (x *ListHostsRequest) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 // Some hosts.
@@ -636,11 +681,313 @@ func (x *CreateHostResponse) GetAuthToken() string {
 	return ""
 }
 
+// Says how a host is to be.
+type UpdateHostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id, or its name.
+	HostId string `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	// Its name, which no other host has.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// All that is said of it, such as `site: lab`.
+	Labels map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// All groups that it is in.
+	GroupIds []string `protobuf:"bytes,4,rep,name=group_ids,json=groupIds,proto3" json:"group_ids,omitempty"`
+	// The state that it is to be in beforehand. Empty: any.
+	Etag          string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateHostRequest) Reset() {
+	*x = UpdateHostRequest{}
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateHostRequest) ProtoMessage() {}
+
+func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateHostRequest.ProtoReflect.Descriptor instead.
+func (*UpdateHostRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_host_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UpdateHostRequest) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *UpdateHostRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateHostRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *UpdateHostRequest) GetGroupIds() []string {
+	if x != nil {
+		return x.GroupIds
+	}
+	return nil
+}
+
+func (x *UpdateHostRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// The host as it is now.
+type UpdateHostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Host          *Host `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateHostResponse) Reset() {
+	*x = UpdateHostResponse{}
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateHostResponse) ProtoMessage() {}
+
+func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateHostResponse.ProtoReflect.Descriptor instead.
+func (*UpdateHostResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_host_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UpdateHostResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+// A label and how many hosts have it.
+type Label struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its key.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Its value.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// How many hosts have it.
+	Hosts         uint64 `protobuf:"varint,3,opt,name=hosts,proto3" json:"hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Label) Reset() {
+	*x = Label{}
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Label) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Label) ProtoMessage() {}
+
+func (x *Label) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Label.ProtoReflect.Descriptor instead.
+func (*Label) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_host_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Label) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Label) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Label) GetHosts() uint64 {
+	if x != nil {
+		return x.Hosts
+	}
+	return 0
+}
+
+// Asks for labels.
+type ListLabelsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most labels to answer; 0 for 100.
+	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the page before. Empty for the first.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLabelsRequest) Reset() {
+	*x = ListLabelsRequest{}
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLabelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLabelsRequest) ProtoMessage() {}
+
+func (x *ListLabelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLabelsRequest.ProtoReflect.Descriptor instead.
+func (*ListLabelsRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_host_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListLabelsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLabelsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// Some labels.
+type ListLabelsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The labels, by key and value.
+	Labels []*Label `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty"`
+	// For the next page. Empty where this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLabelsResponse) Reset() {
+	*x = ListLabelsResponse{}
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLabelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLabelsResponse) ProtoMessage() {}
+
+func (x *ListLabelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLabelsResponse.ProtoReflect.Descriptor instead.
+func (*ListLabelsResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_host_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListLabelsResponse) GetLabels() []*Label {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ListLabelsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_fleetwire_api_v1_host_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfleetwire/api/v1/host.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x04\n" +
+	"\x1bfleetwire/api/v1/host.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x05\n" +
 	"\x04Host\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1d\n" +
 	"\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x01\x10\xfd\x01R\x04name\x124\n" +
@@ -655,7 +1002,13 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\bsoftware\x18\t \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x01H\x02R\bsoftware\x88\x01\x01\x12'\n" +
 	"\rround_trip_ms\x18\n" +
 	" \x01(\x01H\x03R\vroundTripMs\x88\x01\x01\x120\n" +
-	"\x06health\x18\v \x01(\v2\x18.fleetwire.api.v1.HealthR\x06healthB\t\n" +
+	"\x06health\x18\v \x01(\v2\x18.fleetwire.api.v1.HealthR\x06health\x12E\n" +
+	"\x06labels\x18\f \x03(\v2\".fleetwire.api.v1.Host.LabelsEntryB\t\x8a\xb5\x18\x05\x10\x80\x01\x18 R\x06labels\x12%\n" +
+	"\tgroup_ids\x18\r \x03(\tB\b\x8a\xb5\x18\x04\x18@0\x02R\bgroupIds\x12\x1a\n" +
+	"\x04etag\x18\x0e \x01(\tB\x06\x8a\xb5\x18\x02\x10@R\x04etag\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\t\n" +
 	"\a_detailB\n" +
 	"\n" +
 	"\b_addressB\v\n" +
@@ -674,13 +1027,16 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\x0f_memory_percentB\x0f\n" +
 	"\r_disk_percentB\x0f\n" +
 	"\r_load_averageB\x16\n" +
-	"\x14_temperature_celsius\"\xb3\x01\n" +
+	"\x14_temperature_celsius\"\x8b\x02\n" +
 	"\x10ListHostsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\tpageToken\x124\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x1c.fleetwire.api.v1.HostStatusR\x06status\x12\x1b\n" +
-	"\x04name\x18\x04 \x01(\tB\a\x8a\xb5\x18\x03\x10\xfd\x01R\x04name\"{\n" +
+	"\x04name\x18\x04 \x01(\tB\a\x8a\xb5\x18\x03\x10\xfd\x01R\x04name\x12&\n" +
+	"\bgroup_id\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x00R\agroupId\x88\x01\x01\x12!\n" +
+	"\x06labels\x18\x06 \x03(\tB\t\x8a\xb5\x18\x05\x10\xc0\x01\x18\x10R\x06labelsB\v\n" +
+	"\t_group_id\"{\n" +
 	"\x11ListHostsResponse\x125\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x16.fleetwire.api.v1.HostB\a\x8a\xb5\x18\x03\x18\xe8\aR\x05hosts\x12/\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\rnextPageToken\"4\n" +
@@ -694,16 +1050,42 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1d\n" +
 	"\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x01\x10\xfd\x01R\x04name\x12,\n" +
 	"\n" +
-	"auth_token\x18\x03 \x01(\tB\r\x8a\xb5\x18\x05\b\x01\x10\x80\x02\x98\xb5\x18\x01R\tauthToken*Z\n" +
+	"auth_token\x18\x03 \x01(\tB\r\x8a\xb5\x18\x05\b\x01\x10\x80\x02\x98\xb5\x18\x01R\tauthToken\"\xa8\x02\n" +
+	"\x11UpdateHostRequest\x12\"\n" +
+	"\ahost_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x01\x10\xfd\x01R\x06hostId\x12\x1d\n" +
+	"\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x01\x10\xfd\x01R\x04name\x12R\n" +
+	"\x06labels\x18\x03 \x03(\v2/.fleetwire.api.v1.UpdateHostRequest.LabelsEntryB\t\x8a\xb5\x18\x05\x10\x80\x01\x18 R\x06labels\x12%\n" +
+	"\tgroup_ids\x18\x04 \x03(\tB\b\x8a\xb5\x18\x04\x18@0\x02R\bgroupIds\x12\x1a\n" +
+	"\x04etag\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10@R\x04etag\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"@\n" +
+	"\x12UpdateHostResponse\x12*\n" +
+	"\x04host\x18\x01 \x01(\v2\x16.fleetwire.api.v1.HostR\x04host\"V\n" +
+	"\x05Label\x12\x18\n" +
+	"\x03key\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x10?R\x03key\x12\x1d\n" +
+	"\x05value\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x01R\x05value\x12\x14\n" +
+	"\x05hosts\x18\x03 \x01(\x04R\x05hosts\"a\n" +
+	"\x11ListLabelsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\tpageToken\"\x7f\n" +
+	"\x12ListLabelsResponse\x128\n" +
+	"\x06labels\x18\x01 \x03(\v2\x17.fleetwire.api.v1.LabelB\a\x8a\xb5\x18\x03\x18\xe8\aR\x06labels\x12/\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\rnextPageToken*Z\n" +
 	"\n" +
 	"HostStatus\x12\x1b\n" +
 	"\x17HOST_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12HOST_STATUS_ONLINE\x10\x01\x12\x17\n" +
-	"\x13HOST_STATUS_OFFLINE\x10\x022\xef\x02\n" +
+	"\x13HOST_STATUS_OFFLINE\x10\x022\xea\x04\n" +
 	"\vHostService\x12n\n" +
 	"\tListHosts\x12\".fleetwire.api.v1.ListHostsRequest\x1a#.fleetwire.api.v1.ListHostsResponse\"\x18\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/api/hosts\x12x\n" +
-	"\aGetHost\x12 .fleetwire.api.v1.GetHostRequest\x1a!.fleetwire.api.v1.GetHostResponse\"(\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1cb\x04host\x12\x14/api/hosts/{host_id}\x12v\n" +
+	"\aGetHost\x12 .fleetwire.api.v1.GetHostRequest\x1a!.fleetwire.api.v1.GetHostResponse\"(\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1cb\x04host\x12\x14/api/hosts/{host_id}\x12\x84\x01\n" +
+	"\n" +
+	"UpdateHost\x12#.fleetwire.api.v1.UpdateHostRequest\x1a$.fleetwire.api.v1.UpdateHostResponse\"+\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\x1f:\x01*b\x04host\x1a\x14/api/hosts/{host_id}\x12r\n" +
+	"\n" +
+	"ListLabels\x12#.fleetwire.api.v1.ListLabelsRequest\x1a$.fleetwire.api.v1.ListLabelsResponse\"\x19\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\r\x12\v/api/labels\x12v\n" +
 	"\n" +
 	"CreateHost\x12#.fleetwire.api.v1.CreateHostRequest\x1a$.fleetwire.api.v1.CreateHostResponse\"\x1d\xaa\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/api/hostsB\x9b\x01\n" +
@@ -722,7 +1104,7 @@ func file_fleetwire_api_v1_host_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fleetwire_api_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_fleetwire_api_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_fleetwire_api_v1_host_proto_goTypes = []any{
 	(HostStatus)(0),               // 0: fleetwire.api.v1.HostStatus
 	(*Host)(nil),                  // 1: fleetwire.api.v1.Host
@@ -733,28 +1115,43 @@ var file_fleetwire_api_v1_host_proto_goTypes = []any{
 	(*GetHostResponse)(nil),       // 6: fleetwire.api.v1.GetHostResponse
 	(*CreateHostRequest)(nil),     // 7: fleetwire.api.v1.CreateHostRequest
 	(*CreateHostResponse)(nil),    // 8: fleetwire.api.v1.CreateHostResponse
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*UpdateHostRequest)(nil),     // 9: fleetwire.api.v1.UpdateHostRequest
+	(*UpdateHostResponse)(nil),    // 10: fleetwire.api.v1.UpdateHostResponse
+	(*Label)(nil),                 // 11: fleetwire.api.v1.Label
+	(*ListLabelsRequest)(nil),     // 12: fleetwire.api.v1.ListLabelsRequest
+	(*ListLabelsResponse)(nil),    // 13: fleetwire.api.v1.ListLabelsResponse
+	nil,                           // 14: fleetwire.api.v1.Host.LabelsEntry
+	nil,                           // 15: fleetwire.api.v1.UpdateHostRequest.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_host_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Host.status:type_name -> fleetwire.api.v1.HostStatus
-	9,  // 1: fleetwire.api.v1.Host.created_at:type_name -> google.protobuf.Timestamp
-	9,  // 2: fleetwire.api.v1.Host.last_seen_at:type_name -> google.protobuf.Timestamp
-	9,  // 3: fleetwire.api.v1.Host.connected_since:type_name -> google.protobuf.Timestamp
+	16, // 1: fleetwire.api.v1.Host.created_at:type_name -> google.protobuf.Timestamp
+	16, // 2: fleetwire.api.v1.Host.last_seen_at:type_name -> google.protobuf.Timestamp
+	16, // 3: fleetwire.api.v1.Host.connected_since:type_name -> google.protobuf.Timestamp
 	2,  // 4: fleetwire.api.v1.Host.health:type_name -> fleetwire.api.v1.Health
-	0,  // 5: fleetwire.api.v1.ListHostsRequest.status:type_name -> fleetwire.api.v1.HostStatus
-	1,  // 6: fleetwire.api.v1.ListHostsResponse.hosts:type_name -> fleetwire.api.v1.Host
-	1,  // 7: fleetwire.api.v1.GetHostResponse.host:type_name -> fleetwire.api.v1.Host
-	3,  // 8: fleetwire.api.v1.HostService.ListHosts:input_type -> fleetwire.api.v1.ListHostsRequest
-	5,  // 9: fleetwire.api.v1.HostService.GetHost:input_type -> fleetwire.api.v1.GetHostRequest
-	7,  // 10: fleetwire.api.v1.HostService.CreateHost:input_type -> fleetwire.api.v1.CreateHostRequest
-	4,  // 11: fleetwire.api.v1.HostService.ListHosts:output_type -> fleetwire.api.v1.ListHostsResponse
-	6,  // 12: fleetwire.api.v1.HostService.GetHost:output_type -> fleetwire.api.v1.GetHostResponse
-	8,  // 13: fleetwire.api.v1.HostService.CreateHost:output_type -> fleetwire.api.v1.CreateHostResponse
-	11, // [11:14] is the sub-list for method output_type
-	8,  // [8:11] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	14, // 5: fleetwire.api.v1.Host.labels:type_name -> fleetwire.api.v1.Host.LabelsEntry
+	0,  // 6: fleetwire.api.v1.ListHostsRequest.status:type_name -> fleetwire.api.v1.HostStatus
+	1,  // 7: fleetwire.api.v1.ListHostsResponse.hosts:type_name -> fleetwire.api.v1.Host
+	1,  // 8: fleetwire.api.v1.GetHostResponse.host:type_name -> fleetwire.api.v1.Host
+	15, // 9: fleetwire.api.v1.UpdateHostRequest.labels:type_name -> fleetwire.api.v1.UpdateHostRequest.LabelsEntry
+	1,  // 10: fleetwire.api.v1.UpdateHostResponse.host:type_name -> fleetwire.api.v1.Host
+	11, // 11: fleetwire.api.v1.ListLabelsResponse.labels:type_name -> fleetwire.api.v1.Label
+	3,  // 12: fleetwire.api.v1.HostService.ListHosts:input_type -> fleetwire.api.v1.ListHostsRequest
+	5,  // 13: fleetwire.api.v1.HostService.GetHost:input_type -> fleetwire.api.v1.GetHostRequest
+	9,  // 14: fleetwire.api.v1.HostService.UpdateHost:input_type -> fleetwire.api.v1.UpdateHostRequest
+	12, // 15: fleetwire.api.v1.HostService.ListLabels:input_type -> fleetwire.api.v1.ListLabelsRequest
+	7,  // 16: fleetwire.api.v1.HostService.CreateHost:input_type -> fleetwire.api.v1.CreateHostRequest
+	4,  // 17: fleetwire.api.v1.HostService.ListHosts:output_type -> fleetwire.api.v1.ListHostsResponse
+	6,  // 18: fleetwire.api.v1.HostService.GetHost:output_type -> fleetwire.api.v1.GetHostResponse
+	10, // 19: fleetwire.api.v1.HostService.UpdateHost:output_type -> fleetwire.api.v1.UpdateHostResponse
+	13, // 20: fleetwire.api.v1.HostService.ListLabels:output_type -> fleetwire.api.v1.ListLabelsResponse
+	8,  // 21: fleetwire.api.v1.HostService.CreateHost:output_type -> fleetwire.api.v1.CreateHostResponse
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_host_proto_init() }
@@ -765,13 +1162,14 @@ func file_fleetwire_api_v1_host_proto_init() {
 	file_fleetwire_api_v1_options_proto_init()
 	file_fleetwire_api_v1_host_proto_msgTypes[0].OneofWrappers = []any{}
 	file_fleetwire_api_v1_host_proto_msgTypes[1].OneofWrappers = []any{}
+	file_fleetwire_api_v1_host_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_host_proto_rawDesc), len(file_fleetwire_api_v1_host_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

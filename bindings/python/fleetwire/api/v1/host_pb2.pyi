@@ -23,7 +23,14 @@ HOST_STATUS_ONLINE: HostStatus
 HOST_STATUS_OFFLINE: HostStatus
 
 class Host(_message.Message):
-    __slots__ = ("id", "name", "status", "detail", "created_at", "last_seen_at", "connected_since", "address", "software", "round_trip_ms", "health")
+    __slots__ = ("id", "name", "status", "detail", "created_at", "last_seen_at", "connected_since", "address", "software", "round_trip_ms", "health", "labels", "group_ids", "etag")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +42,9 @@ class Host(_message.Message):
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     ROUND_TRIP_MS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_IDS_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     status: HostStatus
@@ -46,7 +56,10 @@ class Host(_message.Message):
     software: str
     round_trip_ms: float
     health: Health
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[HostStatus, str]] = ..., detail: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., connected_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., software: _Optional[str] = ..., round_trip_ms: _Optional[float] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    group_ids: _containers.RepeatedScalarFieldContainer[str]
+    etag: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[HostStatus, str]] = ..., detail: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., connected_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., software: _Optional[str] = ..., round_trip_ms: _Optional[float] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., group_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class Health(_message.Message):
     __slots__ = ("uptime_seconds", "cpu_percent", "memory_percent", "disk_percent", "load_average", "temperature_celsius")
@@ -65,16 +78,20 @@ class Health(_message.Message):
     def __init__(self, uptime_seconds: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_percent: _Optional[float] = ..., disk_percent: _Optional[float] = ..., load_average: _Optional[float] = ..., temperature_celsius: _Optional[float] = ...) -> None: ...
 
 class ListHostsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "status", "name")
+    __slots__ = ("page_size", "page_token", "status", "name", "group_id", "labels")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     status: HostStatus
     name: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., status: _Optional[_Union[HostStatus, str]] = ..., name: _Optional[str] = ...) -> None: ...
+    group_id: str
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., status: _Optional[_Union[HostStatus, str]] = ..., name: _Optional[str] = ..., group_id: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListHostsResponse(_message.Message):
     __slots__ = ("hosts", "next_page_token")
@@ -111,3 +128,56 @@ class CreateHostResponse(_message.Message):
     name: str
     auth_token: str
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., auth_token: _Optional[str] = ...) -> None: ...
+
+class UpdateHostRequest(_message.Message):
+    __slots__ = ("host_id", "name", "labels", "group_ids", "etag")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_IDS_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    group_ids: _containers.RepeatedScalarFieldContainer[str]
+    etag: str
+    def __init__(self, host_id: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., group_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class UpdateHostResponse(_message.Message):
+    __slots__ = ("host",)
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    host: Host
+    def __init__(self, host: _Optional[_Union[Host, _Mapping]] = ...) -> None: ...
+
+class Label(_message.Message):
+    __slots__ = ("key", "value", "hosts")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    hosts: int
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ..., hosts: _Optional[int] = ...) -> None: ...
+
+class ListLabelsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListLabelsResponse(_message.Message):
+    __slots__ = ("labels", "next_page_token")
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    labels: _containers.RepeatedCompositeFieldContainer[Label]
+    next_page_token: str
+    def __init__(self, labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -95,6 +95,27 @@ export declare type Host = Message<"fleetwire.api.v1.Host"> & {
    * @generated from field: fleetwire.api.v1.Health health = 11;
    */
   health?: Health | undefined;
+
+  /**
+   * What is said of it, such as `site: lab`.
+   *
+   * @generated from field: map<string, string> labels = 12;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * The groups that it is in.
+   *
+   * @generated from field: repeated string group_ids = 13;
+   */
+  groupIds: string[];
+
+  /**
+   * Names the state of its name, its labels and its groups, for a change of what has not changed since.
+   *
+   * @generated from field: string etag = 14;
+   */
+  etag: string;
 };
 
 /**
@@ -191,6 +212,20 @@ export declare type ListHostsRequest = Message<"fleetwire.api.v1.ListHostsReques
    * @generated from field: string name = 4;
    */
   name: string;
+
+  /**
+   * Only hosts in this group.
+   *
+   * @generated from field: optional string group_id = 5;
+   */
+  groupId?: string | undefined;
+
+  /**
+   * Only hosts with all of these labels, each as `key=value`, or as `key` for any value.
+   *
+   * @generated from field: repeated string labels = 6;
+   */
+  labels: string[];
 };
 
 /**
@@ -321,6 +356,162 @@ export declare type CreateHostResponse = Message<"fleetwire.api.v1.CreateHostRes
 export declare const CreateHostResponseSchema: GenMessage<CreateHostResponse>;
 
 /**
+ * Says how a host is to be.
+ *
+ * @generated from message fleetwire.api.v1.UpdateHostRequest
+ */
+export declare type UpdateHostRequest = Message<"fleetwire.api.v1.UpdateHostRequest"> & {
+  /**
+   * Its id, or its name.
+   *
+   * @generated from field: string host_id = 1;
+   */
+  hostId: string;
+
+  /**
+   * Its name, which no other host has.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * All that is said of it, such as `site: lab`.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * All groups that it is in.
+   *
+   * @generated from field: repeated string group_ids = 4;
+   */
+  groupIds: string[];
+
+  /**
+   * The state that it is to be in beforehand. Empty: any.
+   *
+   * @generated from field: string etag = 5;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateHostRequest.
+ * Use `create(UpdateHostRequestSchema)` to create a new message.
+ */
+export declare const UpdateHostRequestSchema: GenMessage<UpdateHostRequest>;
+
+/**
+ * The host as it is now.
+ *
+ * @generated from message fleetwire.api.v1.UpdateHostResponse
+ */
+export declare type UpdateHostResponse = Message<"fleetwire.api.v1.UpdateHostResponse"> & {
+  /**
+   * It.
+   *
+   * @generated from field: fleetwire.api.v1.Host host = 1;
+   */
+  host?: Host | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateHostResponse.
+ * Use `create(UpdateHostResponseSchema)` to create a new message.
+ */
+export declare const UpdateHostResponseSchema: GenMessage<UpdateHostResponse>;
+
+/**
+ * A label and how many hosts have it.
+ *
+ * @generated from message fleetwire.api.v1.Label
+ */
+export declare type Label = Message<"fleetwire.api.v1.Label"> & {
+  /**
+   * Its key.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Its value.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+
+  /**
+   * How many hosts have it.
+   *
+   * @generated from field: uint64 hosts = 3;
+   */
+  hosts: bigint;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.Label.
+ * Use `create(LabelSchema)` to create a new message.
+ */
+export declare const LabelSchema: GenMessage<Label>;
+
+/**
+ * Asks for labels.
+ *
+ * @generated from message fleetwire.api.v1.ListLabelsRequest
+ */
+export declare type ListLabelsRequest = Message<"fleetwire.api.v1.ListLabelsRequest"> & {
+  /**
+   * The most labels to answer; 0 for 100.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before. Empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListLabelsRequest.
+ * Use `create(ListLabelsRequestSchema)` to create a new message.
+ */
+export declare const ListLabelsRequestSchema: GenMessage<ListLabelsRequest>;
+
+/**
+ * Some labels.
+ *
+ * @generated from message fleetwire.api.v1.ListLabelsResponse
+ */
+export declare type ListLabelsResponse = Message<"fleetwire.api.v1.ListLabelsResponse"> & {
+  /**
+   * The labels, by key and value.
+   *
+   * @generated from field: repeated fleetwire.api.v1.Label labels = 1;
+   */
+  labels: Label[];
+
+  /**
+   * For the next page. Empty where this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListLabelsResponse.
+ * Use `create(ListLabelsResponseSchema)` to create a new message.
+ */
+export declare const ListLabelsResponseSchema: GenMessage<ListLabelsResponse>;
+
+/**
  * Whether a host's agent is connected.
  *
  * @generated from enum fleetwire.api.v1.HostStatus
@@ -378,6 +569,26 @@ export declare const HostService: GenService<{
     methodKind: "unary";
     input: typeof GetHostRequestSchema;
     output: typeof GetHostResponseSchema;
+  },
+  /**
+   * Changes what is said of a host: it is as the request says from then on.
+   *
+   * @generated from rpc fleetwire.api.v1.HostService.UpdateHost
+   */
+  updateHost: {
+    methodKind: "unary";
+    input: typeof UpdateHostRequestSchema;
+    output: typeof UpdateHostResponseSchema;
+  },
+  /**
+   * Lists the labels of the hosts that the caller may see, with how many hosts have each.
+   *
+   * @generated from rpc fleetwire.api.v1.HostService.ListLabels
+   */
+  listLabels: {
+    methodKind: "unary";
+    input: typeof ListLabelsRequestSchema;
+    output: typeof ListLabelsResponseSchema;
   },
   /**
    * Makes a host for an agent that cannot enrol itself, such as one that is not ours. It
