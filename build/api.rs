@@ -112,7 +112,7 @@ fn write_method(
     {
         writeln!(
             out,
-            "    fn set_etag(request: &mut pb::{request}, etag: String) {{\n        request.etag = etag;\n    }}"
+            "    fn etag_mut(request: &mut pb::{request}) -> Option<&mut String> {{\n        Some(&mut request.etag)\n    }}"
         )?;
     }
     let call = if method.streams { "Streaming" } else { "Unary" };

@@ -203,8 +203,10 @@ pub trait Method: 'static {
     type WireAnswer: From<Self::Answer> + prost::Message + JsonMessage + Send;
     /// The answer as it is given.
     type Answer: Clone + Send;
-    /// Asks for a change only where the thing is as it was.
-    fn set_etag(_request: &mut Self::WireRequest, _etag: String) {}
+    /// The state that a change asks for; `None` of a method that asks for none.
+    fn etag_mut(_request: &mut Self::WireRequest) -> Option<&mut String> {
+        None
+    }
 }
 
 /// A method that answers once.

@@ -35,6 +35,10 @@ use crate::wire::json::{Fault, JsonMessage};
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Makes it safe to try a request again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Longest name of a state, as the schema has it.
+const ETAG_BYTES_MAX: usize = 64;
+/// Names no state of anything.
+const NO_STATE: &str = "none";
 /// Parameters of one query, which are compared with each other.
 const PARAMETERS_MAX: usize = 64;
 
@@ -194,8 +198,10 @@ async fn read<M: Method>(request: Request) -> Answer<(Parts, M::WireRequest)> {
         let detail = format!("{place}: {}", fault.what());
         invalid(detail, (!path.is_empty()).then_some(&*path))
     })?;
-    if let Some(etag) = condition(&parts.headers) {
-        M::set_etag(&mut wire, etag);
+    if let Some(asked) = condition(&parts.headers)?
+        && let Some(etag) = M::etag_mut(&mut wire)
+    {
+        ask_for(etag, asked);
     }
     Ok((parts, wire))
 }
@@ -239,10 +245,64 @@ fn invalid(detail: impl Into<String>, field: Option<&str>) -> ServiceError {
 }
 
 /// What the state is called that a change asks for (RFC 9110 section 13.1.1); none where any will do.
-fn condition(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(IF_MATCH)?.to_str().ok()?.trim();
-    let opaque = value.strip_prefix("W/").unwrap_or(value);
-    (value != "*").then(|| opaque.trim_matches('"').to_owned())
+fn condition(headers: &HeaderMap) -> Answer<Option<String>> {
+    // Looked at also where the method does not: what is malformed is refused whatever it is for.
+    check_entity_tags(headers, &IF_NONE_MATCH)?;
+    check_entity_tags(headers, &IF_MATCH)?;
+    let mut values = headers.get_all(IF_MATCH).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return match headers.contains_key(IF_MATCH) {
+            true => Err(invalid("If-Match comes once", Some("If-Match"))),
+            false => Ok(None),
+        };
+    };
+    let value = value.as_bytes().trim_ascii();
+    if value == b"*" {
+        return Ok(None);
+    }
+    let opaque = opaque_tag(value).filter(|tag| !tag.contains(&b','));
+    let opaque = opaque.and_then(|tag| std::str::from_utf8(tag).ok());
+    let one = || {
+        invalid(
+            "If-Match names one state, as its ETag does",
+            Some("If-Match"),
+        )
+    };
+    opaque.map(|tag| Some(tag.to_owned())).ok_or_else(one)
+}
+
+/// Refuses what is neither `*` nor a list of entity tags.
+fn check_entity_tags(headers: &HeaderMap, name: &HeaderName) -> Answer<()> {
+    let is_list = |value: &HeaderValue| {
+        let value = value.as_bytes().trim_ascii();
+        let mut items = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        value == b"*" || items.all(|item| opaque_tag(item).is_some())
+    };
+    if headers.get_all(name).iter().all(is_list) {
+        return Ok(());
+    }
+    let detail = format!("{name} is no ETag: it looks like \"1\", with its quotes");
+    Err(invalid(detail, Some(name.as_str())))
+}
+
+/// What an entity tag has between its quotes. That a proxy has made it weak changes nothing.
+fn opaque_tag(tag: &[u8]) -> Option<&[u8]> {
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+    let tag = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let plain = tag
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() && *byte != b'"');
+    (plain && (1..=ETAG_BYTES_MAX).contains(&tag.len())).then_some(tag)
+}
+
+/// Asks for a state beside what the message asks for. A thing is not in two states at once; a message
+/// whose own is malformed stays so, to be refused for it.
+fn ask_for(etag: &mut String, asked: String) {
+    if etag.is_empty() {
+        *etag = asked;
+    } else if *etag != asked && etag.chars().count() <= ETAG_BYTES_MAX {
+        NO_STATE.clone_into(etag);
+    }
 }
 
 fn quoted(etag: &str) -> Option<HeaderValue> {
@@ -307,4 +367,59 @@ async fn method_not_allowed() -> Response {
         code,
         "this path does not take this method".to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: HeaderName, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.append(name, HeaderValue::from_str(value).expect("a value"));
+        headers
+    }
+
+    #[test]
+    fn a_condition_is_an_entity_tag_or_refused() {
+        let asked = |value: &str| condition(&of(IF_MATCH, value));
+        assert_eq!(condition(&HeaderMap::new()), Ok(None));
+        assert_eq!(asked("*"), Ok(None));
+        for one in ["\"7\"", " \"7\" ", "W/\"7\""] {
+            assert_eq!(asked(one), Ok(Some("7".to_owned())), "{one}");
+        }
+        let long = format!("\"{}\"", "x".repeat(ETAG_BYTES_MAX + 1));
+        for none in [
+            "",
+            "7",
+            "\"7",
+            "\"\"",
+            "null",
+            "{}",
+            "\"7\", \"8\"",
+            "\"7\",",
+            "\"\"7\"\"",
+            &long,
+        ] {
+            assert!(asked(none).is_err(), "{none}");
+        }
+        assert!(condition(&of(IF_NONE_MATCH, "\"7\", W/\"8\"")).is_ok());
+        assert!(condition(&of(IF_NONE_MATCH, "7")).is_err());
+        let mut twice = of(IF_MATCH, "\"7\"");
+        twice.append(IF_MATCH, HeaderValue::from_static("\"7\""));
+        assert!(condition(&twice).is_err());
+    }
+
+    #[test]
+    fn a_thing_is_not_in_two_states_at_once() {
+        let both = |message: &str, header: &str| {
+            let mut etag = message.to_owned();
+            ask_for(&mut etag, header.to_owned());
+            etag
+        };
+        assert_eq!(both("", "7"), "7");
+        assert_eq!(both("7", "7"), "7");
+        assert_eq!(both("8", "7"), NO_STATE);
+        let long = "x".repeat(ETAG_BYTES_MAX + 1);
+        assert_eq!(both(&long, "7"), long, "the schema's rule refuses it");
+    }
 }
