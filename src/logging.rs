@@ -3,7 +3,9 @@
 use std::io::IsTerminal as _;
 
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -32,21 +34,39 @@ pub enum LogError {
 /// # Errors
 /// When the filter cannot be read, or logging stands already.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
+    init_with(format, filter, None)
+}
+
+/// Somebody beside the log who hears what the program says, with a filter of their own.
+pub type Extra = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// The same, with somebody else who listens.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_with(format: LogFormat, filter: &str, extra: Option<Extra>) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(filter)?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(std::io::stderr)
         // It would say of a line that could not be written so, to where it could not be written, and
         // with a macro that panics: standard error without a reader would end whoever logs.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
-    let set = match format {
-        LogFormat::Text => lines.try_init(),
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
             // The ids of a request and of a connection, from outside in; once is enough.
             .with_current_span(false)
+            .boxed(),
+    };
+    let registry = tracing_subscriber::registry();
+    let set = match extra {
+        // A filter for all costs less than one for each.
+        None => registry.with(lines).with(filter).try_init(),
+        Some(extra) => registry
+            .with(vec![extra, lines.with_filter(filter).boxed()])
             .try_init(),
     };
     set.map_err(|_| LogError::Twice)

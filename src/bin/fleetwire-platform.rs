@@ -7,6 +7,7 @@ use clap::Parser as _;
 use fleetwire::platform::Platform;
 use fleetwire::platform::config::{Args, Config};
 use fleetwire::platform::server::Server;
+use fleetwire::platform::traces::Traces;
 use fleetwire::{logging, process};
 
 #[global_allocator]
@@ -25,7 +26,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(args, std::env::vars_os())?;
-    logging::init(config.log_format, &config.log)?;
+    let traces = Traces::open(&config)?;
+    let spans = traces.as_ref().map(Traces::layer);
+    logging::init_with(config.log_format, &config.log, spans)?;
     config.warn();
     if args.check_config {
         Platform::check(&config)?;
@@ -40,7 +43,8 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        Server::start(config).await?.run().await;
+        let server = Server::start(config).await?;
+        server.with_traces(traces).run().await;
         Ok(())
     })
 }

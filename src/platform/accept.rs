@@ -8,6 +8,7 @@ use super::{
     metrics::{Attempt, ending_word},
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
+    traces::TARGET,
 };
 use crate::{
     ids::{HostId, Uuid, random_uuid},
@@ -47,7 +48,7 @@ use std::{
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tracing::{Instrument as _, Span, debug, info, info_span, warn};
+use tracing::{Instrument as _, Span, debug, info, info_span, trace_span, warn};
 
 /// How long a refused agent that may come back stays away where the store is the trouble.
 const STORE_RETRY_MS: u32 = 10_000;
@@ -238,7 +239,10 @@ async fn converse<IO>(
                             address,
                             id,
                         };
-                        let admitted = admit(&platform, hello, arrived, &attempt).await;
+                        let admitting = admit(&platform, hello, arrived, &attempt);
+                        let trace =
+                            trace_span!(target: TARGET, "agent.hello", otel.kind = "server");
+                        let admitted = admitting.instrument(trace).await;
                         *place.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
                         // One that left while it was looked up has found no place to give back.
                         if let Some(Place { host, connection }) = admitted

@@ -3,6 +3,8 @@
 //! over the environment, which wins over the file. What no setting is called is refused, so that a
 //! slip of the pen is found at the start and not after a month.
 
+mod collector;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,9 +19,12 @@ use crate::clock::parse_duration;
 use crate::files::{self, FileError};
 use crate::logging::LogFormat;
 use crate::platform::identity::oidc::settings::{OidcSettingError, OidcSettings};
+pub use collector::{CollectorUrl, Ratio};
 
 /// How the variables of the environment begin.
 pub const ENV_PREFIX: &str = "FLEETWIRE_PLATFORM_";
+/// The variable by which all programs on a machine are told of a collector.
+const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// Largest settings file.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -170,6 +175,15 @@ pub struct Config {
     /// Where `GET /metrics` is answered, if anywhere.
     #[serde(default, deserialize_with = "address_or_off")]
     pub metrics: Option<SocketAddr>,
+    /// The collector that spans are sent to, if any.
+    #[serde(default)]
+    pub otlp_endpoint: Option<CollectorUrl>,
+    /// The file of the authority that its certificate comes from, where this machine does not trust it.
+    #[serde(default)]
+    pub otlp_ca: Option<PathBuf>,
+    /// How many of all traces are kept.
+    #[serde(default = "default_sample_ratio")]
+    pub otlp_sample_ratio: Ratio,
     /// How log lines are written.
     #[serde(default)]
     pub log_format: LogFormat,
@@ -215,7 +229,15 @@ impl Config {
             Some(path) => read_table(path)?,
             None => toml::Table::new(),
         };
+        let mut common = None;
         for (name, value) in env {
+            // As every program that speaks OpenTelemetry takes it; our own settings win.
+            if name.to_str() == Some(OTLP_ENDPOINT)
+                && let Some(value) = value.to_str().filter(|value| !value.is_empty())
+            {
+                common.get_or_insert_with(|| value.to_owned());
+                continue;
+            }
             let Some(key) = name.to_str().and_then(|name| name.strip_prefix(ENV_PREFIX)) else {
                 continue;
             };
@@ -223,6 +245,11 @@ impl Config {
                 ConfigError::Setting(format!("{ENV_PREFIX}{key} is no UTF-8 text"))
             })?;
             table.insert(key.to_lowercase(), value_of_text(value));
+        }
+        if let Some(endpoint) = common {
+            table
+                .entry("otlp_endpoint")
+                .or_insert(toml::Value::String(endpoint));
         }
         let mut set = |key: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -414,6 +441,10 @@ fn default_console_domain() -> String {
 
 fn default_server_name() -> String {
     "platform.fleetwire.internal".to_owned()
+}
+
+const fn default_sample_ratio() -> Ratio {
+    Ratio::ALL
 }
 
 const fn default_heartbeat() -> Duration {

@@ -29,9 +29,9 @@ use tracing::{Instrument as _, debug, warn};
 
 use super::api::{ComesFrom, problem};
 use super::peer::Peer;
-use super::request_id::{REQUEST_ID, RequestId};
+use super::request_id::{REQUEST_ID, RequestId, TraceParent};
 use super::sessions::Session;
-use super::{Platform, accept, http2, ingress, stop_told};
+use super::{Platform, accept, http2, ingress, stop_told, traces};
 use crate::net::socket::AGENT_PATH;
 use crate::net::tls::ALPN_HTTP2;
 
@@ -132,7 +132,9 @@ impl Door {
             .extensions_mut()
             .insert(ComesFrom(peer.address.ip()));
         let id = RequestId::of(request.headers());
-        let span = id.span(request.headers());
+        let parent = TraceParent::of(request.headers());
+        let span = id.span(parent);
+        let trace = span.in_scope(|| traces::request(request.method(), &id, parent));
         request.extensions_mut().insert(id.clone());
         let answering = async {
             match timeout(CALL_TIMEOUT, self.router.clone().call(request)).await {
@@ -144,8 +146,11 @@ impl Door {
                 }
             }
         };
+        let answering = answering.instrument(trace.clone());
         let mut answer = answering.instrument(span.clone()).await;
-        span.in_scope(|| debug!(status = answer.status().as_u16(), "answered"));
+        let status = answer.status().as_u16();
+        traces::answered(&trace, status);
+        span.in_scope(|| debug!(status, "answered"));
         answer.headers_mut().insert(REQUEST_ID, id.value());
         answer
     }

@@ -21,6 +21,7 @@ pub mod server;
 pub mod service;
 pub mod sessions;
 pub mod store;
+pub mod traces;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;

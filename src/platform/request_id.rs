@@ -44,9 +44,9 @@ impl RequestId {
     }
 
     /// The span of the request's log lines, with its name, and its trace's where it belongs to one.
-    pub fn span(&self, headers: &HeaderMap) -> Span {
+    pub fn span(&self, parent: Option<TraceParent>) -> Span {
         let span = info_span!("request", request_id = self.as_str(), trace_id = Empty);
-        if let Some(parent) = TraceParent::of(headers) {
+        if let Some(parent) = parent {
             span.record("trace_id", format_args!("{:032x}", parent.trace));
         }
         span

@@ -16,6 +16,7 @@ use super::api;
 use super::config::{Config, PublicPort};
 use super::door::Door;
 use super::metrics;
+use super::traces::Traces;
 use super::{Platform, StartError, stop_told};
 use crate::clock::UnixMillis;
 use crate::net::tls;
@@ -43,6 +44,7 @@ pub struct Server {
     tls_config: Arc<rustls::ServerConfig>,
     plain: Option<TcpListener>,
     metrics: Option<TcpListener>,
+    traces: Option<Traces>,
     signals: Signals,
 }
 
@@ -100,8 +102,19 @@ impl Server {
             tls_config,
             plain,
             metrics,
+            traces: None,
             signals,
         })
+    }
+
+    /// Has spans sent this way.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Option<Traces>) -> Self {
+        if let Some(traces) = &traces {
+            self.platform.metrics.watch_spans(traces.counts());
+        }
+        self.traces = traces;
+        self
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT), then lets go of everything in
@@ -113,8 +126,12 @@ impl Server {
             tls_config,
             plain,
             metrics,
+            mut traces,
             mut signals,
         } = self;
+        if let Some(traces) = &mut traces {
+            traces.start();
+        }
         // A listener holds a place while it waits for whom to give it to.
         let connections_max = platform.config.connections_max + LISTENERS_MAX;
         let connections = Arc::new(Semaphore::new(connections_max));
@@ -162,6 +179,9 @@ impl Server {
         platform.identity.keep(UnixMillis::now()).await;
         if let Err(error) = platform.events.write_pending().await {
             warn!(%error, "the last events could not be written");
+        }
+        if let Some(traces) = traces {
+            traces.finish().await;
         }
         info!("stopped");
     }

@@ -30,5 +30,6 @@ mod random;
 mod round_trips;
 mod support;
 mod tls;
+mod traces;
 mod traffic;
 mod vectors;

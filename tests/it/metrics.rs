@@ -15,13 +15,13 @@ use crate::console::viewer::Session;
 use crate::support::{Agent, PATIENCE, Platform, Process, command, until, until_status};
 
 /// A platform that is scraped.
-struct Watched {
-    platform: Platform,
+pub struct Watched {
+    pub platform: Platform,
     address: SocketAddr,
 }
 
 impl Watched {
-    fn start(settings: &[(&str, &str)]) -> Self {
+    pub fn start(settings: &[(&str, &str)]) -> Self {
         let mut platform = Platform::start_with(&["--metrics", "127.0.0.1:0"], settings);
         let line = platform.process.line("listening for scrapers");
         let line: Value = serde_json::from_str(&line).expect("a JSON line");
@@ -55,12 +55,12 @@ impl Watched {
         body
     }
 
-    fn scrape(&self) -> Scrape {
+    pub fn scrape(&self) -> Scrape {
         Scrape::of(&self.text())
     }
 
     /// Scrapes until a sample has at least that value.
-    fn until_at_least(&self, name: &str, labels: &[(&str, &str)], least: f64) {
+    pub fn until_at_least(&self, name: &str, labels: &[(&str, &str)], least: f64) {
         until(&format!("{name} {labels:?} of {least}"), || {
             (self.scrape().sum(name, labels) >= least).then_some(())
         });
@@ -68,7 +68,7 @@ impl Watched {
 }
 
 /// What one scrape said, sample by sample.
-struct Scrape {
+pub struct Scrape {
     samples: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
@@ -108,7 +108,7 @@ impl Scrape {
     }
 
     /// The sum of all samples of this name with these labels, whatever others they have.
-    fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let with = |all: &BTreeMap<String, String>| {
             labels
                 .iter()

@@ -145,3 +145,44 @@ fn sign_in_over_a_provider_has_a_table() {
         Err(ConfigError::Setting(_))
     ));
 }
+
+#[test]
+fn a_collector_is_named_by_a_setting_or_as_for_every_program() {
+    let common = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://common:4318/");
+    let own = (
+        "FLEETWIRE_PLATFORM_OTLP_ENDPOINT",
+        "https://own.example/otlp",
+    );
+    let traces = |env: &[(&str, &str)]| {
+        let config = load("data_dir = '/d'", env, &[]).expect("usable");
+        config.otlp_endpoint.map(|endpoint| endpoint.traces())
+    };
+    assert_eq!(traces(&[]), None);
+    assert_eq!(traces(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), None);
+    let expected = "http://common:4318/v1/traces";
+    assert_eq!(traces(&[common]).as_deref(), Some(expected));
+    let expected = "https://own.example/otlp/v1/traces";
+    for env in [[common, own], [own, common]] {
+        assert_eq!(traces(&env).as_deref(), Some(expected));
+    }
+    for file in [
+        "otlp_endpoint = 'collector:4318'",
+        "otlp_endpoint = 'ftp://collector'",
+        "otlp_endpoint = 'http://'",
+        "otlp_endpoint = 'http://user:secret@collector'",
+        "otlp_endpoint = 'http://collector/?a=b'",
+        "otlp_sample_ratio = 1.1",
+        "otlp_sample_ratio = -0.1",
+        "otlp_sample_ratio = nan",
+        "otlp_sample_ratio = 'half'",
+    ] {
+        let file = format!("data_dir = '/d'\n{file}");
+        let refused = load(&file, &[], &[]);
+        assert!(matches!(refused, Err(ConfigError::Setting(_))), "{file}");
+    }
+    for (text, ratio) in [("1", 1.0), ("0.25", 0.25), ("0", 0.0)] {
+        let env = [("FLEETWIRE_PLATFORM_OTLP_SAMPLE_RATIO", text)];
+        let config = load("data_dir = '/d'", &env, &[]).expect("usable");
+        assert!((config.otlp_sample_ratio.get() - ratio).abs() < 1e-9);
+    }
+}

@@ -25,6 +25,7 @@ use crate::net::connection::Ending;
 use crate::net::stream::Tunnel;
 use crate::platform::api::About;
 use crate::platform::service::ServiceError;
+use crate::platform::traces::{self, SpanCounts};
 pub use listener::serve;
 pub use names::{ALL, Definition, reference};
 
@@ -83,6 +84,7 @@ pub struct Metrics {
     api_latency: Family<[Label; 3], Histogram>,
     links: Mutex<Links>,
     places: OnceLock<Places>,
+    spans: OnceLock<Arc<SpanCounts>>,
     started: Duration,
 }
 
@@ -115,6 +117,7 @@ impl Default for Metrics {
             api_latency: Family::new_with_constructor(latency),
             links: Mutex::default(),
             places: OnceLock::new(),
+            spans: OnceLock::new(),
             // A clock before 1970 is wrong anyhow.
             started: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -154,6 +157,7 @@ impl Metrics {
         };
         let answer = call.await;
         counted.code = answer.as_ref().map_or_else(|error| error.code, |_| "ok");
+        traces::called(about.service, about.name, counted.code);
         answer
     }
 
@@ -204,6 +208,12 @@ impl Metrics {
             all,
             listeners,
         });
+    }
+
+    /// What becomes of spans is counted here.
+    pub(super) fn watch_spans(&self, counts: Arc<SpanCounts>) {
+        // There is one way to a collector.
+        let _ = self.spans.set(counts);
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {

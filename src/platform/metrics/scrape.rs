@@ -48,6 +48,11 @@ impl Collector for Scrape {
         page.metric(&names::API_CALLS, &metrics.api_calls)?;
         page.metric(&names::API_LATENCY, &metrics.api_latency)?;
         store(platform, &mut page)?;
+        if let Some(spans) = metrics.spans.get() {
+            let outcomes = spans.outcomes();
+            let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count));
+            page.counters(&names::SPANS, outcomes)?;
+        }
         this_process(platform, &mut page)
     }
 }

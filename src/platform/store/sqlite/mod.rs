@@ -24,11 +24,12 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::error;
+use tracing::{Instrument as _, error, trace_span};
 
 use super::{StoreError, StoreFigures};
 use crate::audit::Place;
 use crate::audit::seal::AuditKey;
+use crate::platform::traces::TARGET;
 use audit::Chain;
 
 /// Changes that wait for the writer; past that whoever asks waits.
@@ -150,8 +151,13 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let (job, receiver) = job(change);
         let writer = self.writer.as_ref().ok_or(StoreError::Stopped)?;
-        writer.send(job).await.map_err(|_| StoreError::Stopped)?;
-        receiver.await.map_err(|_| StoreError::Stopped)?
+        let written = async {
+            writer.send(job).await.map_err(|_| StoreError::Stopped)?;
+            receiver.await.map_err(|_| StoreError::Stopped)?
+        };
+        written
+            .instrument(trace_span!(target: TARGET, "store.write"))
+            .await
     }
 
     /// Runs a read on one of the readers, which see everything that was answered before.
@@ -165,8 +171,13 @@ impl SqliteStore {
         });
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
         let reader = self.readers.get(turn).ok_or(StoreError::Stopped)?;
-        reader.send(read).await.map_err(|_| StoreError::Stopped)?;
-        receiver.await.map_err(|_| StoreError::Stopped)?
+        let found = async {
+            reader.send(read).await.map_err(|_| StoreError::Stopped)?;
+            receiver.await.map_err(|_| StoreError::Stopped)?
+        };
+        found
+            .instrument(trace_span!(target: TARGET, "store.read"))
+            .await
     }
 }
 
