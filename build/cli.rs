@@ -183,6 +183,7 @@ fn write_command(
         schema,
         group: group_name(service),
         updates: current.is_some(),
+        gives: method.policy.creates || matches!(method.http.verb, Verb::Put | Verb::Patch),
         path: &path,
         flags: BTreeSet::new(),
         method: &method.name,
@@ -222,6 +223,8 @@ struct Arguments<'a> {
     group: String,
     /// Whether what is not said stays as it is.
     updates: bool,
+    /// Whether a credential in it is a new one.
+    gives: bool,
     path: &'a [&'a str],
     flags: BTreeSet<String>,
     method: &'a str,
@@ -304,7 +307,10 @@ impl Arguments<'_> {
         };
         Ok(match &field.kind {
             _ if field.sensitive => {
-                format!("Kind::Secret {{ new: {} }}", field.name.starts_with("new_"))
+                format!(
+                    "Kind::Secret {{ new: {} }}",
+                    self.gives || field.name.starts_with("new_")
+                )
             }
             FieldKind::Bool => "Kind::Flag".to_owned(),
             FieldKind::Uint32 => range(whole, u32::MAX.into()),

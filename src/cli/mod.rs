@@ -16,8 +16,10 @@ mod call;
 pub mod commands;
 mod completion;
 pub mod connection;
+mod contexts;
 mod demo;
 pub mod demo_device;
+mod login;
 mod output;
 mod server;
 mod tables;
@@ -51,6 +53,15 @@ struct General {
 /// The commands that are no method's.
 #[derive(Subcommand)]
 enum Own {
+    /// Sign in to a platform, and keep that as a context
+    #[command(display_order = 90)]
+    Login(login::Args),
+    /// Sign out of a context's platform
+    #[command(display_order = 91)]
+    Logout,
+    /// The platforms that were signed in to
+    #[command(subcommand, display_order = 92)]
+    Context(contexts::Command),
     /// Print what a shell needs to complete commands: bash, zsh or fish
     #[command(display_order = 100)]
     Completion(completion::Args),
@@ -143,6 +154,9 @@ impl Cli {
         match self.command {
             Command::Call(command, matches) => call::run(command, &matches, &server, json).await,
             Command::VerifyAudit(args) => audit::run(args, json),
+            Command::Own(Own::Login(args)) => login::login(args, &server).await,
+            Command::Own(Own::Logout) => login::logout(&server).await,
+            Command::Own(Own::Context(command)) => contexts::run(command, json),
             Command::Own(Own::Completion(args)) => completion::run(&args, command()),
             Command::Own(Own::Demo(args)) => Ok(demo::run(args).await?),
             Command::Own(Own::DemoDevice(args)) => Ok(demo_device::run(args).await?),

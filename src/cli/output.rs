@@ -98,7 +98,10 @@ pub(super) fn item(item: &Value, shape: &Shape) -> Result<Reader, Error> {
     members(item, shape, "", &mut lines);
     let words: Vec<_> = lines
         .into_iter()
-        .map(|(name, text)| format!("{name}={text}"))
+        .map(|(name, text)| match &*text {
+            "" => name,
+            text => format!("{name}={text}"),
+        })
         .collect();
     bytes(format!("{}\n", words.join(" ")).as_bytes())
 }
@@ -129,6 +132,8 @@ fn members(value: &Value, shape: &Shape, above: &str, lines: &mut Vec<(String, S
         let (name, value) = (format!("{above}{}", member.name), &value[member.name]);
         match member.inner {
             _ if value.is_null() => {}
+            // That it is there is all that it says.
+            Some(inner) if inner.members.is_empty() => lines.push((name, String::new())),
             Some(inner) if !member.repeated => members(value, inner, &format!("{name}."), lines),
             Some(inner) => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {

@@ -1,29 +1,29 @@
-//! Which platform the commands talk to, and as whom: flags, or the environment.
+//! Which platform the commands talk to, and as whom: flags, or the environment, or else a context.
 
 use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
+use super::Error;
 use super::connection::Target;
+use super::contexts::{Context, Contexts};
 use crate::files::FileError;
 use crate::net::http_client::{ServerUrl, ServerUrlError};
 use crate::net::roots;
 use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
 
+/// Where a platform is that nobody says anything of.
+const SERVER_DEFAULT: &str = "https://127.0.0.1:8443";
+
 /// How to reach the platform.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The platform's address
-    #[arg(
-        long,
-        global = true,
-        env = "FLEETWIRE_SERVER",
-        value_name = "URL",
-        default_value = "https://127.0.0.1:8443"
-    )]
-    server: String,
-    /// An API token; the administrator's is in admin-token in the platform's data directory
+    /// The platform's address; without it the context's, or https://127.0.0.1:8443
+    #[arg(long, global = true, env = "FLEETWIRE_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// An API token or key, in place of the context's; the administrator's is in admin-token in the
+    /// platform's data directory
     #[arg(
         long,
         global = true,
@@ -32,9 +32,13 @@ pub struct Args {
         hide_env_values = true
     )]
     token: Option<String>,
-    /// The platform's CA, ca.pem in its data directory; without it what this machine trusts
+    /// The platform's CA, ca.pem in its data directory; without it the context's, or what this machine
+    /// trusts
     #[arg(long, global = true, env = "FLEETWIRE_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
+    /// A platform that was signed in to: see login
+    #[arg(long, global = true, env = "FLEETWIRE_CONTEXT", value_name = "NAME")]
+    pub(super) context: Option<String>,
 }
 
 impl std::fmt::Debug for Args {
@@ -53,8 +57,8 @@ pub enum UsageError {
     Url(#[from] ServerUrlError),
     /// There is no token.
     #[error(
-        "an API token is needed: --token or FLEETWIRE_TOKEN; the administrator's is in admin-token \
-         in the platform's data directory"
+        "nobody is signed in: fleetwire login, or give an API token with --token or FLEETWIRE_TOKEN; \
+         the administrator's is in admin-token in the platform's data directory"
     )]
     NoToken,
     /// The CA file cannot be read.
@@ -94,6 +98,44 @@ pub enum UsageError {
     /// The terminal failed, or the question was broken off.
     #[error("the terminal: {0}")]
     Terminal(#[source] std::io::Error),
+    /// There is no such context.
+    #[error("there is no context {0:?}: see context list, or fleetwire login")]
+    NoContext(String),
+    /// A context cannot be called so.
+    #[error("{0:?} is no name for a context: 1 to 128 letters, digits, -, _ or .")]
+    ContextName(String),
+    /// There is no place for contexts.
+    #[error("there is nowhere to keep contexts: HOME and XDG_CONFIG_HOME are not set")]
+    NoHome,
+    /// The file of contexts cannot be used.
+    #[error("{}: {what}", path.display())]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// What is the matter with it.
+        what: String,
+    },
+    /// Nobody says whether the platform is to be trusted.
+    #[error(
+        "this machine does not trust {server}; its CA has the fingerprint {fingerprint}: compare that \
+         with the platform's, then give it with --ca-fingerprint, or the CA's file with --ca"
+    )]
+    Untrusted {
+        /// Which platform.
+        server: ServerUrl,
+        /// What it showed.
+        fingerprint: String,
+    },
+    /// The platform shows another CA than the one that was named.
+    #[error(
+        "{server} shows a CA with the fingerprint {fingerprint}, which is not the one that was given"
+    )]
+    OtherCa {
+        /// Which platform.
+        server: ServerUrl,
+        /// What it showed.
+        fingerprint: String,
+    },
     /// There is no file of certificates on this machine.
     #[error(
         "this machine has no ca-certificates: name the platform's CA with --ca or FLEETWIRE_CA; it \
@@ -103,37 +145,71 @@ pub enum UsageError {
 }
 
 impl Args {
-    /// The platform that calls go to; `authenticated` ones carry the token, which has to be there.
-    pub(super) async fn target(&self, authenticated: bool) -> Result<Target, UsageError> {
-        let token = self
-            .token
-            .as_deref()
-            .map(str::trim)
-            .filter(|token| !token.is_empty());
-        let token = match token {
-            Some(token) => Some(Secret::new(token.to_owned())),
-            None if authenticated => return Err(UsageError::NoToken),
-            None => None,
-        };
-        let server: ServerUrl = self.server.parse()?;
-        let target = if server.is_https() {
-            let (path, roots) = self.roots()?;
-            let config = tls::client_trusting(roots, false)
-                .map_err(|source| UsageError::CaContent { path, source })?;
-            Target::secured(server, &config)?
-        } else {
-            Target::plain(server)
-        };
-        Ok(match token {
-            Some(token) => target.with_bearer(token),
-            None => target,
-        })
+    /// The platform that calls go to; `authenticated` ones carry a token, which has to be there. What
+    /// is said here wins over the context, whose credentials go to the context's server and no other.
+    pub(super) async fn target(&self, authenticated: bool) -> Result<Target, Error> {
+        let context = self.context()?;
+        let server: ServerUrl = match (&self.server, &context) {
+            (Some(server), _) => server.parse(),
+            (None, Some((_, context))) => context.server.parse(),
+            (None, None) => SERVER_DEFAULT.parse(),
+        }
+        .map_err(UsageError::from)?;
+        let same = |context: &Context| context.server.parse().as_ref() == Ok(&server);
+        let context = context.filter(|(_, context)| same(context));
+        let ca = context
+            .as_ref()
+            .and_then(|(_, context)| context.ca.as_deref());
+        let target = self.towards(server, ca)?;
+        let given = self.token.as_deref().map(str::trim);
+        if let Some(token) = given.filter(|token| !token.is_empty()) {
+            return Ok(target.with_bearer(Secret::new(token.to_owned())));
+        }
+        let token = context.and_then(|(_, context)| context.token);
+        match token {
+            Some(token) => Ok(target.with_bearer(token)),
+            None if authenticated => Err(UsageError::NoToken.into()),
+            None => Ok(target),
+        }
     }
 
-    fn roots(&self) -> Result<(PathBuf, Vec<CertificateDer<'static>>), UsageError> {
-        let (path, roots) = match &self.ca {
-            Some(path) => (path.clone(), roots::read(path).map_err(UsageError::CaFile)?),
-            None => roots::of_this_machine().ok_or(UsageError::NoSystemBundle)?,
+    /// A platform without anybody's credentials: trusted by `--ca`, else by this CA, else as this
+    /// machine does.
+    pub(super) fn towards(
+        &self,
+        server: ServerUrl,
+        ca: Option<&str>,
+    ) -> Result<Target, UsageError> {
+        if !server.is_https() {
+            return Ok(Target::plain(server));
+        }
+        let (path, roots) = self.roots(ca)?;
+        let config = tls::client_trusting(roots, false)
+            .map_err(|source| UsageError::CaContent { path, source })?;
+        Ok(Target::secured(server, &config)?)
+    }
+
+    /// The context that was named, or the current one.
+    fn context(&self) -> Result<Option<(String, Context)>, UsageError> {
+        let mut contexts = Contexts::read()?;
+        let Some(name) = self.context.clone().or_else(|| contexts.current.take()) else {
+            return Ok(None);
+        };
+        let context = contexts.named(&name)?.clone();
+        Ok(Some((name, context)))
+    }
+
+    fn roots(
+        &self,
+        ca: Option<&str>,
+    ) -> Result<(PathBuf, Vec<CertificateDer<'static>>), UsageError> {
+        let (path, roots) = match (&self.ca, ca) {
+            (Some(path), _) => (path.clone(), roots::read(path).map_err(UsageError::CaFile)?),
+            (None, Some(pem)) => (
+                PathBuf::from("the context"),
+                tls::certificates_from_pem(pem),
+            ),
+            (None, None) => roots::of_this_machine().ok_or(UsageError::NoSystemBundle)?,
         };
         match roots {
             Ok(roots) => Ok((path, roots)),

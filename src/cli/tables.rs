@@ -35,7 +35,34 @@ const VIEWS: &[View] = &[
         headings: &["ID", "HOST", "USER", "STATE", "ACTIVE", "EXPIRES"],
         cells: session,
     },
+    View {
+        message: "User",
+        headings: &["NAME", "ROLE", "HOSTS", "STATE", "TOTP", "ID"],
+        cells: user,
+    },
+    View {
+        message: "ApiKey",
+        headings: &["NAME", "ROLE", "HOSTS", "CREATED", "EXPIRES", "USED", "ID"],
+        cells: api_key,
+    },
+    View {
+        message: "Group",
+        headings: &["NAME", "HOSTS", "DESCRIPTION", "ID"],
+        cells: |group| cells(group, &["name", "hosts", "description", "id"]),
+    },
+    View {
+        message: "AuditEntry",
+        headings: &["ENTRY", "AT", "ACTOR", "ACTION", "TARGET", "OUTCOME"],
+        cells: |entry| {
+            let columns = ["sequence", "at", "actor", "action", "target", "outcome"];
+            cells(entry, &columns)
+        },
+    },
 ];
+
+fn cells(item: &Value, columns: &[&str]) -> Vec<String> {
+    columns.iter().map(|column| cell(&item[*column])).collect()
+}
 
 fn host(host: &Value) -> Vec<String> {
     let figure = |value: &Value, unit: &str, digits: usize| match value.as_f64() {
@@ -72,4 +99,37 @@ fn session(session: &Value) -> Vec<String> {
         cell(&session["active_at"]),
         cell(&session["expires_at"]),
     ]
+}
+
+fn user(user: &Value) -> Vec<String> {
+    let is = |member: &str| user[member].as_bool().unwrap_or_default();
+    vec![
+        cell(&user["name"]),
+        cell(&user["role"]),
+        grants(&user["grants"]),
+        if is("disabled") { "disabled" } else { "active" }.to_owned(),
+        if is("totp") { "yes" } else { "no" }.to_owned(),
+        cell(&user["id"]),
+    ]
+}
+
+fn api_key(key: &Value) -> Vec<String> {
+    let mut row = cells(
+        key,
+        &["name", "role", "created_at", "expires_at", "used_at", "id"],
+    );
+    row.insert(2, grants(&key["grants"]));
+    row
+}
+
+/// On which hosts somebody may do what their role allows.
+fn grants(grants: &Value) -> String {
+    if grants["all_hosts"].as_bool().unwrap_or_default() {
+        return "all".to_owned();
+    }
+    match grants["group_ids"].as_array().map_or(0, Vec::len) {
+        0 => "none".to_owned(),
+        1 => "1 group".to_owned(),
+        groups => format!("{groups} groups"),
+    }
 }

@@ -79,6 +79,11 @@ pub(super) fn confirm(question: &str) -> io::Result<Option<bool>> {
 /// # Errors
 /// When it cannot be read, or is no text.
 pub(super) fn secret_from(path: &Path) -> Result<Secret, FileError> {
+    if path == Path::new("-") && io::stdin().is_terminal() {
+        let typed = ask_secret("Secret", false);
+        let typed = typed.map_err(FileError::on("read", Path::new("the terminal")))?;
+        return Ok(typed.unwrap_or_else(|| Secret::new(String::new())));
+    }
     let text = Zeroizing::new(if path == Path::new("-") {
         let mut text = String::new();
         io::stdin()

@@ -6,6 +6,7 @@ pub mod driver;
 pub mod enrolment;
 pub mod handshake;
 pub mod http_client;
+pub mod introduction;
 pub mod roots;
 pub mod socket;
 pub mod stream;

@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
@@ -72,6 +74,18 @@ pub fn certified_key_from_pem(chain: &str, key: &str) -> Result<Arc<CertifiedKey
     let chain = certificates_from_pem(chain)?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| TlsError::NoKey)?;
     Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider())?))
+}
+
+/// A certificate as PEM (RFC 7468).
+pub fn to_pem(certificate: &CertificateDer<'_>) -> String {
+    let base64 = BASE64_STANDARD.encode(certificate);
+    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in base64.as_bytes().chunks(64) {
+        pem.extend(line.iter().copied().map(char::from));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
 }
 
 /// A client's settings that trust only the given roots. `link` allows TLS 1.3 alone, as the agent's
@@ -225,7 +239,7 @@ pub fn plain_words(error: &str) -> &str {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     // One provider a process: its tables are large enough to be worth sharing.
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
     PROVIDER
@@ -233,7 +247,7 @@ fn provider() -> Arc<CryptoProvider> {
         .clone()
 }
 
-fn client_with(
+pub(super) fn client_with(
     verifier: Arc<dyn ServerCertVerifier>,
     link: bool,
 ) -> Result<Arc<ClientConfig>, TlsError> {
