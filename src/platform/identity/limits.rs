@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(tries(&limits, at(3600), "alice", address(1), 1000), 10);
         // Whatever one does, the wait is for the next try and no longer.
         let wait = limits.admit(at(3600), "alice", address(1), false);
-        assert!(wait.err().expect("refused") <= BY_BOTH.every);
+        assert!(wait.expect_err("refused") <= BY_BOTH.every);
     }
 
     #[test]

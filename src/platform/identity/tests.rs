@@ -367,6 +367,23 @@ async fn what_is_taken_from_a_user_is_taken_from_its_keys_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_could_not_be_read_is_kept_out_until_they_can() {
+    let fixture = Fixture::new().await;
+    let Fixture { identity, .. } = &fixture;
+    let user = fixture.person("alice", on_all(Role::Viewer)).await;
+    let (key, signed_in) = (fixture.key(&user).await, fixture.signed_in("alice").await);
+    // As where the store fails just after it has committed a change.
+    identity.shared.directory().forget(user.id);
+    assert_eq!(code(identity.authenticate(T0, &key)), "token_invalid");
+    assert_eq!(code(fixture.authenticate(T0, &signed_in)), "token_invalid");
+    let refused = fixture.sign_in_from(1, T0, "alice", PASSWORD, None).await;
+    assert_eq!(code(refused), "credentials_invalid");
+    identity.keep(T0).await;
+    assert!(identity.authenticate(T0, &key).is_ok());
+    assert!(fixture.authenticate(T0, &signed_in).is_ok());
+}
+
+#[tokio::test]
 async fn a_key_has_an_end_and_no_more_than_its_owner() {
     let fixture = Fixture::new().await;
     let Fixture {
