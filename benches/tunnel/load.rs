@@ -36,6 +36,8 @@ pub(crate) struct Endpoint {
     pub(crate) host: String,
     /// The Cookie field's value, where entering gave one.
     pub(crate) cookie: Option<String>,
+    /// Whole field lines that each request has besides.
+    pub(crate) fields: String,
 }
 
 impl Endpoint {
@@ -45,6 +47,7 @@ impl Endpoint {
             address,
             host: address.to_string(),
             cookie: None,
+            fields: String::new(),
         }
     }
 
@@ -55,8 +58,8 @@ impl Endpoint {
             .as_ref()
             .map_or_else(String::new, |cookie| format!("Cookie: {cookie}\r\n"));
         format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{cookie}{fields}\r\n",
-            self.host
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{cookie}{}{fields}\r\n",
+            self.host, self.fields
         )
         .into_bytes()
     }

@@ -17,6 +17,7 @@
 //! | `busy` | a small request every 5 ms, alone and while a download runs beside it |
 //! | `split` | an origin that sends its answer's head and body apart |
 //! | `codec` | bytes to a checked message and back, beside bare prost |
+//! | `api` | the CPU of a list over REST beside gRPC; one host read by 32 beside a bare axum handler |
 //! | `idle` | memory of an idle connection, beside a bare tokio-tungstenite server |
 //! | `agents` | 10,000 agents and their heartbeats: memory, CPU, late beats; a minute, once |
 //! | `shaped` | a path with rate, delay and queue: small requests beside a download, goodput |
@@ -47,6 +48,7 @@
     reason = "a benchmark's output is its purpose"
 )]
 
+mod api;
 mod codec;
 mod fleet;
 mod load;
@@ -201,6 +203,7 @@ async fn run_part(arguments: &[String]) -> Outcome<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["origin"] => origin::serve().await,
+        ["bare-axum", path, body_file] => api::serve_bare(path, Path::new(body_file)).await,
         ["hyper-proxy", origin] => proxy::serve(origin.parse()?).await,
         ["tls-websocket", certificate, key] => {
             fleet::serve_bare(Path::new(certificate), Path::new(key)).await
@@ -239,6 +242,7 @@ async fn run(arguments: Vec<String>) -> Outcome<()> {
 
 async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
     codec::measure(options, report)?;
+    api::measure(options, report).await?;
     fleet::measure(options, report).await?;
     loopback::measure(options, report).await?;
     shaped::measure(options, report).await

@@ -167,7 +167,8 @@ impl Platform {
         Ok(tokens)
     }
 
-    fn administrator_token(&self) -> Outcome<String> {
+    /// The administrator's API key.
+    pub(crate) fn administrator_token(&self) -> Outcome<String> {
         let token = std::fs::read_to_string(self.dir.join("platform/admin-token"))?;
         Ok(token.trim().to_owned())
     }
@@ -182,6 +183,7 @@ impl Platform {
             address: self.plain,
             host,
             cookie: Some(cookie),
+            fields: String::new(),
         })
     }
 }
