@@ -448,3 +448,46 @@ fn requests_at_once_with_one_idempotency_key_get_one_answer() {
         assert_eq!((answer.0, &answer.1), (201, &answers[0].1));
     }
 }
+
+#[test]
+fn a_body_past_all_bounds_costs_no_memory() {
+    let platform = Platform::start(&[]);
+    let token = platform.admin_token();
+    let head = |length: usize| {
+        format!(
+            "POST /api/hosts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    let before = platform.process.peak_memory_kib();
+    // 100 MB, of which the platform reads no more than it takes.
+    let mut stream = TcpStream::connect(platform.http).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream
+        .write_all(head(100_000_000).as_bytes())
+        .expect("written");
+    let piece = vec![b' '; 64 * 1024];
+    // It may have answered and gone by now.
+    while stream.write_all(&piece).is_ok() {}
+    let grown = platform.process.peak_memory_kib() - before;
+    assert!(grown < 16 * 1024, "{grown} KiB");
+    let answer = raw(
+        &platform,
+        &[head(70_000).as_bytes(), &piece, &piece[..4464]].concat(),
+    );
+    assert_eq!(answer.0, 413, "{}", answer.1);
+
+    // Nested as deep as it fits.
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let depth = 32_000 / open.len();
+        let body = format!("{{\"name\":{}{}}}", open.repeat(depth), close.repeat(depth));
+        let request = format!("{}{body}", head(body.len()));
+        let (status, answer) = raw(&platform, request.as_bytes());
+        assert!((400..500).contains(&status), "{answer}");
+    }
+    let (status, _) = raw(
+        &platform,
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(status, 200);
+}

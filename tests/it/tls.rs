@@ -172,6 +172,31 @@ async fn the_link_speaks_tls_1_3_only_and_browsers_may_speak_1_2() {
 }
 
 /// Asserts that the platform takes no agent over this connection, and says why.
+#[tokio::test]
+async fn only_those_who_know_nothing_else_are_given_http_2() {
+    let platform = Platform::start(&[]);
+    let roots = fs::read_to_string(platform.ca_file()).expect("there");
+    let roots = tls::certificates_from_pem(&roots).expect("a certificate");
+    let agreed = async |offered: &[&[u8]]| {
+        let mut config =
+            ClientConfig::clone(&*tls::client_trusting(roots.clone(), false).expect("roots"));
+        config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+        let stream = TcpStream::connect(platform.tls).await.expect("it listens");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = connector.connect(name, stream).await.expect("a handshake");
+        let (_, session) = stream.get_ref();
+        session.alpn_protocol().map(<[u8]>::to_vec)
+    };
+    // As browsers and curl offer them; as gRPC's clients do.
+    assert_eq!(
+        agreed(&[b"h2", b"http/1.1"]).await.as_deref(),
+        Some(&b"http/1.1"[..])
+    );
+    assert_eq!(agreed(&[b"h2"]).await.as_deref(), Some(&b"h2"[..]));
+    assert_eq!(agreed(&[]).await, None);
+}
+
 async fn assert_not_upgraded(stream: impl AsyncRead + AsyncWrite + Unpin) {
     match client_async("ws://localhost/v1/agent/ws", stream).await {
         Err(tungstenite::Error::Http(answer)) => {

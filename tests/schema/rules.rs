@@ -66,3 +66,51 @@ fn a_rule_that_nobody_would_enforce_does_not_compile() {
         fs::write(&path, schema).unwrap();
     }
 }
+
+/// What stands in a service, what somebody might make of it, and how the build refuses that.
+const UNGUARDED: [(&str, &str, &str, &str); 5] = [
+    (
+        "    option (policy) = {role: ROLE_VIEWER};\n",
+        "",
+        "ListHosts has no policy",
+        "host",
+    ),
+    (
+        "    option (google.api.http) = {get: \"/api/hosts\"};\n",
+        "",
+        "ListHosts has no google.api.http",
+        "host",
+    ),
+    (
+        "    option (policy) = {role: ROLE_VIEWER};\n",
+        "    option (policy) = {creates: true};\n",
+        "ListHosts has a policy that names neither a role nor anyone",
+        "host",
+    ),
+    (
+        "{get: \"/api/hosts\"}",
+        "{get: \"/api/hosts/{name}\"}",
+        "ListHosts has name in its path, which is no required text",
+        "host",
+    ),
+    (
+        "{get: \"/api/sessions\"}",
+        "{get: \"/api/hosts\"}",
+        "is not alone at its path",
+        "session",
+    ),
+];
+
+#[test]
+fn a_method_without_a_route_or_a_permission_does_not_compile() {
+    let copy = fresh_copy("unguarded-method");
+    for (stands, made, fault, file) in UNGUARDED {
+        let path = copy.join(format!("proto/fleetwire/api/v1/{file}.proto"));
+        let schema = fs::read_to_string(&path).unwrap();
+        assert!(schema.contains(stands), "{stands} is gone: name another");
+        fs::write(&path, schema.replacen(stands, made, 1)).unwrap();
+        let said = fails_to_compile(&copy);
+        assert!(said.contains(fault), "{fault}: {said}");
+        fs::write(&path, schema).unwrap();
+    }
+}
