@@ -154,8 +154,17 @@ impl HostService for Platform {
         call: Call,
         request: GetHostRequest,
     ) -> Answer<GetHostResponse> {
-        let id = self.find_host(&call, &request.host_id).await?.id;
-        let entry = self.identity.host(&call.caller, id).await?;
+        let by_id = match request.host_id.parse() {
+            Ok(id) => self.identity.host(&call.caller, id).await.ok(),
+            Err(_) => None,
+        };
+        let entry = match by_id {
+            Some(entry) => entry,
+            None => {
+                let id = self.find_host(&call, &request.host_id).await?.id;
+                self.identity.host(&call.caller, id).await?
+            }
+        };
         Ok(GetHostResponse {
             host: Some(self.show_host(UnixMillis::now(), entry)),
         })

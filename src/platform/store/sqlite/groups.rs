@@ -114,7 +114,17 @@ impl GroupStore for SqliteStore {
     }
 
     fn host_entry(&self, id: HostId) -> StoreFuture<'_, Option<HostEntry>> {
-        Box::pin(self.read(move |connection| host_entry(connection, id)))
+        if let Some(entry) = self.recent.host(id) {
+            return Box::pin(std::future::ready(Ok(Some(entry))));
+        }
+        let (recent, as_of) = (self.recent.clone(), self.recent.commits());
+        Box::pin(self.read(move |connection| {
+            let found = host_entry(connection, id)?;
+            if let Some(entry) = &found {
+                recent.keep(as_of, entry.clone());
+            }
+            Ok(found)
+        }))
     }
 
     fn update_host(

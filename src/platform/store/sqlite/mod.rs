@@ -9,6 +9,7 @@ mod events;
 mod groups;
 mod once;
 mod operations;
+mod recent;
 mod schema;
 mod search;
 mod users;
@@ -31,6 +32,7 @@ use crate::audit::Place;
 use crate::audit::seal::AuditKey;
 use crate::platform::traces::TARGET;
 use audit::Chain;
+use recent::Recent;
 
 /// Changes that wait for the writer; past that whoever asks waits.
 const WRITES_QUEUED_MAX: usize = 1024;
@@ -50,6 +52,7 @@ pub struct SqliteStore {
     threads: Vec<JoinHandle<()>>,
     chain: Arc<Mutex<Chain>>,
     figures: Arc<StoreFigures>,
+    recent: Arc<Recent>,
     /// How far the log of events goes, as it was committed.
     event_head: Arc<watch::Sender<u64>>,
 }
@@ -116,8 +119,10 @@ impl SqliteStore {
         let figures = Arc::new(figures(&writer, &readers));
         let (written, counted) = (chain.clone(), figures.clone());
         let told = event_head.clone();
+        let recent = Arc::new(Recent::default());
+        let stale = recent.clone();
         threads.push(spawn("store-writer", move || {
-            write_loop(&connection, &key, &written, &told, jobs, &counted)
+            write_loop(&connection, &key, &written, &told, &stale, jobs, &counted)
         })?);
         Ok(Self {
             writer: Some(writer),
@@ -126,6 +131,7 @@ impl SqliteStore {
             threads,
             chain,
             figures,
+            recent,
             event_head,
         })
     }
@@ -241,6 +247,7 @@ fn write_loop(
     key: &AuditKey,
     chain: &Mutex<Chain>,
     event_head: &watch::Sender<u64>,
+    recent: &Recent,
     mut jobs: mpsc::Receiver<Job>,
     figures: &StoreFigures,
 ) {
@@ -258,6 +265,7 @@ fn write_loop(
         // As many as were put into it, at most BATCH_MAX.
         figures.changes.observe(answers.len() as f64);
         if committed.is_ok() {
+            recent.committed();
             let mut chain = chain.lock().unwrap_or_else(PoisonError::into_inner);
             chain.committed(transaction.head.get());
             let head = transaction.event_head.get();
