@@ -256,7 +256,11 @@ pub(crate) async fn serve_bare(certificate: &Path, key: &Path) -> Outcome<()> {
     process::raise_open_files();
     let key =
         tls::certified_key_from_pem(&fs::read_to_string(certificate)?, &fs::read_to_string(key)?)?;
-    let config = tls::server(Arc::new(tls::ServerCertificates::new(BARE, key, None)))?;
+    let config = tls::server(Arc::new(tls::ServerCertificates::new(
+        vec![BARE.to_owned()],
+        key,
+        None,
+    )))?;
     let acceptor = TlsAcceptor::from(config);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     crate::say(&listener.local_addr()?.to_string());

@@ -4,14 +4,18 @@
 use super::{
     enrol::{AgentState, EnrolError, StateDir},
     health::Sampler,
+    identity::{Identity, end_of},
 };
 use crate::{
+    api::Renewed,
+    clock::UnixMillis,
     ids::{Uuid, random_uuid},
     link::{Agent, AgentEvent, Link, Time},
     net::{
         backoff::{self, Backoff},
         connection::{Connection, Ending, shown},
         driver,
+        enrolment::{CERTIFICATE_RENEWAL, certificate_renewal},
         handshake::{self, HandshakeError},
         http_client::ServerUrl,
         socket::{self, SUBPROTOCOL_PROTO, Socket},
@@ -23,7 +27,8 @@ use crate::{
     wire::{
         Encoding,
         messages::{
-            Command, Error, ErrorCode, GoAway, Heartbeat, Hello, HttpRequest, Refuse, Welcome,
+            Certificate, CertificateRequest, Command, Error, ErrorCode, GoAway, Heartbeat, Hello,
+            HttpRequest, Refuse, Welcome,
         },
         values::Timestamp,
     },
@@ -48,6 +53,9 @@ use tracing::{Instrument as _, Span, error, info, info_span, warn};
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a heartbeat waits for fresh figures: it takes milliseconds where nothing hangs.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the answer to a request for a certificate is waited for at least, and at most.
+const RENEWAL_RETRY_MIN: Duration = Duration::from_secs(2);
+const RENEWAL_RETRY_MAX: Duration = Duration::from_secs(60 * 60);
 /// What this program calls itself towards the platform.
 const SOFTWARE: &str = concat!("fleetwire-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -65,12 +73,9 @@ pub enum Fatal {
     /// Enrolment failed for good, or the state cannot be used.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
-    /// The platform's CA, as enrolment left it, cannot be used.
-    #[error("the platform's CA in the state directory cannot be used: {0}")]
+    /// The platform's CA or name, as enrolment left them, cannot be used.
+    #[error("the state directory cannot be used: {0}")]
     Tls(#[from] TlsError),
-    /// The platform's name, as enrolment left it, cannot be used.
-    #[error("the platform's name in the state directory is no server name: {0}")]
-    ServerName(String),
 }
 
 /// Finds out who this agent is; enrols where it does not know, for as long as that takes.
@@ -97,12 +102,12 @@ pub async fn identify(
 /// The agent's side of the connection to its platform, from one connection to the next.
 pub struct Dialer {
     platform: ServerUrl,
+    directory: Arc<StateDir>,
     state: AgentState,
+    credential: Credential,
     host_id: Option<Uuid>,
     /// Names this run of the process.
     instance_id: Uuid,
-    server_name: ServerName<'static>,
-    tls: Arc<ClientConfig>,
     sampler: Arc<Mutex<Sampler>>,
     health: Heartbeat,
     current: CurrentConnection,
@@ -116,6 +121,7 @@ enum Notice {
     Welcome(Welcome),
     Refuse(Refuse),
     GoAway(GoAway),
+    Certificate(Certificate),
 }
 
 /// What to do after a connection.
@@ -130,19 +136,17 @@ impl Dialer {
     /// A dialer for an agent that is enrolled; `current` is told of each connection.
     pub fn new(
         platform: ServerUrl,
+        directory: Arc<StateDir>,
         state: AgentState,
         current: CurrentConnection,
     ) -> Result<Self, Fatal> {
-        let roots = tls::certificates_from_pem(&state.ca_pem)?;
-        let server_name = ServerName::try_from(state.server_name.clone())
-            .map_err(|_| Fatal::ServerName(state.server_name.clone()))?;
         Ok(Self {
-            tls: tls::client_trusting(roots, true)?,
+            credential: Credential::new(&directory, &state)?,
+            directory,
             host_id: state.host_id.parse().ok(),
             instance_id: random_uuid(secret::random()),
             platform,
             state,
-            server_name,
             sampler: Arc::new(Mutex::new(Sampler::new())),
             health: Heartbeat {
                 uptime_seconds: None,
@@ -166,6 +170,18 @@ impl Dialer {
         let mut backoff = Backoff::default();
         loop {
             self.sample().await;
+            if self.credential.has_ended(UnixMillis::now()) {
+                match self.renew_by_request().await {
+                    Ok(()) => {}
+                    Err(error) if error.is_transient() => {
+                        let (wait, _) = backoff.next_wait(entropy());
+                        warn!(%error, retry_in_ms = wait.as_millis(), "the certificate has ended");
+                        sleep(wait).await;
+                        continue;
+                    }
+                    Err(error) => return error,
+                }
+            }
             let next = match timeout(DIAL_TIMEOUT, self.dial()).await {
                 Ok(Ok(socket)) => {
                     let span = info_span!("connection", connection_id = Empty);
@@ -208,8 +224,9 @@ impl Dialer {
     async fn dial(&self) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
         let tcp = tcp::connect(self.platform.host(), self.platform.port()).await?;
         socket::tune(&tcp)?;
-        let connector = TlsConnector::from(self.tls.clone());
-        let tls = connector.connect(self.server_name.clone(), tcp).await?;
+        let connector = TlsConnector::from(self.credential.tls.clone());
+        let name = self.credential.server_name.clone();
+        let tls = connector.connect(name, tcp).await?;
         Ok(handshake::connect(&self.platform, SUBPROTOCOL_PROTO, tls).await?)
     }
 
@@ -217,7 +234,10 @@ impl Dialer {
         Hello {
             auth_token: self.state.auth_token.clone(),
             protocol_versions: vec![1],
-            capabilities: Vec::new(),
+            capabilities: match self.credential.identity {
+                Some(_) => certificate_renewal().into_iter().collect(),
+                None => Vec::new(),
+            },
             host_id: self.host_id,
             instance_id: Some(self.instance_id),
             software: SOFTWARE.to_owned(),
@@ -254,6 +274,9 @@ impl Dialer {
                 let _in = span.enter();
                 info!(session = %session.session_id, reason = %session.reason, "console session closed");
             }
+            AgentEvent::Certificate(certificate) => {
+                drop(notices_in.try_send(Notice::Certificate(certificate)));
+            }
             AgentEvent::Command(command) => {
                 span.in_scope(|| refuse_command(connection, &command));
             }
@@ -272,9 +295,17 @@ impl Dialer {
         let mut next = Next::Backoff;
         let mut leave_at: Option<Instant> = None;
         let mut sample_at = Instant::now();
+        // Set once the platform has said that it can.
+        let mut renew_at: Option<Instant> = None;
         let ending = loop {
             let leave = async {
                 match leave_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let renew = async {
+                match renew_at {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -290,8 +321,25 @@ impl Dialer {
                         welcomed = Some((Instant::now(), interval));
                         // As the platform's log has it.
                         Span::current().record("connection_id", display(welcome.session_id));
+                        let names = &welcome.capabilities;
+                        if names.iter().any(|name| name.as_str() == CERTIFICATE_RENEWAL) {
+                            renew_at = self.renewal_due();
+                        }
                         let skew_ms = skew_ms(&welcome);
                         info!(platform = %self.platform, name = %self.state.name, skew_ms, "connected");
+                    }
+                    Notice::Certificate(certificate) => {
+                        match self.renewed(certificate) {
+                            Ok(()) => info!("certificate renewed"),
+                            Err(error) => warn!(%error, "the certificate that came cannot be kept"),
+                        }
+                        renew_at = self.renewal_due().or(renew_at);
+                    }
+                    Notice::Refuse(refuse) if refuse.code == ErrorCode::CertificateExpired => {
+                        // Whatever this machine's clock says of it.
+                        warn!("the platform says that the certificate has ended");
+                        self.credential.ended = true;
+                        connection.close(ErrorCode::Unspecified, "refused");
                     }
                     Notice::Refuse(refuse) => {
                         if refuse.permanent {
@@ -317,6 +365,10 @@ impl Dialer {
                         }
                     }
                 },
+                () = renew => {
+                    self.ask_to_renew(&connection);
+                    renew_at = Some(Instant::now() + self.credential.retry_after());
+                }
                 () = leave => {
                     connection.close(ErrorCode::Unspecified, "as the platform asked");
                     leave_at = None;
@@ -345,6 +397,63 @@ impl Dialer {
         Ok(next)
     }
 
+    /// When the certificate is to be renewed, on this connection's clock.
+    fn renewal_due(&self) -> Option<Instant> {
+        self.credential.identity.as_ref()?;
+        let due = UnixMillis(self.state.renew_at_unix_ms.unwrap_or_default());
+        Some(Instant::now() + due.since(UnixMillis::now()))
+    }
+
+    /// Asks for another certificate over the connection. One that does not come is asked for again.
+    fn ask_to_renew(&self, connection: &Connection<Agent>) {
+        let Some(identity) = &self.credential.identity else {
+            return;
+        };
+        match identity.request() {
+            Ok(csr) => {
+                // Where the connection is gone, the next one asks.
+                let _ = connection.send(CertificateRequest {
+                    auth_token: self.state.auth_token.clone(),
+                    csr,
+                });
+            }
+            Err(error) => error!(%error, "no certificate can be asked for"),
+        }
+    }
+
+    /// Takes over a certificate that came over the connection, for the next one.
+    fn renewed(&mut self, certificate: Certificate) -> Result<(), Fatal> {
+        let renewed = Renewed {
+            auth_token: certificate.auth_token,
+            server_name: certificate.server_name,
+            ca_pem: certificate.ca_pem,
+            certificate: certificate.certificate,
+            renew_after_seconds: certificate.renew_after_seconds,
+        };
+        let Some(identity) = &self.credential.identity else {
+            return Ok(());
+        };
+        let state = self.directory.take(identity, &self.state, renewed)?;
+        self.adopt(state)
+    }
+
+    /// Renews a certificate that has ended, which is all that it is still good for.
+    async fn renew_by_request(&mut self) -> Result<(), Fatal> {
+        let Some(identity) = &self.credential.identity else {
+            return Ok(());
+        };
+        let renewed = self.directory.renew(identity, &self.state, &self.platform);
+        let state = renewed.await?;
+        info!("certificate renewed after its end");
+        self.adopt(state)
+    }
+
+    fn adopt(&mut self, state: AgentState) -> Result<(), Fatal> {
+        self.credential = Credential::new(&self.directory, &state)?;
+        self.state = state;
+        Ok(())
+    }
+
     /// Reads the host's health, off this thread: it opens files. A file system that hangs costs the
     /// figures, not the connection.
     async fn sample(&mut self) {
@@ -362,6 +471,63 @@ impl Dialer {
             temperature_celsius: health.temperature_celsius,
             sent_us: None,
         };
+    }
+}
+
+impl Fatal {
+    /// Whether it is none yet: trying again may help.
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Enrol(error) if error.is_transient())
+    }
+}
+
+/// What the agent shows in TLS, and what it takes there.
+struct Credential {
+    /// The key, where there is a certificate for it.
+    identity: Option<Identity>,
+    /// The end of the certificate, by the platform's clock.
+    until: Option<UnixMillis>,
+    /// The platform has said that it has ended.
+    ended: bool,
+    server_name: ServerName<'static>,
+    tls: Arc<ClientConfig>,
+}
+
+impl Credential {
+    fn new(directory: &StateDir, state: &AgentState) -> Result<Self, Fatal> {
+        let roots = tls::certificates_from_pem(&state.ca_pem)?;
+        let server_name = tls::server_name(&state.server_name)?;
+        let Some(certificate) = &state.certificate else {
+            return Ok(Self {
+                identity: None,
+                until: None,
+                ended: false,
+                server_name,
+                tls: tls::client_trusting(roots, true)?,
+            });
+        };
+        let identity = directory.identity()?;
+        let certified = identity
+            .with_certificate(certificate)
+            .map_err(EnrolError::from)?;
+        Ok(Self {
+            until: end_of(&certified),
+            identity: Some(identity),
+            ended: false,
+            server_name,
+            // With it goes what TLS remembers of sessions, which are bound to the certificate before.
+            tls: tls::client_presenting(roots, certified)?,
+        })
+    }
+
+    fn has_ended(&self, now: UnixMillis) -> bool {
+        self.identity.is_some() && (self.ended || self.until.is_some_and(|until| until < now))
+    }
+
+    /// How long a certificate is waited for before it is asked for again: a tenth of what is left.
+    fn retry_after(&self) -> Duration {
+        let left = self.until.unwrap_or_default().since(UnixMillis::now());
+        (left / 10).clamp(RENEWAL_RETRY_MIN, RENEWAL_RETRY_MAX)
     }
 }
 

@@ -1,15 +1,18 @@
-//! How an agent becomes a host: it trades its single-use token for a credential, once, and keeps
-//! that under its state directory. Dialling with it is elsewhere.
+//! How an agent becomes a host: it trades its single-use token for a device token and a certificate,
+//! once, keeps them under its state directory, and renews them there. Dialling with them is elsewhere.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Enrol, Enrolled};
+use super::identity::{Identity, IdentityError};
+use crate::api::{Enrol, Enrolled, Renew, Renewed};
+use crate::clock::UnixMillis;
 use crate::files::{self, FileError, MODE_SECRET};
-use crate::net::enrolment::{ENROL_PATH, EnrolmentToken, TEXT_BYTES_MAX, TokenError};
+use crate::net::enrolment::{ENROL_PATH, EnrolmentToken, RENEW_PATH, TEXT_BYTES_MAX, TokenError};
 use crate::net::http_client::{HttpClient, HttpError, ServerUrl, ServerUrlError};
 use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
@@ -62,6 +65,16 @@ pub enum EnrolError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The agent's key cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The platform was not reached, or refused to renew.
+    #[error("the certificate was not renewed{}: {source}", code_of(source))]
+    Renewal {
+        /// What went wrong.
+        #[source]
+        source: HttpError,
+    },
     /// The platform was not reached, or refused.
     #[error("enrolment failed{}: {source}", code_of(source))]
     Call {
@@ -77,7 +90,15 @@ pub enum EnrolError {
 impl EnrolError {
     /// Whether trying again later may help without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Call { source } if source.is_transient())
+        match self {
+            Self::Call { source } => source.is_transient(),
+            // What cannot be trusted may be trusted again: the platform is known, unlike at the first
+            // contact, and its clock or this one may be wrong for a while.
+            Self::Renewal { source } => {
+                source.is_transient() || matches!(source, HttpError::Tls { .. })
+            }
+            _ => false,
+        }
     }
 }
 
@@ -93,8 +114,15 @@ pub struct AgentState {
     pub auth_token: Secret,
     /// The name it asks for in TLS, whatever address it dials.
     pub server_name: String,
-    /// The platform's CA, the only one it trusts.
+    /// The CAs it trusts, the platform's own first.
     pub ca_pem: String,
+    /// The certificate it presents (PEM). `None` for one that was enrolled before there were any: its
+    /// token is all that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// When it is to ask for another, by this machine's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_at_unix_ms: Option<u64>,
 }
 
 /// An agent's state directory, held by this process alone.
@@ -103,12 +131,6 @@ pub struct StateDir {
     path: PathBuf,
     /// Held, not read.
     _lock: File,
-}
-
-/// What is written down before the first try, so that a lost answer does not cost the token.
-#[derive(Serialize, Deserialize)]
-struct Attempt {
-    idempotency_key: Secret,
 }
 
 impl StateDir {
@@ -193,10 +215,11 @@ impl StateDir {
         } else {
             HttpClient::plain(platform.clone())?
         };
+        let identity = self.identity()?;
         let request = Enrol {
             token: token.to_text(),
             name: name.to_owned(),
-            idempotency_key: self.idempotency_key()?,
+            csr: identity.request()?,
         };
         let enrolled: Enrolled = client
             .call(Method::POST, ENROL_PATH, Some(&request))
@@ -205,6 +228,7 @@ impl StateDir {
         if ca.first().map(tls::fingerprint) != Some(*token.ca_fingerprint()) {
             return Err(EnrolError::OtherCa);
         }
+        identity.with_certificate(&enrolled.certificate)?;
         let state = AgentState {
             version: STATE_VERSION,
             host_id: enrolled.host_id,
@@ -212,28 +236,68 @@ impl StateDir {
             auth_token: enrolled.auth_token,
             server_name: enrolled.server_name,
             ca_pem: enrolled.ca_pem,
+            certificate: Some(enrolled.certificate),
+            renew_at_unix_ms: Some(moment_in(enrolled.renew_after_seconds)),
         };
         self.write("state.json", &state)?;
         Ok(state)
     }
 
-    /// The key of this agent's enrolment: drawn once, and on disk before it is used.
-    fn idempotency_key(&self) -> Result<Secret, EnrolError> {
-        let path = self.path.join("enrolment.json");
-        match files::read_text(&path, STATE_BYTES_MAX) {
-            Ok(text) => {
-                if let Ok(attempt) = serde_json::from_str::<Attempt>(&text) {
-                    return Ok(attempt.idempotency_key);
-                }
-            }
-            Err(error) if !error.is_missing() => return Err(error.into()),
-            Err(_) => {}
-        }
-        let attempt = Attempt {
-            idempotency_key: Secret::generate(""),
+    /// This agent's key, which is made where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn identity(&self) -> Result<Identity, EnrolError> {
+        Ok(Identity::open_or_make(&self.path.join("agent.key"))?)
+    }
+
+    /// Asks for another certificate by a request of its own, for an agent whose certificate has ended
+    /// and whom nothing else is open to.
+    ///
+    /// # Errors
+    /// See [`EnrolError`].
+    pub async fn renew(
+        &self,
+        identity: &Identity,
+        state: &AgentState,
+        platform: &ServerUrl,
+    ) -> Result<AgentState, EnrolError> {
+        let roots = tls::certificates_from_pem(&state.ca_pem)?;
+        // Without a certificate: one that has ended would be of no use.
+        let config = tls::client_trusting(roots, true)?;
+        let client = HttpClient::new(platform.clone(), config, Some(&state.server_name))?;
+        let request = Renew {
+            auth_token: state.auth_token.clone(),
+            csr: identity.request()?,
         };
-        self.write("enrolment.json", &attempt)?;
-        Ok(attempt.idempotency_key)
+        let renewed = client.call(Method::POST, RENEW_PATH, Some(&request)).await;
+        let renewed = renewed.map_err(|source| EnrolError::Renewal { source })?;
+        self.take(identity, state, renewed)
+    }
+
+    /// Takes over what a renewal gave, once it is on disk: until then what was there is all that counts.
+    ///
+    /// # Errors
+    /// When it cannot be used or written.
+    pub fn take(
+        &self,
+        identity: &Identity,
+        state: &AgentState,
+        renewed: Renewed,
+    ) -> Result<AgentState, EnrolError> {
+        identity.with_certificate(&renewed.certificate)?;
+        tls::certificates_from_pem(&renewed.ca_pem)?;
+        tls::server_name(&renewed.server_name)?;
+        let state = AgentState {
+            auth_token: renewed.auth_token,
+            server_name: renewed.server_name,
+            ca_pem: renewed.ca_pem,
+            certificate: Some(renewed.certificate),
+            renew_at_unix_ms: Some(moment_in(renewed.renew_after_seconds)),
+            ..state.clone()
+        };
+        self.write("state.json", &state)?;
+        Ok(state)
     }
 
     fn write(&self, file: &str, content: &impl Serialize) -> Result<(), EnrolError> {
@@ -244,6 +308,11 @@ impl StateDir {
         })?;
         Ok(files::write_atomic(&path, &text, MODE_SECRET)?)
     }
+}
+
+fn moment_in(seconds: u32) -> u64 {
+    let after = Duration::from_secs(u64::from(seconds));
+    UnixMillis::now().plus(after).0
 }
 
 fn code_of(error: &HttpError) -> String {
@@ -267,12 +336,10 @@ mod tests {
     }
 
     #[test]
-    fn the_key_stays_over_tries_and_a_damaged_state_is_said() {
+    fn a_damaged_state_is_said() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let state = StateDir::open(dir.path()).expect("opened");
         assert!(matches!(state.state(), Ok(None)));
-        let key = state.idempotency_key().expect("kept");
-        assert_eq!(state.idempotency_key().expect("kept"), key);
         for content in ["", "{}", r#"{"version": 2}"#] {
             std::fs::write(dir.path().join("state.json"), content).expect("written");
             assert!(

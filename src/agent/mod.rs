@@ -5,6 +5,7 @@ pub mod config;
 pub mod dial;
 pub mod enrol;
 pub mod health;
+pub mod identity;
 pub mod origin;
 pub mod proxy;
 pub mod rewrite;
@@ -46,7 +47,7 @@ pub enum AgentError {
 /// # Errors
 /// [`AgentError`] when trying again is of no use.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
-    let directory = StateDir::open(&config.state_dir).map_err(Fatal::from)?;
+    let directory = Arc::new(StateDir::open(&config.state_dir).map_err(Fatal::from)?);
     for route in config.routes.all() {
         info!(prefix = route.prefix(), target = %route.target(), "proxying");
     }
@@ -68,10 +69,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
             config.name.as_str(),
         )
         .await?;
-        Err(Dialer::new(config.platform, state, current.clone())?
-            .run(on_stream)
-            .await
-            .into())
+        Err(
+            Dialer::new(config.platform, directory, state, current.clone())?
+                .run(on_stream)
+                .await
+                .into(),
+        )
     };
     tokio::select! {
         result = connected => result,

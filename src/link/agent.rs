@@ -2,9 +2,9 @@
 
 use super::{Link, Phase, Side, StreamKey, Terms, Time, TrafficLane, Violation};
 use crate::wire::messages::{
-    Ack, AgentToPlatform, Command, Error, ErrorCode, GoAway, Heartbeat, HeartbeatAck, Hello,
-    HttpRequest, HttpResponse, PlatformToAgent, PlatformToAgentHandler, Refuse, SessionClose,
-    SessionOpen, StreamCredit, StreamData, StreamReset, StreamStop, Welcome,
+    Ack, AgentToPlatform, Certificate, Command, Error, ErrorCode, GoAway, Heartbeat, HeartbeatAck,
+    Hello, HttpRequest, HttpResponse, PlatformToAgent, PlatformToAgentHandler, Refuse,
+    SessionClose, SessionOpen, StreamCredit, StreamData, StreamReset, StreamStop, Welcome,
 };
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub enum Event {
     SessionOpen(SessionOpen),
     /// A console session has ended.
     SessionClose(SessionClose),
+    /// The certificate that was asked for.
+    Certificate(Certificate),
     /// Work for the host.
     Command(Command),
     /// Something that this agent sent could not be taken.
@@ -225,6 +227,10 @@ impl PlatformToAgentHandler for Inbox<'_> {
 
     fn session_close(&mut self, message: SessionClose) -> Self::Output {
         self.tell(Event::SessionClose(message))
+    }
+
+    fn certificate(&mut self, message: Certificate) -> Self::Output {
+        self.tell(Event::Certificate(message))
     }
 
     fn command(&mut self, message: Command) -> Self::Output {

@@ -10,9 +10,10 @@ use crate::{
     wire::{
         json,
         messages::{
-            Ack, AgentToPlatform, AgentToPlatformHandler, Error, ErrorCode, GoAway, Heartbeat,
-            HeartbeatAck, Hello, HttpRequest, HttpResponse, PlatformToAgent, Refuse, Response,
-            StatusUpdate, StreamCredit, StreamData, StreamReset, StreamStop, Welcome,
+            Ack, AgentToPlatform, AgentToPlatformHandler, CertificateRequest, Error, ErrorCode,
+            GoAway, Heartbeat, HeartbeatAck, Hello, HttpRequest, HttpResponse, PlatformToAgent,
+            Refuse, Response, StatusUpdate, StreamCredit, StreamData, StreamReset, StreamStop,
+            Welcome,
         },
         values::{Name, Timestamp},
     },
@@ -34,6 +35,8 @@ pub enum Event {
     Hello(Hello),
     /// The host's health.
     Heartbeat(Heartbeat),
+    /// The agent asks for another certificate.
+    CertificateRequest(CertificateRequest),
     /// How a command is getting on.
     StatusUpdate(StatusUpdate),
     /// What came of a command.
@@ -346,6 +349,10 @@ impl AgentToPlatformHandler for Inbox<'_> {
 
     fn stream_stop(&mut self, message: StreamStop) -> Self::Output {
         self.link.on_stream_stop(&message, self.now)
+    }
+
+    fn certificate_request(&mut self, message: CertificateRequest) -> Self::Output {
+        self.tell(Event::CertificateRequest(message))
     }
 
     fn status_update(&mut self, message: StatusUpdate) -> Self::Output {

@@ -74,13 +74,25 @@ impl<S: Side> State<S> {
 pub(super) struct Closing {
     pub(super) close_code: u16,
     pub(super) text: String,
+    /// How long the peer may take to read it and to close as well.
+    pub(super) wait: Duration,
 }
+
+/// How long a connection that is to be closed may take to send what is left and to see the peer's
+/// close frame.
+pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// The same where the peer has lost its right to be here: it is to be gone within a second.
+const CLOSE_WAIT_REVOKED: Duration = Duration::from_millis(500);
 
 impl Closing {
     pub(super) fn new(code: ErrorCode, text: &str) -> Self {
         Self {
             close_code: close_code(code),
             text: format!("{code}: {text}"),
+            wait: match code {
+                ErrorCode::HostRevoked => CLOSE_WAIT_REVOKED,
+                _ => CLOSE_WAIT,
+            },
         }
     }
 }

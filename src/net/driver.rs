@@ -2,7 +2,7 @@
 //! sent, and keeps its time. Everything else of a program acts on the link through `connection`.
 
 use super::{
-    connection::{Closing, Connection, Ending, shown},
+    connection::{CLOSE_WAIT, Closing, Connection, Ending, shown},
     socket::{Socket, SocketError},
 };
 use crate::{
@@ -18,7 +18,6 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -29,9 +28,6 @@ use tokio::{
 const READS_MAX: usize = 64;
 /// Rounds of reading and writing before other tasks have their turn.
 const ROUNDS_MAX: usize = 4;
-/// How long a connection that is to be closed may take to send what is left and to see the peer's
-/// close frame.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Starts a connection: its handle, and its task, which the caller spawns. `on_event` is called in
 /// that task, outside the lock, with each event of the link. The link was made at
@@ -136,7 +132,7 @@ where
                 Ok(()) => return Poll::Pending,
                 Err(Stop::Ended(ending)) => return Poll::Ready(this.end(ending)),
                 Err(Stop::Close(closing, ending)) => {
-                    this.timer.as_mut().reset(Instant::now() + CLOSE_WAIT);
+                    this.timer.as_mut().reset(Instant::now() + closing.wait);
                     this.connection.lock().link.close();
                     this.tell();
                     this.stage = if matches!(ending, Ending::Peer { .. }) {
@@ -246,6 +242,7 @@ where
                 let closing = Closing {
                     close_code,
                     text: String::new(),
+                    wait: CLOSE_WAIT,
                 };
                 Err(Stop::Close(closing, Ending::Peer { close_code, text }))
             }
@@ -395,7 +392,9 @@ where
             if let Stage::Draining(closing, _) = &self.stage
                 && !self.flushing
             {
-                let Closing { close_code, text } = closing;
+                let Closing {
+                    close_code, text, ..
+                } = closing;
                 let frame = (*close_code != 1005).then_some((*close_code, text.as_str()));
                 self.socket.close(frame);
                 self.stage = Stage::Closing(ending);

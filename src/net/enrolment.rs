@@ -10,12 +10,24 @@ use rustls_pki_types::DnsName;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::secret::{Secret, SecretHash, random};
+use crate::wire::values::{Name, Text as _};
 
 /// How every token's text begins.
 pub const PREFIX: &str = "fwe_";
 
 /// The path that an agent posts its token to.
 pub const ENROL_PATH: &str = "/v1/agent/enroll";
+
+/// The path that an agent posts to whose certificate has ended.
+pub const RENEW_PATH: &str = "/v1/agent/renew";
+
+/// What both ends of a link announce where the agent may ask for its next certificate over it.
+pub const CERTIFICATE_RENEWAL: &str = "certificate_renewal";
+
+/// The same as a capability.
+pub fn certificate_renewal() -> Option<Name> {
+    Name::parse(CERTIFICATE_RENEWAL.to_owned())
+}
 
 /// The only layout so far: CA fingerprint, secret, server name.
 const FORMAT: u8 = 1;

@@ -48,7 +48,7 @@ async fn chain_of(server: &ServerUrl) -> Result<Vec<CertificateDer<'static>>, Ht
     let name = name.map_err(|error| broken(error.to_string()))?;
     let seen = Arc::new(Seen::default());
     let config =
-        tls::client_with(seen.clone(), false).map_err(|error| broken(error.to_string()))?;
+        tls::client_with(seen.clone(), false, None).map_err(|error| broken(error.to_string()))?;
     let handshake = TlsConnector::from(config).connect(name, tcp).await;
     let chain = std::mem::take(&mut *seen.0.lock().unwrap_or_else(PoisonError::into_inner));
     match handshake {

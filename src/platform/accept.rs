@@ -1,6 +1,9 @@
 //! Where agents come in: the WebSocket's upgrade, the first message, and the life of a connection
 //! from there to its end. What a connection carries is the affair of `net` and `ingress`.
 
+mod entitled;
+mod renewal;
+
 use super::{
     Platform,
     agent_link::AgentLink,
@@ -11,10 +14,12 @@ use super::{
     traces::TARGET,
 };
 use crate::{
+    clock::UnixMillis,
     ids::{HostId, Uuid, random_uuid},
     link::{Admission, Link, Platform as PlatformSide, PlatformEvent, Time},
     net::{
         driver,
+        enrolment::certificate_renewal,
         socket::{self, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO},
         stream::Tunnel,
     },
@@ -38,7 +43,6 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
 use std::{
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -73,8 +77,11 @@ pub(super) fn serve(
             return problem(StatusCode::BAD_REQUEST, "subprotocol_unknown", detail);
         }
     };
-    // Browsers may have an older one on the same port, and a proxy in front none.
-    if peer.tls != Some(ProtocolVersion::TLSv1_3) {
+    // Browsers may have an older one on the same port. In plain nobody comes from outside but through
+    // a proxy, which has to be meant to carry agents: it sees all that they say, and their
+    // certificates do not come this far.
+    let proxied = peer.tls.is_none() && platform.config.agents_behind_proxy;
+    if peer.tls != Some(ProtocolVersion::TLSv1_3) && !proxied {
         platform.metrics.handshake("tls_1_3_expected");
         let detail =
             "agents connect over TLS 1.3, straight to the platform's TLS listener".to_owned();
@@ -166,9 +173,17 @@ async fn upgraded(
         }
     };
     // The type that is really there, for its socket's options and for speed.
-    match downcast::<TlsStream<TcpStream>>(upgraded) {
+    let upgraded = match downcast::<TlsStream<TcpStream>>(upgraded) {
         Ok((stream, early)) => {
             tune(stream.get_ref().0);
+            let socket = socket::accepted(stream, &early);
+            return converse(platform, socket, encoding, peer, id).await;
+        }
+        Err(upgraded) => upgraded,
+    };
+    match downcast::<TcpStream>(upgraded) {
+        Ok((stream, early)) => {
+            tune(&stream);
             let socket = socket::accepted(stream, &early);
             converse(platform, socket, encoding, peer, id).await;
         }
@@ -204,7 +219,7 @@ struct Place {
 /// A connection whose agent has said who it is.
 struct Arrived {
     tunnel: Tunnel,
-    address: SocketAddr,
+    peer: Peer,
     id: Uuid,
 }
 
@@ -226,6 +241,7 @@ async fn converse<IO>(
     let on_event = {
         let (platform, place, errors) = (platform.clone(), place.clone(), errors.clone());
         let (attempt, span) = (attempt.clone(), Span::current());
+        let renewals = renewal::Renewals::default();
         // The connection's own task is not in the span: it says nothing itself, and would enter and
         // leave it with each message.
         move |event, tunnel: &Tunnel| {
@@ -233,10 +249,11 @@ async fn converse<IO>(
                 PlatformEvent::Hello(hello) => {
                     let (platform, place) = (platform.clone(), place.clone());
                     let (attempt, tunnel) = (attempt.clone(), tunnel.clone());
+                    let peer = peer.clone();
                     let admitting = async move {
                         let arrived = Arrived {
                             tunnel: tunnel.clone(),
-                            address,
+                            peer,
                             id,
                         };
                         let admitting = admit(&platform, hello, arrived, &attempt);
@@ -262,6 +279,11 @@ async fn converse<IO>(
                     }
                     if let Some(round_trip) = tunnel.round_trip() {
                         platform.metrics.round_trip(round_trip);
+                    }
+                }
+                PlatformEvent::CertificateRequest(request) => {
+                    if let Some(Place { host, .. }) = known(&place) {
+                        renewals.begin(&platform, host, request, tunnel);
                     }
                 }
                 PlatformEvent::Error(error) => {
@@ -312,11 +334,7 @@ async fn admit(
     arrived: Arrived,
     attempt: &Attempt,
 ) -> Option<Place> {
-    let Arrived {
-        tunnel,
-        address,
-        id,
-    } = arrived;
+    let Arrived { tunnel, peer, id } = arrived;
     let refuse = |code: ErrorCode, text, permanent, retry_after_ms| {
         attempt.came_to(code.name().unwrap_or("unknown"));
         refuse(&tunnel, code, text, permanent, retry_after_ms);
@@ -341,12 +359,27 @@ async fn admit(
         refuse(ErrorCode::HostMismatch, text, true, 0);
         return None;
     }
+    // Asked of every connection and of the store as it is now, whether TLS was resumed or not: a ticket
+    // brings an old certificate back without a look at it, and so nothing hangs on tickets. One whose
+    // host is revoked after this is found by the registry, which knows of the moment.
+    let proxied = peer.tls.is_none();
+    if let Err(why) = entitled::entitled(&record, peer.certificate, UnixMillis::now(), proxied) {
+        info!(host = %record.id, name = record.name, code = %why.code(), "not let in");
+        if why == entitled::Refusal::Mismatch {
+            let reason = "certificate_mismatch";
+            platform
+                .audit_refusal(record.id, "host.connect", reason)
+                .await;
+        }
+        refuse(why.code(), why.text(), why.is_permanent(), 0);
+        return None;
+    }
     tunnel.admit(Admission {
         session_id: id,
         host_id: record.id.0,
         heartbeat: platform.config.heartbeat,
         platform_time: Timestamp::from_system_time(SystemTime::now()),
-        capabilities: Vec::new(),
+        capabilities: certificate_renewal().into_iter().collect(),
     });
     let link = Arc::new(AgentLink { tunnel });
     let arrival = Arrival {
@@ -354,7 +387,7 @@ async fn admit(
         known_at,
         instance: hello.instance_id,
         software: hello.software,
-        address,
+        address: peer.address,
         link: link.clone(),
     };
     match platform.host_connected(&record.name, arrival) {

@@ -37,7 +37,9 @@ impl HostLink for AgentLink {
     fn session_close(&self, id: ConsoleSessionId, reason: CloseReason) {
         let reason = match reason {
             CloseReason::ClosedByUser => SessionCloseReason::ClosedByUser,
-            CloseReason::HostReenrolled => SessionCloseReason::ClosedByAdmin,
+            CloseReason::HostReenrolled | CloseReason::HostRevoked => {
+                SessionCloseReason::ClosedByAdmin
+            }
             CloseReason::Idle => SessionCloseReason::Idle,
             CloseReason::Expired | CloseReason::NeverEntered => SessionCloseReason::Expired,
         };
@@ -62,6 +64,11 @@ impl HostLink for AgentLink {
             LinkEnd::CredentialVoid => (
                 ErrorCode::HostRevoked,
                 "this host was enrolled anew",
+                Duration::ZERO,
+            ),
+            LinkEnd::Revoked => (
+                ErrorCode::HostRevoked,
+                "this host was revoked",
                 Duration::ZERO,
             ),
             LinkEnd::GoingAway { window } => {

@@ -1,7 +1,8 @@
-//! The platform's own certificate authority and the server certificate that it signs, both made at
-//! the first start and kept under the data directory. Agents trust this CA alone; browsers may be
-//! given an operator's certificate beside it, for the names that it covers (see `config`). Revocation
-//! and client certificates are not here.
+//! The platform's own certificate authority and what it signs: the server's certificate, made at the
+//! first start and kept under the data directory beside it, and the hosts', of which nothing is kept.
+//! Agents trust this CA, and others that the operator names for a change of it; browsers may be given
+//! an operator's certificate beside ours, for the names that it covers (see `config`). Whether a
+//! host's certificate is good for anything any more is asked where it connects (`accept`).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,15 +12,18 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
+    SubjectPublicKeyInfo,
 };
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use tracing::info;
 use x509_parser::extensions::GeneralName;
 
+use super::credential::{HOST_URI_PREFIX, ProvenKey};
+use crate::clock::UnixMillis;
 use crate::files::{self, FileError, MODE_PUBLIC, MODE_SECRET};
-use crate::ids::random_uuid;
+use crate::ids::{HostId, random_uuid};
 use crate::net::tls::{self, TlsError};
 use crate::secret::random;
 
@@ -34,6 +38,11 @@ const SERVER_RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const CLOCKS_BEHIND: Duration = DAY;
 /// Largest PEM file of ours: a chain of two is under 2 KiB.
 const PEM_BYTES_MAX: usize = 64 * 1024;
+/// Certificates of further CAs, which agents are told to trust and whose hosts are taken, while the
+/// operator changes from one CA to another.
+const FURTHER_CAS_FILE: &str = "ca-further.pem";
+/// Largest such file: with the CA's own it is to fit the link's `certificate`.
+const FURTHER_CAS_BYTES_MAX: usize = 8 * 1024;
 
 /// The CA or the server certificate cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +70,30 @@ pub enum CaError {
 /// The CA and the certificate that the TLS listener presents.
 #[derive(Debug)]
 pub struct CertificateAuthority {
-    certificate_pem: String,
+    trusted_pem: String,
+    trusted: Vec<CertificateDer<'static>>,
     fingerprint: [u8; 32],
+    issuer: Issuer<'static, KeyPair>,
     server: Arc<CertifiedKey>,
+}
+
+/// Names one certificate among all that the CA issues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serial([u8; 16]);
+
+impl Serial {
+    /// A new one, out of 16 random bytes of the caller's.
+    pub const fn random(mut entropy: [u8; 16]) -> Self {
+        // Positive, and of a length that does not hang on chance (RFC 5280 section 4.1.2.2).
+        entropy[0] = entropy[0] & 0x7f | 0x40;
+        Self(entropy)
+    }
+}
+
+impl std::fmt::Display for Serial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&crate::audit::export::hex(&self.0))
+    }
 }
 
 impl CertificateAuthority {
@@ -80,16 +110,32 @@ impl CertificateAuthority {
             path: certificate_path.clone(),
             source,
         };
-        let certificates = tls::certificates_from_pem(&certificate_pem).map_err(content)?;
-        let certificate = &certificates[0];
+        let mut trusted = tls::certificates_from_pem(&certificate_pem).map_err(content)?;
+        trusted.truncate(1);
+        let mut trusted_pem = certificate_pem.clone();
+        let further_path = dir.join(FURTHER_CAS_FILE);
+        match files::read_text(&further_path, FURTHER_CAS_BYTES_MAX) {
+            Ok(further) => {
+                let read = tls::certificates_from_pem(&further);
+                trusted.extend(read.map_err(|source| CaError::Content {
+                    path: further_path,
+                    source,
+                })?);
+                trusted_pem.push('\n');
+                trusted_pem.push_str(&further);
+            }
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let certificate = &trusted[0];
         let fingerprint = tls::fingerprint(certificate);
+        let issuer = Issuer::from_ca_cert_der(certificate, key)?;
 
         let chain_path = dir.join("server.pem");
         let key_path = dir.join("server.key");
         let server = match stored_server(&chain_path, &key_path) {
             Some(stored) if still_good(&stored, certificate, names, now) => stored,
             _ => {
-                let issuer = Issuer::from_ca_cert_der(certificate, key)?;
                 let (leaf_pem, key_pem) = make_server(&issuer, names, now)?;
                 let chain_pem = leaf_pem + &certificate_pem;
                 // The key goes first: a chain without its key would be remade, not served.
@@ -105,15 +151,53 @@ impl CertificateAuthority {
             }
         };
         Ok(Self {
-            certificate_pem,
+            trusted_pem,
+            trusted,
             fingerprint,
+            issuer,
             server,
         })
     }
 
-    /// The CA's certificate, as `ca.pem` holds it.
-    pub fn certificate_pem(&self) -> &str {
-        &self.certificate_pem
+    /// Issues a host's certificate for its key. Who it names and what it is good for is said here and
+    /// nowhere else: one host, as a client, and nobody else's authority.
+    ///
+    /// # Errors
+    /// When the CA's key does not sign.
+    pub fn issue(
+        &self,
+        host: HostId,
+        key: &ProvenKey,
+        serial: Serial,
+        now: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<String, CaError> {
+        let instant =
+            |at: UnixMillis| SystemTime::UNIX_EPOCH + Duration::from_secs(at.0.div_ceil(1000));
+        let mut params = CertificateParams::default();
+        params.distinguished_name = common_name(&host.to_string());
+        let uri = format!("{HOST_URI_PREFIX}{host}");
+        params.subject_alt_names = vec![SanType::URI(uri.as_str().try_into()?)];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(SerialNumber::from_slice(&serial.0));
+        params.not_before = (instant(now) - CLOCKS_BEHIND).into();
+        params.not_after = instant(until).into();
+        let key = SubjectPublicKeyInfo::from_der(key.spki())?;
+        Ok(params.signed_by(&key, &self.issuer)?.pem())
+    }
+
+    /// The certificates that agents are to trust, as PEM: the CA's own first, then those that the
+    /// operator names beside it.
+    pub fn trusted_pem(&self) -> &str {
+        &self.trusted_pem
+    }
+
+    /// The same: whose certificates are taken of agents.
+    pub fn trusted(&self) -> &[CertificateDer<'static>] {
+        &self.trusted
     }
 
     /// SHA-256 of the CA certificate's DER, which enrolment tokens carry.

@@ -148,6 +148,16 @@ pub struct Config {
     /// How long an enrolment token is good for, unless asked for otherwise.
     #[serde(default = "default_token_ttl", deserialize_with = "duration")]
     pub token_ttl: Duration,
+    /// How long a host's certificate is good for. Its agent renews it at two thirds of that.
+    #[serde(default = "default_certificate_life", deserialize_with = "duration")]
+    pub certificate_life: Duration,
+    /// Names that `server_name` was before: agents that were enrolled under one still ask for it.
+    #[serde(default, deserialize_with = "list")]
+    pub former_server_names: Vec<String>,
+    /// Takes agents on the plain listener as well, by their device token alone: a proxy in front ends
+    /// their TLS, and with it their certificates.
+    #[serde(default)]
+    pub agents_behind_proxy: bool,
     /// A console session ends after this long without a byte from its viewer.
     #[serde(default = "default_session_idle", deserialize_with = "duration")]
     pub session_idle: Duration,
@@ -288,17 +298,24 @@ impl Config {
         let host = machine_name();
         let listen = self.listen.ip();
         let rest = [
-            Some(self.server_name.clone()),
             host.filter(|host| DnsName::try_from(host.as_str()).is_ok()),
             (!listen.is_unspecified()).then(|| listen.to_string()),
             Some(self.console_domain.clone()),
             Some(format!("*.{}", self.console_domain)),
         ];
-        for name in rest.into_iter().flatten().chain(self.names.iter().cloned()) {
+        let more = self.names.iter().cloned().chain(self.agents_names());
+        for name in rest.into_iter().flatten().chain(more) {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
+        names
+    }
+
+    /// The names by which agents ask for this platform in TLS, and nobody else.
+    pub fn agents_names(&self) -> Vec<String> {
+        let mut names = vec![self.server_name.clone()];
+        names.extend(self.former_server_names.iter().cloned());
         names
     }
 
@@ -355,6 +372,12 @@ impl Config {
                 return refuse(key, "it must be a DNS name");
             }
         }
+        for name in &mut self.former_server_names {
+            *name = name.trim_end_matches('.').to_ascii_lowercase();
+            if DnsName::try_from(name.as_str()).is_err() || name.parse::<IpAddr>().is_ok() {
+                return refuse("former_server_names", "each must be a DNS name");
+            }
+        }
         for name in &mut self.names {
             *name = name.trim_end_matches('.').to_ascii_lowercase();
             let plain = name.strip_prefix("*.").unwrap_or(name);
@@ -381,6 +404,12 @@ impl Config {
         for (key, value, least, most) in [
             ("heartbeat", self.heartbeat, second, second * 300),
             ("token_ttl", self.token_ttl, second, day * 30),
+            (
+                "certificate_life",
+                self.certificate_life,
+                second * 3,
+                day * 397,
+            ),
             ("session_idle", self.session_idle, second, day * 7),
             ("session_max", self.session_max, second, day * 30),
             ("drain", self.drain, Duration::ZERO, second * 600),
@@ -449,6 +478,10 @@ const fn default_sample_ratio() -> Ratio {
 
 const fn default_heartbeat() -> Duration {
     Duration::from_secs(15)
+}
+
+const fn default_certificate_life() -> Duration {
+    Duration::from_secs(30 * 24 * 60 * 60)
 }
 
 const fn default_token_ttl() -> Duration {

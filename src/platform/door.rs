@@ -2,7 +2,8 @@
 //! and path say: to a console session's origin, to the agents' WebSocket, or to the API. The
 //! listeners themselves are `server`'s.
 
-use std::borrow::Cow;
+mod addressee;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,6 @@ use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{HOST, HeaderMap};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,7 +23,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 use tracing::{Instrument as _, debug, warn};
 
@@ -34,6 +33,8 @@ use super::sessions::Session;
 use super::{Platform, accept, http2, ingress, stop_told, traces};
 use crate::net::socket::AGENT_PATH;
 use crate::net::tls::ALPN_HTTP2;
+pub(super) use addressee::{Addressee, named};
+use addressee::{NoHost, addressee};
 
 /// A client that has not finished its handshake by then is not served.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +55,13 @@ const SESSION_END_GRACE: Duration = ingress::LINGER.saturating_add(Duration::fro
 /// After a failed accept (no file descriptor is free, most often) the listener rests.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// How a listener is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listens {
+    Tls,
+    Plain,
+}
+
 /// What lets connections in.
 #[derive(Clone)]
 pub(super) struct Door {
@@ -64,7 +72,7 @@ pub(super) struct Door {
 
 impl Door {
     /// Lets in whom this listener takes, one task a connection.
-    pub async fn accept(self, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
+    pub async fn accept(self, listener: TcpListener, listens: Listens) {
         loop {
             // A place first: past the limit new connections wait in the kernel's queue.
             let Ok(permit) = self.connections.clone().acquire_owned().await else {
@@ -75,9 +83,10 @@ impl Door {
                     let peer = Peer {
                         address,
                         tls: None,
+                        certificate: None,
                         permit: permit.into(),
                     };
-                    tokio::spawn(self.clone().serve(stream, acceptor.clone(), peer));
+                    tokio::spawn(self.clone().serve(stream, listens, peer));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -87,33 +96,35 @@ impl Door {
         }
     }
 
-    async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, mut peer: Peer) {
+    async fn serve(self, stream: TcpStream, listens: Listens, mut peer: Peer) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "the connection is gone already");
             return;
         }
-        match acceptor {
-            Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    self.platform.metrics.tls_handshake("done");
-                    let (_, tls) = stream.get_ref();
-                    peer.tls = tls.protocol_version();
-                    if tls.alpn_protocol() == Some(ALPN_HTTP2) {
-                        http2::serve(self, stream, peer).await;
-                    } else {
-                        self.serve_http(stream, peer).await;
+        match listens {
+            Listens::Tls => {
+                match timeout(HANDSHAKE_TIMEOUT, self.platform.front.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        self.platform.metrics.tls_handshake("done");
+                        let (_, tls) = stream.get_ref();
+                        peer.shook_hands(tls);
+                        if tls.alpn_protocol() == Some(ALPN_HTTP2) {
+                            http2::serve(self, stream, peer).await;
+                        } else {
+                            self.serve_http(stream, peer).await;
+                        }
+                    }
+                    Ok(Err(error)) => {
+                        self.platform.metrics.tls_handshake("failed");
+                        debug!(address = %peer.address, %error, "no TLS handshake");
+                    }
+                    Err(_) => {
+                        self.platform.metrics.tls_handshake("timeout");
+                        debug!(address = %peer.address, "no TLS handshake in time");
                     }
                 }
-                Ok(Err(error)) => {
-                    self.platform.metrics.tls_handshake("failed");
-                    debug!(address = %peer.address, %error, "no TLS handshake");
-                }
-                Err(_) => {
-                    self.platform.metrics.tls_handshake("timeout");
-                    debug!(address = %peer.address, "no TLS handshake in time");
-                }
-            },
-            None => match timeout(HEAD_TIMEOUT, http2::begins_so(&stream)).await {
+            }
+            Listens::Plain => match timeout(HEAD_TIMEOUT, http2::begins_so(&stream)).await {
                 Ok(true) => http2::serve(self, stream, peer).await,
                 Ok(false) => self.serve_http(stream, peer).await,
                 Err(_) => debug!(address = %peer.address, "no request in time"),
@@ -357,53 +368,6 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
             .sum::<usize>()
 }
 
-/// Whom a request is for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Addressee<'a> {
-    Platform,
-    /// The console session with this label, in lower case.
-    Console(Cow<'a, str>),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct NoHost;
-
-/// Reads it off the `Host` field, of which there must be exactly one (RFC 9112 section 3.2).
-fn addressee<'a>(headers: &'a HeaderMap, console_domain: &str) -> Result<Addressee<'a>, NoHost> {
-    let mut fields = headers.get_all(HOST).iter();
-    let (Some(host), None) = (fields.next(), fields.next()) else {
-        return Err(NoHost);
-    };
-    let host = host.to_str().map_err(|_| NoHost)?;
-    Ok(named(host, console_domain))
-}
-
-/// Whom a host's name leads to, with its port or without.
-pub(super) fn named<'a>(host: &'a str, console_domain: &str) -> Addressee<'a> {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    // Browsers write a host in lower case, so that nearly always nothing is copied here.
-    let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    };
-    let label = |name: &str| {
-        let label = name.strip_suffix(console_domain)?.strip_suffix('.')?;
-        (!label.is_empty()).then_some(label.len())
-    };
-    match (label(&name), name) {
-        (Some(length), Cow::Borrowed(name)) => Addressee::Console(name[..length].into()),
-        (Some(length), Cow::Owned(mut name)) => {
-            name.truncate(length);
-            Addressee::Console(name.into())
-        }
-        (None, _) => Addressee::Platform,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -502,6 +466,7 @@ mod tests {
             peer: Peer {
                 address: ([127, 0, 0, 1], 1).into(),
                 tls: None,
+                certificate: None,
                 permit: permit.into(),
             },
             session: visited,
@@ -559,42 +524,5 @@ mod tests {
             .expect("ran")
             .expect("not cut")
             .expect("whole");
-    }
-
-    fn of(hosts: &[&str]) -> Result<Addressee<'static>, NoHost> {
-        let mut headers = HeaderMap::new();
-        for host in hosts {
-            headers.append(HOST, host.parse().expect("a value"));
-        }
-        addressee(&headers, "console.example").map(|addressee| match addressee {
-            Addressee::Platform => Addressee::Platform,
-            Addressee::Console(label) => Addressee::Console(label.into_owned().into()),
-        })
-    }
-
-    #[test]
-    fn the_host_decides_whom_a_request_is_for() {
-        let console = |label: &'static str| Ok(Addressee::Console(label.into()));
-        for host in [
-            "console.example",
-            "console.example:443",
-            "127.0.0.1:8443",
-            "[::1]:80",
-            "",
-        ] {
-            assert_eq!(of(&[host]), Ok(Addressee::Platform), "{host}");
-        }
-        assert_eq!(of(&["evilconsole.example"]), Ok(Addressee::Platform));
-        assert_eq!(of(&[".console.example"]), Ok(Addressee::Platform));
-        assert_eq!(of(&["abc.console.example"]), console("abc"));
-        assert_eq!(of(&["ABC.Console.Example:8443"]), console("abc"));
-        assert_eq!(
-            of(&["a.b.console.example"]),
-            console("a.b"),
-            "no label has a dot"
-        );
-        assert_eq!(of(&[]), Err(NoHost));
-        assert_eq!(of(&["a.console.example", "b.console.example"]), Err(NoHost));
-        assert_eq!(of(&["\u{e9}.console.example"]), Err(NoHost));
     }
 }

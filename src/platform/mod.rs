@@ -8,8 +8,10 @@ pub mod api;
 pub mod audit_key;
 pub mod ca;
 pub mod config;
+pub mod credential;
 mod door;
 pub mod events;
+mod front;
 mod http2;
 pub mod identity;
 pub mod ingress;
@@ -45,6 +47,7 @@ use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
 use events::Bus;
+use front::Front;
 use identity::oidc::{Oidc, OidcStartError};
 use identity::{Identity, KeyFileError};
 use metrics::Metrics;
@@ -131,9 +134,10 @@ pub struct Platform {
     audit_key: Arc<AuditKey>,
     /// Who may come in, and what they may do.
     pub identity: Identity,
-    ca_fingerprint: [u8; 32],
-    ca_pem: String,
-    certificates: Arc<ServerCertificates>,
+    authority: Mutex<Arc<CertificateAuthority>>,
+    front: Front,
+    /// When a refusal of a host's key was last noted in the audit log.
+    refusals: Mutex<HashMap<HostId, UnixMillis>>,
     /// `https` or `http`, and the port by which browsers reach a session.
     console: config::PublicPort,
     stopping: watch::Sender<bool>,
@@ -180,11 +184,8 @@ impl Platform {
         let ca = CertificateAuthority::open(&dir, &config.certificate_names(), SystemTime::now())?;
         let operator = operator_certificate(&config)?;
         let oidc = config.oidc.as_ref().map(Oidc::open).transpose()?;
-        let certificates = Arc::new(ServerCertificates::new(
-            &config.server_name,
-            ca.server(),
-            operator,
-        ));
+        let certificates = ServerCertificates::new(config.agents_names(), ca.server(), operator);
+        let front = Front::new(certificates, ca.trusted())?;
 
         let audit_key = audit_key::open(&dir)?;
         let path = dir.join("platform.db");
@@ -214,9 +215,9 @@ impl Platform {
             unwritten_ends: Mutex::default(),
             audit_key,
             identity,
-            ca_fingerprint: ca.fingerprint(),
-            ca_pem: ca.certificate_pem().to_owned(),
-            certificates,
+            authority: Mutex::new(Arc::new(ca)),
+            front,
+            refusals: Mutex::default(),
             console,
             stopping: watch::Sender::new(false),
             config,
@@ -257,7 +258,8 @@ impl Platform {
         Ok(())
     }
 
-    /// Reads the certificates anew; connections that stand are left alone.
+    /// Reads the certificates anew, those of the CAs that are trusted too; connections that stand are
+    /// left alone.
     ///
     /// # Errors
     /// When one cannot be used: then it stays as it is. The operator's does not hold up the renewal
@@ -265,10 +267,24 @@ impl Platform {
     pub fn reload_certificates(&self) -> Result<(), StartError> {
         let names = self.config.certificate_names();
         let ca = CertificateAuthority::open(&self.config.data_dir, &names, SystemTime::now())?;
-        self.certificates.replace_own(ca.server());
+        self.front.trust(ca.trusted())?;
+        self.front.replace_own(ca.server());
+        // Each value is whole: nothing can panic while it is replaced.
+        *self
+            .authority
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(ca);
         let operator = operator_certificate(&self.config)?;
-        self.certificates.replace_operator(operator);
+        self.front.replace_operator(operator);
         Ok(())
+    }
+
+    /// The CA, as it was last read.
+    pub fn authority(&self) -> Arc<CertificateAuthority> {
+        self.authority
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether the platform is about to stop.
@@ -283,6 +299,10 @@ impl Platform {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, HashMap<HostId, UnixMillis>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unwritten_ends(&self) -> MutexGuard<'_, UnwrittenEnds> {

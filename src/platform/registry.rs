@@ -41,6 +41,8 @@ pub enum LinkEnd {
     DuplicateInstance,
     /// The credential it authenticated with is void: the host was enrolled anew.
     CredentialVoid,
+    /// The host was revoked.
+    Revoked,
     /// The platform stops; agents spread their return over this window.
     GoingAway {
         /// The window.
@@ -54,7 +56,7 @@ impl LinkEnd {
         match self {
             Self::Replaced => OfflineReason::ConnectionEnded,
             Self::DuplicateInstance => OfflineReason::DuplicateInstance,
-            Self::CredentialVoid => OfflineReason::CredentialVoid,
+            Self::CredentialVoid | Self::Revoked => OfflineReason::CredentialVoid,
             Self::GoingAway { .. } => OfflineReason::PlatformStopped,
         }
     }
@@ -96,7 +98,7 @@ pub enum Admission {
     },
     /// The host was cloned: this one is refused, and the one before it was ended.
     DuplicateInstance,
-    /// The host was enrolled anew after the credential was looked up: this one is refused.
+    /// The host was enrolled anew, or revoked, after the credential was looked up: this one is refused.
     CredentialVoid,
 }
 
@@ -273,15 +275,15 @@ impl<L: HostLink + ?Sized> Registry<L> {
     }
 
     /// Ends a host's connection, and those that have presented its credential and are not admitted yet:
-    /// the store has another for it now.
-    pub fn void(&self, host: HostId) {
+    /// the store has another for it now, or none.
+    pub fn void(&self, host: HostId, reason: LinkEnd) {
         let mut state = self.lock();
         state.voids += 1;
         let moment = Moment(state.voids);
         state.voided.insert(host, moment);
         if let Some(entry) = state.hosts.remove(&host) {
-            entry.link.end(LinkEnd::CredentialVoid);
-            self.tell_offline(host, OfflineReason::CredentialVoid);
+            entry.link.end(reason);
+            self.tell_offline(host, reason.offline());
         }
     }
 
@@ -518,10 +520,10 @@ mod tests {
         assert_eq!(told(), ["duplicate_instance", "host_duplicated"]);
         let (_, three) = arrive(&registry, at(3), Some(1));
         registry.remove(HOST, connection(&three));
-        registry.void(HOST);
+        registry.void(HOST, LinkEnd::CredentialVoid);
         assert_eq!(told(), ["host_online", "connection_ended"]);
         arrive(&registry, at(4), Some(1));
-        registry.void(HOST);
+        registry.void(HOST, LinkEnd::CredentialVoid);
         arrive(&registry, at(5), Some(1));
         let window = Duration::from_secs(1);
         registry.end_all(LinkEnd::GoingAway { window });
@@ -557,7 +559,7 @@ mod tests {
         let registry = Registry::new();
         let before = registry.moment();
         let (first, _) = arrive(&registry, at(0), Some(1));
-        registry.void(HOST);
+        registry.void(HOST, LinkEnd::CredentialVoid);
         assert_eq!(first.ends(), [LinkEnd::CredentialVoid]);
         let (_, late) = arrive_known(&registry, at(0), Some(1), before);
         assert_eq!(late, Admission::CredentialVoid);
@@ -570,7 +572,7 @@ mod tests {
         assert!(registry.link(HOST).is_some() && anew.ends().is_empty());
         // It is the affair of that host alone.
         let elsewhere = registry.moment();
-        registry.void(HostId(Uuid::from_u128(2)));
+        registry.void(HostId(Uuid::from_u128(2)), LinkEnd::Revoked);
         let (_, admission) = arrive_known(&registry, at(2), Some(2), elsewhere);
         assert!(matches!(admission, Admission::Admitted { .. }));
     }

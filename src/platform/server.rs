@@ -9,17 +9,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
-use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use super::api;
 use super::config::{Config, PublicPort};
-use super::door::Door;
+use super::door::{Door, Listens};
 use super::metrics;
 use super::traces::Traces;
 use super::{Platform, StartError, stop_told};
 use crate::clock::UnixMillis;
-use crate::net::tls;
 use crate::process;
 
 /// Listeners that run at once: TLS and plain.
@@ -41,7 +39,6 @@ const CERTIFICATES_LOOKED_AT: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Server {
     platform: Arc<Platform>,
     tls: TcpListener,
-    tls_config: Arc<rustls::ServerConfig>,
     plain: Option<TcpListener>,
     metrics: Option<TcpListener>,
     traces: Option<Traces>,
@@ -88,7 +85,6 @@ impl Server {
         };
         let console = console_port(&config, tls_address, plain_address);
         let platform = Platform::open(config, console).await?;
-        let tls_config = tls::server(platform.certificates.clone())?;
         info!(address = %tls_address, "listening with TLS");
         if let Some(address) = plain_address {
             info!(%address, "listening in plain HTTP");
@@ -99,7 +95,6 @@ impl Server {
         Ok(Self {
             platform,
             tls,
-            tls_config,
             plain,
             metrics,
             traces: None,
@@ -123,7 +118,6 @@ impl Server {
         let Self {
             platform,
             tls,
-            tls_config,
             plain,
             metrics,
             mut traces,
@@ -150,12 +144,9 @@ impl Server {
             watched.spawn(metrics::serve(metrics, platform.clone()));
         }
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(
-            door.clone()
-                .accept(tls, Some(TlsAcceptor::from(tls_config))),
-        );
+        tasks.spawn(door.clone().accept(tls, Listens::Tls));
         if let Some(plain) = plain {
-            tasks.spawn(door.accept(plain, None));
+            tasks.spawn(door.accept(plain, Listens::Plain));
         }
         let house = tokio::spawn(keep_house(platform.clone()));
 

@@ -49,6 +49,8 @@ pub enum CloseReason {
     NeverEntered,
     /// Its host was enrolled anew, so another machine may answer now.
     HostReenrolled,
+    /// Its host was revoked.
+    HostRevoked,
 }
 
 impl CloseReason {
@@ -60,6 +62,7 @@ impl CloseReason {
             Self::Expired => "expired",
             Self::NeverEntered => "never_entered",
             Self::HostReenrolled => "host_reenrolled",
+            Self::HostRevoked => "host_revoked",
         }
     }
 }

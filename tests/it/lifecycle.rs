@@ -11,6 +11,7 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::console::viewer::Session;
+use crate::enrol::{key, request_by};
 use crate::support::{Agent, PATIENCE, Platform, until, until_status};
 
 /// Intervals short enough that a dead peer is found within seconds.
@@ -186,7 +187,7 @@ async fn an_enrolment_whose_client_leaves_shuts_the_old_machine_out_too() {
     let enrolment = json!({
         "token": platform.enrolment_token(&["--name", "kvm"]),
         "name": "kvm",
-        "idempotency_key": "key",
+        "csr": request_by(&key()),
     });
     let enrolment = enrolment.to_string();
     let request = format!(

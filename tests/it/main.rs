@@ -11,6 +11,7 @@
 
 mod api;
 mod audit;
+mod certificates;
 mod cli;
 mod commands;
 mod console;

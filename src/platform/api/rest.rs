@@ -24,7 +24,7 @@ use super::{
     Answer, ComesFrom, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer,
     documents, grpc_routes, json, problem, rest_routes,
 };
-use crate::net::enrolment::ENROL_PATH;
+use crate::net::enrolment::{ENROL_PATH, RENEW_PATH};
 use crate::platform::Platform;
 use crate::platform::metrics::ApiDoor;
 use crate::platform::service::{ErrorKind, ServiceError};
@@ -48,6 +48,7 @@ pub(in crate::platform) fn router(platform: Arc<Platform>) -> Router {
         .merge(grpc_routes(&Grpc(platform.clone())))
         .merge(documents::routes())
         .route(ENROL_PATH, post(enrol))
+        .route(RENEW_PATH, post(renew))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .method_not_allowed_fallback(method_not_allowed)
@@ -336,6 +337,24 @@ async fn enrol(
         ServiceError::new(ErrorKind::Internal, "internal", "the enrolment broke off")
     })??;
     let mut response = (StatusCode::CREATED, axum::Json(enrolled)).into_response();
+    not_stored(&mut response);
+    Ok(response)
+}
+
+async fn renew(
+    State(platform): State<Arc<Platform>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<Response> {
+    let body = read_body(&headers, body).await?;
+    let request = serde_json::from_slice(&body);
+    let request = request.map_err(|error| invalid(error.to_string(), None))?;
+    let renewed =
+        tokio::spawn(async move { platform.renew(request, "by a request of its own").await });
+    let renewed = renewed.await.map_err(|_| {
+        ServiceError::new(ErrorKind::Internal, "internal", "the renewal broke off")
+    })??;
+    let mut response = axum::Json(renewed).into_response();
     not_stored(&mut response);
     Ok(response)
 }

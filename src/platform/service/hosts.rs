@@ -1,81 +1,30 @@
-//! Hosts: the tokens by which they join, their enrolment, their list, and their coming and going.
+//! Hosts: those that are made by hand, their list, what is said of them, their coming and going, and
+//! their end. How an agent becomes a host by itself is in `enrolment`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::access::{etag_of, etag_shown};
+use super::enrolment::AUTH_TOKEN_PREFIX;
 use super::page::{self, Page};
-use super::{ErrorKind, ServiceError, name_taken};
-use crate::api;
+use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{HostId, HostName, HostNameError};
-use crate::net::enrolment::EnrolmentToken;
 use crate::platform::Platform;
 use crate::platform::agent_link::AgentLink;
-use crate::platform::api::{
-    Answer, Call, CreateEnrolmentToken, CreateHost, EnrolmentTokenService, HostService,
-};
+use crate::platform::api::{Answer, Call, CreateHost, HostService};
 use crate::platform::identity::NameError;
 use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
-use crate::platform::sessions::CloseReason;
 use crate::platform::store::groups::{HostChange, HostEntry, HostFilter, LabelSelector};
-use crate::platform::store::{
-    Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken, NewHost, StoreError,
-};
+use crate::platform::store::{HostRecord, NewHost};
 use crate::secret::{Secret, random};
 use crate::wire::api::{
-    CreateEnrolmentTokenRequest, CreateEnrolmentTokenResponse, CreateHostRequest,
-    CreateHostResponse, GetHostRequest, GetHostResponse, Host, HostStatus, Label, ListHostsRequest,
-    ListHostsResponse, ListLabelsRequest, ListLabelsResponse, UpdateHostRequest,
-    UpdateHostResponse,
+    CreateHostRequest, CreateHostResponse, GetHostRequest, GetHostResponse, Host, HostStatus,
+    Label, ListHostsRequest, ListHostsResponse, ListLabelsRequest, ListLabelsResponse,
+    RevokeHostRequest, RevokeHostResponse, UpdateHostRequest, UpdateHostResponse,
 };
-
-/// How an agent's credential begins.
-const AUTH_TOKEN_PREFIX: &str = "agt_";
-
-impl EnrolmentTokenService for Platform {
-    async fn create_enrolment_token(
-        self: Arc<Self>,
-        call: Call,
-        request: CreateEnrolmentTokenRequest,
-    ) -> Answer<CreateEnrolmentTokenResponse> {
-        // It may name any host, which is enrolled anew then.
-        call.caller.needs_all_hosts()?;
-        if let Some(name) = &request.name {
-            name.parse::<HostName>().map_err(name_invalid)?;
-        }
-        let ttl = request.ttl_seconds;
-        let ttl = ttl.map_or(self.config.token_ttl, Duration::from_secs);
-        let token = EnrolmentToken::generate(self.ca_fingerprint, &self.config.server_name)
-            .map_err(|error| {
-                ServiceError::new(ErrorKind::Internal, "internal", error.to_string())
-            })?;
-        let now = UnixMillis::now();
-        let expires = now.plus(ttl);
-        let record = NewEnrolmentToken {
-            secret: token.secret_hash(),
-            name: request.name.clone(),
-            at: now,
-            expires,
-        };
-        let mut audit = Entry::new(now, call.actor(), "token.create", "token")
-            .detail("expires", expires.to_string());
-        if let Some(name) = &request.name {
-            audit = audit.detail("name", name.as_str());
-        }
-        let answer = CreateEnrolmentTokenResponse {
-            token: token.to_text(),
-            name: request.name,
-            expires_at: Some(expires.into()),
-        };
-        let change = call.change::<CreateEnrolmentToken>(audit, &answer)?;
-        self.store.create_enrolment_token(record, change).await?;
-        Ok(answer)
-    }
-}
 
 impl HostService for Platform {
     async fn create_host(
@@ -225,6 +174,16 @@ impl HostService for Platform {
             next_page_token,
         })
     }
+
+    async fn revoke_host(
+        self: Arc<Self>,
+        call: Call,
+        request: RevokeHostRequest,
+    ) -> Answer<RevokeHostResponse> {
+        let record = self.find_host(&call, &request.host_id).await?;
+        self.revoke(call.actor(), &record).await?;
+        Ok(RevokeHostResponse {})
+    }
 }
 
 impl Platform {
@@ -248,81 +207,6 @@ impl Platform {
         })
     }
 
-    /// Trades an agent's enrolment token for a credential.
-    ///
-    /// # Errors
-    /// `token_unknown`, `token_used`, `token_expired`, `name_taken`, `name_invalid`.
-    pub async fn enrol(&self, request: api::Enrol) -> Result<api::Enrolled, ServiceError> {
-        // What cannot be read was never given out: it is as unknown as a wrong secret.
-        let token = EnrolmentToken::parse(request.token.expose()).map_err(|_| token_unknown())?;
-        let auth_token = Secret::generate(AUTH_TOKEN_PREFIX);
-        let enrolment = Enrolment {
-            secret: token.secret_hash(),
-            key: request.idempotency_key.hash(),
-            wished_name: request.name.parse(),
-            new_host: HostId::random(random()),
-            auth_token: auth_token.hash(),
-            at: UnixMillis::now(),
-        };
-        let unauthenticated =
-            |code, detail: &str| Err(ServiceError::new(ErrorKind::Unauthenticated, code, detail));
-        match self.store.enrol(enrolment).await? {
-            EnrolmentOutcome::Enrolled { id, name } => {
-                info!(host = %id, name, "enrolled");
-                // Whoever holds the old credential, or a session to the old machine, is cut off.
-                self.registry.void(id);
-                let sessions = self.sessions().of_host(id);
-                for session in &sessions {
-                    self.end_session(session.id, CloseReason::HostReenrolled, "platform");
-                }
-                for session in &sessions {
-                    self.write_end(session.id).await?;
-                }
-                Ok(api::Enrolled {
-                    host_id: id.to_string(),
-                    name,
-                    auth_token,
-                    server_name: self.config.server_name.clone(),
-                    ca_pem: self.ca_pem.clone(),
-                })
-            }
-            EnrolmentOutcome::TokenUnknown => Err(token_unknown()),
-            EnrolmentOutcome::TokenUsed => unauthenticated(
-                "token_used",
-                "the enrolment token was used before: create another",
-            ),
-            EnrolmentOutcome::TokenExpired => unauthenticated(
-                "token_expired",
-                "the enrolment token has expired: create another",
-            ),
-            EnrolmentOutcome::NameTaken => Err(name_taken()),
-            EnrolmentOutcome::NameInvalid(error) => Err(name_invalid(error)),
-        }
-    }
-
-    /// The host with this credential, for an agent that connects with it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn authenticate_host(
-        &self,
-        token: &Secret,
-    ) -> Result<Option<HostRecord>, ServiceError> {
-        let host = self.store.host_by_token(token.hash()).await?;
-        match host {
-            // It has arrived: from here on its enrolment is over.
-            Some(host) if !host.credential_used => {
-                match self.store.credential_used(token.hash()).await {
-                    Ok(()) => Ok(Some(host)),
-                    // The host was enrolled anew just now.
-                    Err(StoreError::NotFound) => Ok(None),
-                    Err(error) => Err(error.into()),
-                }
-            }
-            host => Ok(host),
-        }
-    }
-
     /// Makes an authenticated connection its host's, and tells its agent of the open sessions.
     pub fn host_connected(&self, name: &str, arrival: Arrival<AgentLink>) -> Admission {
         let now = UnixMillis::now();
@@ -342,7 +226,7 @@ impl Platform {
                 }
             }
             Admission::CredentialVoid => {
-                info!(%host, name, "not let in: the host was enrolled anew meanwhile");
+                info!(%host, name, "not let in: its credential became void meanwhile");
             }
             Admission::DuplicateInstance => {
                 warn!(%host, name, alarm = "duplicate_instance", "two agents use this host's credential in turn: one machine is a copy of the other; enrol one of them anew");
@@ -406,6 +290,8 @@ impl Platform {
                 .collect(),
             group_ids: entry.groups.into_iter().map(Into::into).collect(),
             etag: etag_shown(entry.version),
+            certificate_expires_at: record.certificate_until.map(Into::into),
+            revoked_at: record.revoked.map(Into::into),
         }
     }
 }
@@ -427,14 +313,6 @@ fn label_invalid(error: NameError, field: &str) -> ServiceError {
     refused
 }
 
-fn token_unknown() -> ServiceError {
-    ServiceError::new(
-        ErrorKind::Unauthenticated,
-        "token_unknown",
-        "the platform has given out no such enrolment token",
-    )
-}
-
-fn name_invalid(error: HostNameError) -> ServiceError {
+pub(super) fn name_invalid(error: HostNameError) -> ServiceError {
     ServiceError::new(ErrorKind::Invalid, "name_invalid", error.to_string())
 }

@@ -8,6 +8,7 @@ mod api_keys;
 mod audit;
 mod commands;
 mod consoles;
+mod enrolment;
 mod groups;
 mod hosts;
 pub mod page;

@@ -1,5 +1,6 @@
 //! What every store must do, whatever database it stands on. Each test gets a store that is empty.
 
+mod enrolment;
 mod events;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::*;
 use crate::audit::seal::AuditKey;
 use crate::platform::events::Event;
 use crate::secret::random;
+use enrolment::*;
 
 /// Runs each contract test against stores of one kind: `open` opens the store of a directory,
 /// again and again.
@@ -50,6 +52,10 @@ contract!(
         a_token_expires,
         a_taken_name_costs_no_token,
         a_wish_matters_only_where_the_token_names_nobody,
+        a_device_token_is_good_until_its_successor_is_used,
+        a_certificate_is_renewed_for_the_same_key_alone,
+        a_host_made_with_a_token_alone_has_nothing_to_renew,
+        a_revoked_host_comes_back_by_a_new_token_alone,
         sessions_are_kept_until_they_end,
         the_audit_log_has_no_gaps,
         the_audit_log_is_one_chain,
@@ -103,32 +109,6 @@ fn session(host: HostId) -> SessionRecord {
     }
 }
 
-async fn token(store: &dyn Store, name: Option<&str>) -> SecretHash {
-    let secret = hash();
-    let token = NewEnrolmentToken {
-        secret,
-        name: name.map(str::to_owned),
-        at: T0,
-        expires: at(1800),
-    };
-    store
-        .create_enrolment_token(token, audit("token.create").into())
-        .await
-        .expect("made");
-    secret
-}
-
-fn enrolment(secret: SecretHash, name: &str) -> Enrolment {
-    Enrolment {
-        secret,
-        key: hash(),
-        wished_name: name.parse(),
-        new_host: HostId::random(random()),
-        auth_token: hash(),
-        at: at(60),
-    }
-}
-
 async fn hosts_are_kept_by_name_and_found_by_token(open: Open<'_>) {
     let store = open();
     store.check().await.expect("usable");
@@ -167,7 +147,9 @@ async fn hosts_are_kept_by_name_and_found_by_token(open: Open<'_>) {
         .await
         .expect("read")
         .expect("there");
-    assert_eq!((found.id, found.created), (b.id, T0));
+    assert!(found.first_use);
+    let found = found.host;
+    assert_eq!((found.id, found.created, found.key), (b.id, T0, None));
     assert_eq!(store.host_by_token(hash()).await, Ok(None));
     assert_eq!(store.host("b").await, Ok(Some(found.clone())));
     assert_eq!(store.host(&b.id.to_string()).await, Ok(Some(found)));
@@ -190,178 +172,6 @@ async fn an_id_names_its_own_host_whatever_others_are_called(open: Open<'_>) {
     assert_eq!(found(&own.id.to_string()).await, Some(own.id));
     assert_eq!(found("own").await, Some(own.id));
     assert_eq!(found(&shadow.id.to_string()).await, Some(shadow.id));
-}
-
-async fn a_token_enrols_once(open: Open<'_>) {
-    let store = open();
-    let secret = token(&*store, None).await;
-    assert_eq!(
-        store.enrol(enrolment(hash(), "x")).await,
-        Ok(EnrolmentOutcome::TokenUnknown)
-    );
-    // Many at once: one wins, and whoever it is has the host.
-    let mut tries = Vec::new();
-    for n in 0..20 {
-        let store = store.clone();
-        let enrolment = enrolment(secret, &format!("host-{n}"));
-        tries.push(tokio::spawn(async move {
-            store.enrol(enrolment).await.expect("answered")
-        }));
-    }
-    let mut enrolled = 0;
-    for attempt in tries {
-        match attempt.await.expect("ran") {
-            EnrolmentOutcome::Enrolled { .. } => enrolled += 1,
-            outcome => assert_eq!(outcome, EnrolmentOutcome::TokenUsed),
-        }
-    }
-    assert_eq!(enrolled, 1);
-    assert_eq!(store.hosts().await.expect("read").len(), 1);
-}
-
-async fn a_lost_answer_costs_no_token(open: Open<'_>) {
-    let store = open();
-    let secret = token(&*store, None).await;
-    let first = enrolment(secret, "kvm");
-    let again = Enrolment {
-        auth_token: hash(),
-        new_host: HostId::random(random()),
-        ..first.clone()
-    };
-    let expected = EnrolmentOutcome::Enrolled {
-        id: first.new_host,
-        name: "kvm".to_owned(),
-    };
-    assert_eq!(store.enrol(first.clone()).await, Ok(expected.clone()));
-    assert_eq!(store.enrol(again.clone()).await, Ok(expected));
-    assert_eq!(
-        store.host_by_token(first.auth_token).await,
-        Ok(None),
-        "the lost one is void"
-    );
-    assert!(
-        store
-            .host_by_token(again.auth_token)
-            .await
-            .expect("read")
-            .is_some()
-    );
-
-    let late = Enrolment {
-        at: at(1801),
-        ..again.clone()
-    };
-    assert_eq!(store.enrol(late).await, Ok(EnrolmentOutcome::TokenUsed));
-    let other_key = Enrolment {
-        key: hash(),
-        ..again.clone()
-    };
-    assert_eq!(
-        store.enrol(other_key).await,
-        Ok(EnrolmentOutcome::TokenUsed)
-    );
-    assert_eq!(
-        store.credential_used(first.auth_token).await,
-        Err(StoreError::NotFound),
-        "what is void connects nobody"
-    );
-    store
-        .credential_used(again.auth_token)
-        .await
-        .expect("noted");
-    assert_eq!(
-        store.enrol(again).await,
-        Ok(EnrolmentOutcome::TokenUsed),
-        "it has connected"
-    );
-}
-
-async fn a_named_token_enrols_a_host_anew(open: Open<'_>) {
-    let store = open();
-    let old = host("kvm");
-    store
-        .create_host(old.clone(), audit("host.create").into())
-        .await
-        .expect("made");
-    store.credential_used(old.auth_token).await.expect("noted");
-    let session = session(old.id);
-    store
-        .create_session(session.clone(), audit("session.open").into())
-        .await
-        .expect("made");
-    let anew = enrolment(token(&*store, Some("kvm")).await, "ignored");
-    let expected = EnrolmentOutcome::Enrolled {
-        id: old.id,
-        name: "kvm".to_owned(),
-    };
-    assert_eq!(store.enrol(anew.clone()).await, Ok(expected.clone()));
-    // Whoever is killed now opens no session to another machine.
-    assert_eq!(store.open_sessions().await, Ok(Vec::new()));
-    let ended = store.session_ended(session.id, audit("session.close"));
-    assert_eq!(ended.await, Err(StoreError::NotFound));
-    assert_eq!(store.host_by_token(old.auth_token).await, Ok(None));
-    // The new credential's answer may be lost as well, while the old agent is still heard of.
-    store
-        .hosts_seen(vec![(old.id, at(61))])
-        .await
-        .expect("noted");
-    assert_eq!(store.enrol(anew.clone()).await, Ok(expected));
-    store.credential_used(anew.auth_token).await.expect("noted");
-    assert_eq!(store.enrol(anew).await, Ok(EnrolmentOutcome::TokenUsed));
-}
-
-async fn a_token_expires(open: Open<'_>) {
-    let store = open();
-    let secret = token(&*store, None).await;
-    let late = Enrolment {
-        at: at(1801),
-        ..enrolment(secret, "kvm")
-    };
-    assert_eq!(store.enrol(late).await, Ok(EnrolmentOutcome::TokenExpired));
-    let in_time = Enrolment {
-        at: at(1800),
-        ..enrolment(secret, "kvm")
-    };
-    assert!(matches!(
-        store.enrol(in_time).await,
-        Ok(EnrolmentOutcome::Enrolled { .. })
-    ));
-}
-
-async fn a_taken_name_costs_no_token(open: Open<'_>) {
-    let store = open();
-    store
-        .create_host(host("kvm"), audit("host.create").into())
-        .await
-        .expect("made");
-    let secret = token(&*store, None).await;
-    assert_eq!(
-        store.enrol(enrolment(secret, "kvm")).await,
-        Ok(EnrolmentOutcome::NameTaken)
-    );
-    assert!(matches!(
-        store.enrol(enrolment(secret, "kvm-2")).await,
-        Ok(EnrolmentOutcome::Enrolled { .. })
-    ));
-}
-
-async fn a_wish_matters_only_where_the_token_names_nobody(open: Open<'_>) {
-    let store = open();
-    let secret = token(&*store, None).await;
-    assert_eq!(
-        store.enrol(enrolment(secret, "my kvm")).await,
-        Ok(EnrolmentOutcome::NameInvalid(HostNameError))
-    );
-    assert!(matches!(
-        store.enrol(enrolment(secret, "my-kvm")).await,
-        Ok(EnrolmentOutcome::Enrolled { .. })
-    ));
-    let secret = token(&*store, Some("kvm")).await;
-    let enrolled = store.enrol(enrolment(secret, "my kvm")).await;
-    assert!(
-        matches!(&enrolled, Ok(EnrolmentOutcome::Enrolled { name, .. }) if name == "kvm"),
-        "{enrolled:?}"
-    );
 }
 
 async fn sessions_are_kept_until_they_end(open: Open<'_>) {

@@ -6,6 +6,7 @@
 pub mod commands;
 #[cfg(test)]
 mod contract;
+mod enrolment;
 mod events;
 mod figures;
 pub mod groups;
@@ -18,6 +19,10 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use commands::{CommandFilter, CommandRecord, CommandStore};
+pub use enrolment::{
+    Enrolment, EnrolmentOutcome, EnrolmentStore, HostByToken, Issued, NewEnrolmentToken, Renewal,
+    RenewalOutcome,
+};
 pub use events::{EventPage, EventStore, StoredEvent};
 pub use figures::StoreFigures;
 pub use groups::GroupStore;
@@ -29,7 +34,8 @@ pub use users::UserStore;
 use crate::audit::seal::Start;
 use crate::audit::{Chained, Entry, Place};
 use crate::clock::UnixMillis;
-use crate::ids::{ConsoleSessionId, HostId, HostName, HostNameError};
+use crate::ids::{ConsoleSessionId, HostId};
+use crate::platform::credential::KeyFingerprint;
 use crate::secret::SecretHash;
 
 /// The answer of a store, once it comes.
@@ -93,9 +99,16 @@ pub struct HostRecord {
     pub last_seen: Option<UnixMillis>,
     /// Whether an agent has connected with the credential that the host has now.
     pub credential_used: bool,
+    /// The key whose certificate its agent presents; `None` for a host that was made with a token
+    /// alone, for an agent that cannot enrol itself.
+    pub key: Option<KeyFingerprint>,
+    /// The end of the last certificate that was issued to it.
+    pub certificate_until: Option<UnixMillis>,
+    /// Since when it is let in no more.
+    pub revoked: Option<UnixMillis>,
 }
 
-/// A host to be made.
+/// A host to be made with a token alone.
 #[derive(Clone, Debug)]
 pub struct NewHost {
     /// Its id.
@@ -106,58 +119,6 @@ pub struct NewHost {
     pub auth_token: SecretHash,
     /// When.
     pub at: UnixMillis,
-}
-
-/// An enrolment token to be made.
-#[derive(Clone, Debug)]
-pub struct NewEnrolmentToken {
-    /// Hash of its secret.
-    pub secret: SecretHash,
-    /// The name it is bound to.
-    pub name: Option<String>,
-    /// When.
-    pub at: UnixMillis,
-    /// Until when it is taken.
-    pub expires: UnixMillis,
-}
-
-/// An agent's attempt to enrol.
-#[derive(Clone, Debug)]
-pub struct Enrolment {
-    /// Hash of the token's secret.
-    pub secret: SecretHash,
-    /// Hash of the agent's idempotency key.
-    pub key: SecretHash,
-    /// The name it would like. It matters only where the token names none.
-    pub wished_name: Result<HostName, HostNameError>,
-    /// The id it gets if it becomes a new host.
-    pub new_host: HostId,
-    /// Hash of the credential it gets.
-    pub auth_token: SecretHash,
-    /// When.
-    pub at: UnixMillis,
-}
-
-/// What became of an attempt to enrol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnrolmentOutcome {
-    /// It is enrolled, as this host; the credential replaces any it had.
-    Enrolled {
-        /// The host's id: the new one, or that of the host whose name the token names.
-        id: HostId,
-        /// Its name.
-        name: String,
-    },
-    /// No such token.
-    TokenUnknown,
-    /// The token was used by another, or its host has connected with the credential since.
-    TokenUsed,
-    /// The token came too late.
-    TokenExpired,
-    /// The wished name belongs to another host. The token is not used up.
-    NameTaken,
-    /// The wished name is none, and the token names none either. The token is not used up.
-    NameInvalid(HostNameError),
 }
 
 /// A console session, as it is kept.
@@ -203,7 +164,15 @@ pub struct AuditPage {
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
 pub trait Store:
-    AnswerStore + AuditSearch + CommandStore + EventStore + GroupStore + UserStore + Send + Sync
+    AnswerStore
+    + AuditSearch
+    + CommandStore
+    + EnrolmentStore
+    + EventStore
+    + GroupStore
+    + UserStore
+    + Send
+    + Sync
 {
     /// Answers when the store can both read and write.
     fn check(&self) -> StoreFuture<'_, ()>;
@@ -217,26 +186,8 @@ pub trait Store:
     /// The host of this id, else of this name.
     fn host(&self, name_or_id: &str) -> StoreFuture<'_, Option<HostRecord>>;
 
-    /// The host with this credential.
-    fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>>;
-
-    /// Notes that an agent has connected with this credential. [`StoreError::NotFound`] when it is
-    /// void.
-    fn credential_used(&self, auth_token: SecretHash) -> StoreFuture<'_, ()>;
-
     /// Notes that these hosts were heard of; a host that is gone is passed over.
     fn hosts_seen(&self, seen: Vec<(HostId, UnixMillis)>) -> StoreFuture<'_, ()>;
-
-    /// Keeps a new enrolment token, and forgets those that expired a month ago.
-    fn create_enrolment_token(
-        &self,
-        token: NewEnrolmentToken,
-        change: Change,
-    ) -> StoreFuture<'_, ()>;
-
-    /// Trades a token for a host. The same token with the same key is answered again until it
-    /// expires or its host connects with what it got. The audit entry is written when a host comes of it.
-    fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome>;
 
     /// Keeps a new console session.
     fn create_session(&self, session: SessionRecord, change: Change) -> StoreFuture<'_, ()>;

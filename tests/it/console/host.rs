@@ -2,6 +2,7 @@
 //! test instead of a device.
 
 use std::fs;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -52,10 +53,12 @@ impl Host {
         let state = tempfile::tempdir().expect("a temporary directory");
         let file = state.path().join("token");
         fs::write(&file, platform.enrolment_token(&["--name", "kvm"])).expect("written");
-        let dir = StateDir::open(&state.path().join("state")).expect("its own");
+        let dir = StateDir::open(&state.path().join("state"));
+        let dir = Arc::new(dir.expect("its own"));
         let identity = dial::identify(&dir, Some(&file), &platform.url(), "kvm").await;
         let dialer = Dialer::new(
             platform.url(),
+            dir,
             identity.expect("enrolled"),
             CurrentConnection::default(),
         )

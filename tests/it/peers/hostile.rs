@@ -38,7 +38,7 @@ impl Hostile {
         let read = |file: &str| fs::read_to_string(platform.data_dir().join(file)).expect("there");
         let key = tls::certified_key_from_pem(&read("server.pem"), &read("server.key"))
             .expect("a certificate");
-        let certificates = tls::ServerCertificates::new("", key, None);
+        let certificates = tls::ServerCertificates::new(Vec::new(), key, None);
         let config = tls::server(Arc::new(certificates)).expect("settings");
         Self {
             listener: TcpListener::bind("127.0.0.1:0").await.expect("a port"),

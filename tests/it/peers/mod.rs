@@ -2,10 +2,10 @@
 //! what the project's own programs never would. Every fault has its stable code, and costs nobody
 //! else anything: a download by a well-behaved agent runs beside it and is checked byte for byte.
 
-mod beside;
+pub mod beside;
 mod greeting;
 mod hostile;
-mod raw;
+pub mod raw;
 mod seed;
 mod to_agent;
 mod to_platform;

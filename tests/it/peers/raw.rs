@@ -1,8 +1,9 @@
 //! One end of a WebSocket in the test's own hand: messages of the schema as the crate encodes them,
 //! and any bytes beside them.
 
-use std::fs;
+use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use fleetwire::net::tls;
@@ -10,6 +11,7 @@ use fleetwire::wire::messages::{AgentToPlatform, Hello, PlatformToAgent, Welcome
 use fleetwire::wire::values::Secret;
 use fleetwire::wire::{Encoding, Envelope};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -69,6 +71,11 @@ where
             encoding,
             direction: PhantomData,
         }
+    }
+
+    /// What lies under the WebSocket.
+    pub fn io(&mut self) -> &mut IO {
+        self.socket.get_mut()
     }
 
     /// A message of the schema as it goes over the wire.
@@ -202,15 +209,41 @@ pub async fn upgrade(
     ),
     Error,
 > {
-    let pem = fs::read_to_string(platform.ca_file()).expect("there");
-    let roots = tls::certificates_from_pem(&pem).expect("certificates");
-    let config = tls::client_trusting(roots, true).expect("a CA");
-    let stream = TcpStream::connect(platform.tls).await.expect("it listens");
-    let name = ServerName::try_from("localhost").expect("a name");
-    let stream = TlsConnector::from(config)
-        .connect(name, stream)
-        .await
-        .expect("trusted");
+    let stream = shake_hands(platform, trusting(platform), "localhost").await;
+    upgrade_over(
+        platform,
+        stream.expect("trusted"),
+        query,
+        subprotocols,
+        fields,
+    )
+    .await
+}
+
+/// A client's settings that trust this platform's CA, and speak TLS 1.3.
+pub fn trusting(platform: &Platform) -> Arc<ClientConfig> {
+    tls::client_trusting(platform.authorities(), true).expect("a CA")
+}
+
+/// TLS with the platform, by this name.
+pub async fn shake_hands(
+    platform: &Platform,
+    config: Arc<ClientConfig>,
+    name: &str,
+) -> io::Result<client::TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(platform.tls).await?;
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+/// The same over TLS that is there.
+pub async fn upgrade_over<IO: AsyncRead + AsyncWrite + Unpin>(
+    platform: &Platform,
+    stream: IO,
+    query: &str,
+    subprotocols: Option<&str>,
+    fields: &[(&'static str, String)],
+) -> Result<(WebSocketStream<IO>, Option<String>), Error> {
     let url = format!("wss://{}/v1/agent/ws{query}", platform.tls);
     let mut request = url.into_client_request()?;
     let subprotocols = subprotocols.map(|list| ("sec-websocket-protocol", list.to_owned()));

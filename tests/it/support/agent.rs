@@ -58,8 +58,9 @@ impl Agent {
     pub fn clone_machine(&self, platform: &Platform, name: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("state")).expect("made");
-        let state = |dir: &Path| dir.join("state/state.json");
-        fs::copy(state(self.dir.path()), state(dir.path())).expect("copied");
+        for file in ["state/state.json", "state/agent.key"] {
+            fs::copy(self.dir.path().join(file), dir.path().join(file)).expect("copied");
+        }
         let process = run(&platform.url(), name, dir.path(), &self.targets);
         let targets = self.targets.clone();
         Self {

@@ -8,6 +8,7 @@ use std::process::Output;
 use fleetwire::net::http_client::{HttpClient, ServerUrl};
 use fleetwire::net::tls;
 use fleetwire::secret::Secret;
+use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,11 +105,15 @@ impl Platform {
         self.data_dir().join("ca.pem")
     }
 
+    /// The certificates in that file.
+    pub fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        let pem = fs::read_to_string(self.ca_file()).expect("there");
+        tls::certificates_from_pem(&pem).expect("certificates")
+    }
+
     /// A client over TLS without a token.
     pub fn anonymous(&self) -> HttpClient {
-        let pem = fs::read_to_string(self.ca_file()).expect("there");
-        let roots = tls::certificates_from_pem(&pem).expect("certificates");
-        let config = tls::client_trusting(roots, true).expect("a CA");
+        let config = tls::client_trusting(self.authorities(), true).expect("a CA");
         HttpClient::new(self.url(), config, None).expect("a client")
     }
 

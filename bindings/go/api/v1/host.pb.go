@@ -109,7 +109,11 @@ type Host struct {
 	// The groups that it is in.
 	GroupIds []string `protobuf:"bytes,13,rep,name=group_ids,json=groupIds,proto3" json:"group_ids,omitempty"`
 	// Names the state of its name, its labels and its groups, for a change of what has not changed since.
-	Etag          string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The end of its certificate. Absent for a host that has a token alone.
+	CertificateExpiresAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=certificate_expires_at,json=certificateExpiresAt,proto3" json:"certificate_expires_at,omitempty"`
+	// When it was revoked. Absent when it was not.
+	RevokedAt     *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +244,20 @@ func (x *Host) GetEtag() string {
 		return x.Etag
 	}
 	return ""
+}
+
+func (x *Host) GetCertificateExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CertificateExpiresAt
+	}
+	return nil
+}
+
+func (x *Host) GetRevokedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RevokedAt
+	}
+	return nil
 }
 
 // What an agent reports of its machine with each heartbeat. Absent is what it cannot tell.
@@ -983,11 +1001,94 @@ func (x *ListLabelsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Asks to withdraw a host's access.
+type RevokeHostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id, or its name.
+	HostId        string `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeHostRequest) Reset() {
+	*x = RevokeHostRequest{}
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeHostRequest) ProtoMessage() {}
+
+func (x *RevokeHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeHostRequest.ProtoReflect.Descriptor instead.
+func (*RevokeHostRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_host_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RevokeHostRequest) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+// It is withdrawn.
+type RevokeHostResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeHostResponse) Reset() {
+	*x = RevokeHostResponse{}
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeHostResponse) ProtoMessage() {}
+
+func (x *RevokeHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_host_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeHostResponse.ProtoReflect.Descriptor instead.
+func (*RevokeHostResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_host_proto_rawDescGZIP(), []int{14}
+}
+
 var File_fleetwire_api_v1_host_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfleetwire/api/v1/host.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x05\n" +
+	"\x1bfleetwire/api/v1/host.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\a\n" +
 	"\x04Host\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1d\n" +
 	"\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x01\x10\xfd\x01R\x04name\x124\n" +
@@ -1005,7 +1106,10 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\x06health\x18\v \x01(\v2\x18.fleetwire.api.v1.HealthR\x06health\x12E\n" +
 	"\x06labels\x18\f \x03(\v2\".fleetwire.api.v1.Host.LabelsEntryB\t\x8a\xb5\x18\x05\x10\x80\x01\x18 R\x06labels\x12%\n" +
 	"\tgroup_ids\x18\r \x03(\tB\b\x8a\xb5\x18\x04\x18@0\x02R\bgroupIds\x12\x1a\n" +
-	"\x04etag\x18\x0e \x01(\tB\x06\x8a\xb5\x18\x02\x10@R\x04etag\x1a9\n" +
+	"\x04etag\x18\x0e \x01(\tB\x06\x8a\xb5\x18\x02\x10@R\x04etag\x12P\n" +
+	"\x16certificate_expires_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x14certificateExpiresAt\x129\n" +
+	"\n" +
+	"revoked_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\t\n" +
@@ -1072,12 +1176,15 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\tpageToken\"\x7f\n" +
 	"\x12ListLabelsResponse\x128\n" +
 	"\x06labels\x18\x01 \x03(\v2\x17.fleetwire.api.v1.LabelB\a\x8a\xb5\x18\x03\x18\xe8\aR\x06labels\x12/\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\rnextPageToken*Z\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\x04R\rnextPageToken\"7\n" +
+	"\x11RevokeHostRequest\x12\"\n" +
+	"\ahost_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x01\x10\xfd\x01R\x06hostId\"\x14\n" +
+	"\x12RevokeHostResponse*Z\n" +
 	"\n" +
 	"HostStatus\x12\x1b\n" +
 	"\x17HOST_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12HOST_STATUS_ONLINE\x10\x01\x12\x17\n" +
-	"\x13HOST_STATUS_OFFLINE\x10\x022\xea\x04\n" +
+	"\x13HOST_STATUS_OFFLINE\x10\x022\xf2\x05\n" +
 	"\vHostService\x12n\n" +
 	"\tListHosts\x12\".fleetwire.api.v1.ListHostsRequest\x1a#.fleetwire.api.v1.ListHostsResponse\"\x18\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/api/hosts\x12x\n" +
@@ -1088,7 +1195,9 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"ListLabels\x12#.fleetwire.api.v1.ListLabelsRequest\x1a$.fleetwire.api.v1.ListLabelsResponse\"\x19\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\r\x12\v/api/labels\x12v\n" +
 	"\n" +
 	"CreateHost\x12#.fleetwire.api.v1.CreateHostRequest\x1a$.fleetwire.api.v1.CreateHostResponse\"\x1d\xaa\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
-	"/api/hostsB\x9b\x01\n" +
+	"/api/hosts\x12\x85\x01\n" +
+	"\n" +
+	"RevokeHost\x12#.fleetwire.api.v1.RevokeHostRequest\x1a$.fleetwire.api.v1.RevokeHostResponse\",\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/hosts/{host_id}/revokeB\x9b\x01\n" +
 	"\x14com.fleetwire.api.v1B\tHostProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
 var (
@@ -1104,7 +1213,7 @@ func file_fleetwire_api_v1_host_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fleetwire_api_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_fleetwire_api_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_fleetwire_api_v1_host_proto_goTypes = []any{
 	(HostStatus)(0),               // 0: fleetwire.api.v1.HostStatus
 	(*Host)(nil),                  // 1: fleetwire.api.v1.Host
@@ -1120,38 +1229,44 @@ var file_fleetwire_api_v1_host_proto_goTypes = []any{
 	(*Label)(nil),                 // 11: fleetwire.api.v1.Label
 	(*ListLabelsRequest)(nil),     // 12: fleetwire.api.v1.ListLabelsRequest
 	(*ListLabelsResponse)(nil),    // 13: fleetwire.api.v1.ListLabelsResponse
-	nil,                           // 14: fleetwire.api.v1.Host.LabelsEntry
-	nil,                           // 15: fleetwire.api.v1.UpdateHostRequest.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*RevokeHostRequest)(nil),     // 14: fleetwire.api.v1.RevokeHostRequest
+	(*RevokeHostResponse)(nil),    // 15: fleetwire.api.v1.RevokeHostResponse
+	nil,                           // 16: fleetwire.api.v1.Host.LabelsEntry
+	nil,                           // 17: fleetwire.api.v1.UpdateHostRequest.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_host_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Host.status:type_name -> fleetwire.api.v1.HostStatus
-	16, // 1: fleetwire.api.v1.Host.created_at:type_name -> google.protobuf.Timestamp
-	16, // 2: fleetwire.api.v1.Host.last_seen_at:type_name -> google.protobuf.Timestamp
-	16, // 3: fleetwire.api.v1.Host.connected_since:type_name -> google.protobuf.Timestamp
+	18, // 1: fleetwire.api.v1.Host.created_at:type_name -> google.protobuf.Timestamp
+	18, // 2: fleetwire.api.v1.Host.last_seen_at:type_name -> google.protobuf.Timestamp
+	18, // 3: fleetwire.api.v1.Host.connected_since:type_name -> google.protobuf.Timestamp
 	2,  // 4: fleetwire.api.v1.Host.health:type_name -> fleetwire.api.v1.Health
-	14, // 5: fleetwire.api.v1.Host.labels:type_name -> fleetwire.api.v1.Host.LabelsEntry
-	0,  // 6: fleetwire.api.v1.ListHostsRequest.status:type_name -> fleetwire.api.v1.HostStatus
-	1,  // 7: fleetwire.api.v1.ListHostsResponse.hosts:type_name -> fleetwire.api.v1.Host
-	1,  // 8: fleetwire.api.v1.GetHostResponse.host:type_name -> fleetwire.api.v1.Host
-	15, // 9: fleetwire.api.v1.UpdateHostRequest.labels:type_name -> fleetwire.api.v1.UpdateHostRequest.LabelsEntry
-	1,  // 10: fleetwire.api.v1.UpdateHostResponse.host:type_name -> fleetwire.api.v1.Host
-	11, // 11: fleetwire.api.v1.ListLabelsResponse.labels:type_name -> fleetwire.api.v1.Label
-	3,  // 12: fleetwire.api.v1.HostService.ListHosts:input_type -> fleetwire.api.v1.ListHostsRequest
-	5,  // 13: fleetwire.api.v1.HostService.GetHost:input_type -> fleetwire.api.v1.GetHostRequest
-	9,  // 14: fleetwire.api.v1.HostService.UpdateHost:input_type -> fleetwire.api.v1.UpdateHostRequest
-	12, // 15: fleetwire.api.v1.HostService.ListLabels:input_type -> fleetwire.api.v1.ListLabelsRequest
-	7,  // 16: fleetwire.api.v1.HostService.CreateHost:input_type -> fleetwire.api.v1.CreateHostRequest
-	4,  // 17: fleetwire.api.v1.HostService.ListHosts:output_type -> fleetwire.api.v1.ListHostsResponse
-	6,  // 18: fleetwire.api.v1.HostService.GetHost:output_type -> fleetwire.api.v1.GetHostResponse
-	10, // 19: fleetwire.api.v1.HostService.UpdateHost:output_type -> fleetwire.api.v1.UpdateHostResponse
-	13, // 20: fleetwire.api.v1.HostService.ListLabels:output_type -> fleetwire.api.v1.ListLabelsResponse
-	8,  // 21: fleetwire.api.v1.HostService.CreateHost:output_type -> fleetwire.api.v1.CreateHostResponse
-	17, // [17:22] is the sub-list for method output_type
-	12, // [12:17] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	16, // 5: fleetwire.api.v1.Host.labels:type_name -> fleetwire.api.v1.Host.LabelsEntry
+	18, // 6: fleetwire.api.v1.Host.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	18, // 7: fleetwire.api.v1.Host.revoked_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: fleetwire.api.v1.ListHostsRequest.status:type_name -> fleetwire.api.v1.HostStatus
+	1,  // 9: fleetwire.api.v1.ListHostsResponse.hosts:type_name -> fleetwire.api.v1.Host
+	1,  // 10: fleetwire.api.v1.GetHostResponse.host:type_name -> fleetwire.api.v1.Host
+	17, // 11: fleetwire.api.v1.UpdateHostRequest.labels:type_name -> fleetwire.api.v1.UpdateHostRequest.LabelsEntry
+	1,  // 12: fleetwire.api.v1.UpdateHostResponse.host:type_name -> fleetwire.api.v1.Host
+	11, // 13: fleetwire.api.v1.ListLabelsResponse.labels:type_name -> fleetwire.api.v1.Label
+	3,  // 14: fleetwire.api.v1.HostService.ListHosts:input_type -> fleetwire.api.v1.ListHostsRequest
+	5,  // 15: fleetwire.api.v1.HostService.GetHost:input_type -> fleetwire.api.v1.GetHostRequest
+	9,  // 16: fleetwire.api.v1.HostService.UpdateHost:input_type -> fleetwire.api.v1.UpdateHostRequest
+	12, // 17: fleetwire.api.v1.HostService.ListLabels:input_type -> fleetwire.api.v1.ListLabelsRequest
+	7,  // 18: fleetwire.api.v1.HostService.CreateHost:input_type -> fleetwire.api.v1.CreateHostRequest
+	14, // 19: fleetwire.api.v1.HostService.RevokeHost:input_type -> fleetwire.api.v1.RevokeHostRequest
+	4,  // 20: fleetwire.api.v1.HostService.ListHosts:output_type -> fleetwire.api.v1.ListHostsResponse
+	6,  // 21: fleetwire.api.v1.HostService.GetHost:output_type -> fleetwire.api.v1.GetHostResponse
+	10, // 22: fleetwire.api.v1.HostService.UpdateHost:output_type -> fleetwire.api.v1.UpdateHostResponse
+	13, // 23: fleetwire.api.v1.HostService.ListLabels:output_type -> fleetwire.api.v1.ListLabelsResponse
+	8,  // 24: fleetwire.api.v1.HostService.CreateHost:output_type -> fleetwire.api.v1.CreateHostResponse
+	15, // 25: fleetwire.api.v1.HostService.RevokeHost:output_type -> fleetwire.api.v1.RevokeHostResponse
+	20, // [20:26] is the sub-list for method output_type
+	14, // [14:20] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_host_proto_init() }
@@ -1169,7 +1284,7 @@ func file_fleetwire_api_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_host_proto_rawDesc), len(file_fleetwire_api_v1_host_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

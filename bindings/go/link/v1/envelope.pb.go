@@ -40,6 +40,7 @@ type AgentToPlatform struct {
 	//	*AgentToPlatform_StreamCredit
 	//	*AgentToPlatform_StreamReset
 	//	*AgentToPlatform_StreamStop
+	//	*AgentToPlatform_CertificateRequest
 	//	*AgentToPlatform_StatusUpdate
 	//	*AgentToPlatform_Response
 	//	*AgentToPlatform_Error
@@ -157,6 +158,15 @@ func (x *AgentToPlatform) GetStreamStop() *StreamStop {
 	return nil
 }
 
+func (x *AgentToPlatform) GetCertificateRequest() *CertificateRequest {
+	if x != nil {
+		if x, ok := x.Message.(*AgentToPlatform_CertificateRequest); ok {
+			return x.CertificateRequest
+		}
+	}
+	return nil
+}
+
 func (x *AgentToPlatform) GetStatusUpdate() *StatusUpdate {
 	if x != nil {
 		if x, ok := x.Message.(*AgentToPlatform_StatusUpdate); ok {
@@ -228,6 +238,11 @@ type AgentToPlatform_StreamStop struct {
 	StreamStop *StreamStop `protobuf:"bytes,8,opt,name=stream_stop,json=streamStop,proto3,oneof"`
 }
 
+type AgentToPlatform_CertificateRequest struct {
+	// The agent asks for another certificate.
+	CertificateRequest *CertificateRequest `protobuf:"bytes,9,opt,name=certificate_request,json=certificateRequest,proto3,oneof"`
+}
+
 type AgentToPlatform_StatusUpdate struct {
 	// How a command is getting on.
 	StatusUpdate *StatusUpdate `protobuf:"bytes,16,opt,name=status_update,json=statusUpdate,proto3,oneof"`
@@ -259,6 +274,8 @@ func (*AgentToPlatform_StreamReset) isAgentToPlatform_Message() {}
 
 func (*AgentToPlatform_StreamStop) isAgentToPlatform_Message() {}
 
+func (*AgentToPlatform_CertificateRequest) isAgentToPlatform_Message() {}
+
 func (*AgentToPlatform_StatusUpdate) isAgentToPlatform_Message() {}
 
 func (*AgentToPlatform_Response) isAgentToPlatform_Message() {}
@@ -285,6 +302,7 @@ type PlatformToAgent struct {
 	//	*PlatformToAgent_StreamStop
 	//	*PlatformToAgent_SessionOpen
 	//	*PlatformToAgent_SessionClose
+	//	*PlatformToAgent_Certificate
 	//	*PlatformToAgent_Command
 	//	*PlatformToAgent_Error
 	Message       isPlatformToAgent_Message `protobuf_oneof:"message"`
@@ -437,6 +455,15 @@ func (x *PlatformToAgent) GetSessionClose() *SessionClose {
 	return nil
 }
 
+func (x *PlatformToAgent) GetCertificate() *Certificate {
+	if x != nil {
+		if x, ok := x.Message.(*PlatformToAgent_Certificate); ok {
+			return x.Certificate
+		}
+	}
+	return nil
+}
+
 func (x *PlatformToAgent) GetCommand() *Command {
 	if x != nil {
 		if x, ok := x.Message.(*PlatformToAgent_Command); ok {
@@ -519,6 +546,11 @@ type PlatformToAgent_SessionClose struct {
 	SessionClose *SessionClose `protobuf:"bytes,12,opt,name=session_close,json=sessionClose,proto3,oneof"`
 }
 
+type PlatformToAgent_Certificate struct {
+	// The agent's next certificate.
+	Certificate *Certificate `protobuf:"bytes,13,opt,name=certificate,proto3,oneof"`
+}
+
 type PlatformToAgent_Command struct {
 	// Work for the host.
 	Command *Command `protobuf:"bytes,16,opt,name=command,proto3,oneof"`
@@ -553,6 +585,8 @@ func (*PlatformToAgent_SessionOpen) isPlatformToAgent_Message() {}
 
 func (*PlatformToAgent_SessionClose) isPlatformToAgent_Message() {}
 
+func (*PlatformToAgent_Certificate) isPlatformToAgent_Message() {}
+
 func (*PlatformToAgent_Command) isPlatformToAgent_Message() {}
 
 func (*PlatformToAgent_Error) isPlatformToAgent_Message() {}
@@ -561,7 +595,7 @@ var File_fleetwire_link_v1_envelope_proto protoreflect.FileDescriptor
 
 const file_fleetwire_link_v1_envelope_proto_rawDesc = "" +
 	"\n" +
-	" fleetwire/link/v1/envelope.proto\x12\x11fleetwire.link.v1\x1a\x1ffleetwire/link/v1/command.proto\x1a\x1dfleetwire/link/v1/error.proto\x1a!fleetwire/link/v1/handshake.proto\x1a\x1efleetwire/link/v1/stream.proto\x1a!fleetwire/link/v1/telemetry.proto\"\xc6\x05\n" +
+	" fleetwire/link/v1/envelope.proto\x12\x11fleetwire.link.v1\x1a#fleetwire/link/v1/certificate.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a\x1dfleetwire/link/v1/error.proto\x1a!fleetwire/link/v1/handshake.proto\x1a\x1efleetwire/link/v1/stream.proto\x1a!fleetwire/link/v1/telemetry.proto\"\xa0\x06\n" +
 	"\x0fAgentToPlatform\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.fleetwire.link.v1.HelloH\x00R\x05hello\x12<\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x1c.fleetwire.link.v1.HeartbeatH\x00R\theartbeat\x12*\n" +
@@ -572,11 +606,12 @@ const file_fleetwire_link_v1_envelope_proto_rawDesc = "" +
 	"\rstream_credit\x18\x06 \x01(\v2\x1f.fleetwire.link.v1.StreamCreditH\x00R\fstreamCredit\x12C\n" +
 	"\fstream_reset\x18\a \x01(\v2\x1e.fleetwire.link.v1.StreamResetH\x00R\vstreamReset\x12@\n" +
 	"\vstream_stop\x18\b \x01(\v2\x1d.fleetwire.link.v1.StreamStopH\x00R\n" +
-	"streamStop\x12F\n" +
+	"streamStop\x12X\n" +
+	"\x13certificate_request\x18\t \x01(\v2%.fleetwire.link.v1.CertificateRequestH\x00R\x12certificateRequest\x12F\n" +
 	"\rstatus_update\x18\x10 \x01(\v2\x1f.fleetwire.link.v1.StatusUpdateH\x00R\fstatusUpdate\x129\n" +
 	"\bresponse\x18\x11 \x01(\v2\x1b.fleetwire.link.v1.ResponseH\x00R\bresponse\x120\n" +
 	"\x05error\x18\x12 \x01(\v2\x18.fleetwire.link.v1.ErrorH\x00R\x05errorB\t\n" +
-	"\amessage\"\x80\a\n" +
+	"\amessage\"\xc4\a\n" +
 	"\x0fPlatformToAgent\x126\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1a.fleetwire.link.v1.WelcomeH\x00R\awelcome\x123\n" +
 	"\x06refuse\x18\x02 \x01(\v2\x19.fleetwire.link.v1.RefuseH\x00R\x06refuse\x12F\n" +
@@ -592,7 +627,8 @@ const file_fleetwire_link_v1_envelope_proto_rawDesc = "" +
 	" \x01(\v2\x1d.fleetwire.link.v1.StreamStopH\x00R\n" +
 	"streamStop\x12C\n" +
 	"\fsession_open\x18\v \x01(\v2\x1e.fleetwire.link.v1.SessionOpenH\x00R\vsessionOpen\x12F\n" +
-	"\rsession_close\x18\f \x01(\v2\x1f.fleetwire.link.v1.SessionCloseH\x00R\fsessionClose\x126\n" +
+	"\rsession_close\x18\f \x01(\v2\x1f.fleetwire.link.v1.SessionCloseH\x00R\fsessionClose\x12B\n" +
+	"\vcertificate\x18\r \x01(\v2\x1e.fleetwire.link.v1.CertificateH\x00R\vcertificate\x126\n" +
 	"\acommand\x18\x10 \x01(\v2\x1a.fleetwire.link.v1.CommandH\x00R\acommand\x120\n" +
 	"\x05error\x18\x11 \x01(\v2\x18.fleetwire.link.v1.ErrorH\x00R\x05errorB\t\n" +
 	"\amessageB\xa6\x01\n" +
@@ -612,27 +648,29 @@ func file_fleetwire_link_v1_envelope_proto_rawDescGZIP() []byte {
 
 var file_fleetwire_link_v1_envelope_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_fleetwire_link_v1_envelope_proto_goTypes = []any{
-	(*AgentToPlatform)(nil), // 0: fleetwire.link.v1.AgentToPlatform
-	(*PlatformToAgent)(nil), // 1: fleetwire.link.v1.PlatformToAgent
-	(*Hello)(nil),           // 2: fleetwire.link.v1.Hello
-	(*Heartbeat)(nil),       // 3: fleetwire.link.v1.Heartbeat
-	(*Ack)(nil),             // 4: fleetwire.link.v1.Ack
-	(*HttpResponse)(nil),    // 5: fleetwire.link.v1.HttpResponse
-	(*StreamData)(nil),      // 6: fleetwire.link.v1.StreamData
-	(*StreamCredit)(nil),    // 7: fleetwire.link.v1.StreamCredit
-	(*StreamReset)(nil),     // 8: fleetwire.link.v1.StreamReset
-	(*StreamStop)(nil),      // 9: fleetwire.link.v1.StreamStop
-	(*StatusUpdate)(nil),    // 10: fleetwire.link.v1.StatusUpdate
-	(*Response)(nil),        // 11: fleetwire.link.v1.Response
-	(*Error)(nil),           // 12: fleetwire.link.v1.Error
-	(*Welcome)(nil),         // 13: fleetwire.link.v1.Welcome
-	(*Refuse)(nil),          // 14: fleetwire.link.v1.Refuse
-	(*HeartbeatAck)(nil),    // 15: fleetwire.link.v1.HeartbeatAck
-	(*GoAway)(nil),          // 16: fleetwire.link.v1.GoAway
-	(*HttpRequest)(nil),     // 17: fleetwire.link.v1.HttpRequest
-	(*SessionOpen)(nil),     // 18: fleetwire.link.v1.SessionOpen
-	(*SessionClose)(nil),    // 19: fleetwire.link.v1.SessionClose
-	(*Command)(nil),         // 20: fleetwire.link.v1.Command
+	(*AgentToPlatform)(nil),    // 0: fleetwire.link.v1.AgentToPlatform
+	(*PlatformToAgent)(nil),    // 1: fleetwire.link.v1.PlatformToAgent
+	(*Hello)(nil),              // 2: fleetwire.link.v1.Hello
+	(*Heartbeat)(nil),          // 3: fleetwire.link.v1.Heartbeat
+	(*Ack)(nil),                // 4: fleetwire.link.v1.Ack
+	(*HttpResponse)(nil),       // 5: fleetwire.link.v1.HttpResponse
+	(*StreamData)(nil),         // 6: fleetwire.link.v1.StreamData
+	(*StreamCredit)(nil),       // 7: fleetwire.link.v1.StreamCredit
+	(*StreamReset)(nil),        // 8: fleetwire.link.v1.StreamReset
+	(*StreamStop)(nil),         // 9: fleetwire.link.v1.StreamStop
+	(*CertificateRequest)(nil), // 10: fleetwire.link.v1.CertificateRequest
+	(*StatusUpdate)(nil),       // 11: fleetwire.link.v1.StatusUpdate
+	(*Response)(nil),           // 12: fleetwire.link.v1.Response
+	(*Error)(nil),              // 13: fleetwire.link.v1.Error
+	(*Welcome)(nil),            // 14: fleetwire.link.v1.Welcome
+	(*Refuse)(nil),             // 15: fleetwire.link.v1.Refuse
+	(*HeartbeatAck)(nil),       // 16: fleetwire.link.v1.HeartbeatAck
+	(*GoAway)(nil),             // 17: fleetwire.link.v1.GoAway
+	(*HttpRequest)(nil),        // 18: fleetwire.link.v1.HttpRequest
+	(*SessionOpen)(nil),        // 19: fleetwire.link.v1.SessionOpen
+	(*SessionClose)(nil),       // 20: fleetwire.link.v1.SessionClose
+	(*Certificate)(nil),        // 21: fleetwire.link.v1.Certificate
+	(*Command)(nil),            // 22: fleetwire.link.v1.Command
 }
 var file_fleetwire_link_v1_envelope_proto_depIdxs = []int32{
 	2,  // 0: fleetwire.link.v1.AgentToPlatform.hello:type_name -> fleetwire.link.v1.Hello
@@ -643,28 +681,30 @@ var file_fleetwire_link_v1_envelope_proto_depIdxs = []int32{
 	7,  // 5: fleetwire.link.v1.AgentToPlatform.stream_credit:type_name -> fleetwire.link.v1.StreamCredit
 	8,  // 6: fleetwire.link.v1.AgentToPlatform.stream_reset:type_name -> fleetwire.link.v1.StreamReset
 	9,  // 7: fleetwire.link.v1.AgentToPlatform.stream_stop:type_name -> fleetwire.link.v1.StreamStop
-	10, // 8: fleetwire.link.v1.AgentToPlatform.status_update:type_name -> fleetwire.link.v1.StatusUpdate
-	11, // 9: fleetwire.link.v1.AgentToPlatform.response:type_name -> fleetwire.link.v1.Response
-	12, // 10: fleetwire.link.v1.AgentToPlatform.error:type_name -> fleetwire.link.v1.Error
-	13, // 11: fleetwire.link.v1.PlatformToAgent.welcome:type_name -> fleetwire.link.v1.Welcome
-	14, // 12: fleetwire.link.v1.PlatformToAgent.refuse:type_name -> fleetwire.link.v1.Refuse
-	15, // 13: fleetwire.link.v1.PlatformToAgent.heartbeat_ack:type_name -> fleetwire.link.v1.HeartbeatAck
-	4,  // 14: fleetwire.link.v1.PlatformToAgent.ack:type_name -> fleetwire.link.v1.Ack
-	16, // 15: fleetwire.link.v1.PlatformToAgent.go_away:type_name -> fleetwire.link.v1.GoAway
-	17, // 16: fleetwire.link.v1.PlatformToAgent.http_request:type_name -> fleetwire.link.v1.HttpRequest
-	6,  // 17: fleetwire.link.v1.PlatformToAgent.stream_data:type_name -> fleetwire.link.v1.StreamData
-	7,  // 18: fleetwire.link.v1.PlatformToAgent.stream_credit:type_name -> fleetwire.link.v1.StreamCredit
-	8,  // 19: fleetwire.link.v1.PlatformToAgent.stream_reset:type_name -> fleetwire.link.v1.StreamReset
-	9,  // 20: fleetwire.link.v1.PlatformToAgent.stream_stop:type_name -> fleetwire.link.v1.StreamStop
-	18, // 21: fleetwire.link.v1.PlatformToAgent.session_open:type_name -> fleetwire.link.v1.SessionOpen
-	19, // 22: fleetwire.link.v1.PlatformToAgent.session_close:type_name -> fleetwire.link.v1.SessionClose
-	20, // 23: fleetwire.link.v1.PlatformToAgent.command:type_name -> fleetwire.link.v1.Command
-	12, // 24: fleetwire.link.v1.PlatformToAgent.error:type_name -> fleetwire.link.v1.Error
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	10, // 8: fleetwire.link.v1.AgentToPlatform.certificate_request:type_name -> fleetwire.link.v1.CertificateRequest
+	11, // 9: fleetwire.link.v1.AgentToPlatform.status_update:type_name -> fleetwire.link.v1.StatusUpdate
+	12, // 10: fleetwire.link.v1.AgentToPlatform.response:type_name -> fleetwire.link.v1.Response
+	13, // 11: fleetwire.link.v1.AgentToPlatform.error:type_name -> fleetwire.link.v1.Error
+	14, // 12: fleetwire.link.v1.PlatformToAgent.welcome:type_name -> fleetwire.link.v1.Welcome
+	15, // 13: fleetwire.link.v1.PlatformToAgent.refuse:type_name -> fleetwire.link.v1.Refuse
+	16, // 14: fleetwire.link.v1.PlatformToAgent.heartbeat_ack:type_name -> fleetwire.link.v1.HeartbeatAck
+	4,  // 15: fleetwire.link.v1.PlatformToAgent.ack:type_name -> fleetwire.link.v1.Ack
+	17, // 16: fleetwire.link.v1.PlatformToAgent.go_away:type_name -> fleetwire.link.v1.GoAway
+	18, // 17: fleetwire.link.v1.PlatformToAgent.http_request:type_name -> fleetwire.link.v1.HttpRequest
+	6,  // 18: fleetwire.link.v1.PlatformToAgent.stream_data:type_name -> fleetwire.link.v1.StreamData
+	7,  // 19: fleetwire.link.v1.PlatformToAgent.stream_credit:type_name -> fleetwire.link.v1.StreamCredit
+	8,  // 20: fleetwire.link.v1.PlatformToAgent.stream_reset:type_name -> fleetwire.link.v1.StreamReset
+	9,  // 21: fleetwire.link.v1.PlatformToAgent.stream_stop:type_name -> fleetwire.link.v1.StreamStop
+	19, // 22: fleetwire.link.v1.PlatformToAgent.session_open:type_name -> fleetwire.link.v1.SessionOpen
+	20, // 23: fleetwire.link.v1.PlatformToAgent.session_close:type_name -> fleetwire.link.v1.SessionClose
+	21, // 24: fleetwire.link.v1.PlatformToAgent.certificate:type_name -> fleetwire.link.v1.Certificate
+	22, // 25: fleetwire.link.v1.PlatformToAgent.command:type_name -> fleetwire.link.v1.Command
+	13, // 26: fleetwire.link.v1.PlatformToAgent.error:type_name -> fleetwire.link.v1.Error
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_link_v1_envelope_proto_init() }
@@ -672,6 +712,7 @@ func file_fleetwire_link_v1_envelope_proto_init() {
 	if File_fleetwire_link_v1_envelope_proto != nil {
 		return
 	}
+	file_fleetwire_link_v1_certificate_proto_init()
 	file_fleetwire_link_v1_command_proto_init()
 	file_fleetwire_link_v1_error_proto_init()
 	file_fleetwire_link_v1_handshake_proto_init()
@@ -686,6 +727,7 @@ func file_fleetwire_link_v1_envelope_proto_init() {
 		(*AgentToPlatform_StreamCredit)(nil),
 		(*AgentToPlatform_StreamReset)(nil),
 		(*AgentToPlatform_StreamStop)(nil),
+		(*AgentToPlatform_CertificateRequest)(nil),
 		(*AgentToPlatform_StatusUpdate)(nil),
 		(*AgentToPlatform_Response)(nil),
 		(*AgentToPlatform_Error)(nil),
@@ -703,6 +745,7 @@ func file_fleetwire_link_v1_envelope_proto_init() {
 		(*PlatformToAgent_StreamStop)(nil),
 		(*PlatformToAgent_SessionOpen)(nil),
 		(*PlatformToAgent_SessionClose)(nil),
+		(*PlatformToAgent_Certificate)(nil),
 		(*PlatformToAgent_Command)(nil),
 		(*PlatformToAgent_Error)(nil),
 	}

@@ -99,6 +99,15 @@ const (
 	ErrorCode_ERROR_CODE_COMMAND_TYPE_UNKNOWN ErrorCode = 33
 	// A fault of the program itself; its log says more.
 	ErrorCode_ERROR_CODE_INTERNAL ErrorCode = 34
+	// The host has a certificate, and the connection came without one.
+	ErrorCode_ERROR_CODE_CERTIFICATE_REQUIRED ErrorCode = 35
+	// The connection's certificate is another host's, or for another key than the host's. Permanent.
+	ErrorCode_ERROR_CODE_CERTIFICATE_MISMATCH ErrorCode = 36
+	// The certificate is past its end: the agent renews it and comes back.
+	ErrorCode_ERROR_CODE_CERTIFICATE_EXPIRED ErrorCode = 37
+	// A certificate is not issued for what was sent: it is no request for one, it is not by the host's
+	// key, or the host has none.
+	ErrorCode_ERROR_CODE_CERTIFICATE_REFUSED ErrorCode = 38
 )
 
 // Enum value maps for ErrorCode.
@@ -139,6 +148,10 @@ var (
 		32: "ERROR_CODE_NOT_ALLOWED",
 		33: "ERROR_CODE_COMMAND_TYPE_UNKNOWN",
 		34: "ERROR_CODE_INTERNAL",
+		35: "ERROR_CODE_CERTIFICATE_REQUIRED",
+		36: "ERROR_CODE_CERTIFICATE_MISMATCH",
+		37: "ERROR_CODE_CERTIFICATE_EXPIRED",
+		38: "ERROR_CODE_CERTIFICATE_REFUSED",
 	}
 	ErrorCode_value = map[string]int32{
 		"ERROR_CODE_UNSPECIFIED":          0,
@@ -176,6 +189,10 @@ var (
 		"ERROR_CODE_NOT_ALLOWED":          32,
 		"ERROR_CODE_COMMAND_TYPE_UNKNOWN": 33,
 		"ERROR_CODE_INTERNAL":             34,
+		"ERROR_CODE_CERTIFICATE_REQUIRED": 35,
+		"ERROR_CODE_CERTIFICATE_MISMATCH": 36,
+		"ERROR_CODE_CERTIFICATE_EXPIRED":  37,
+		"ERROR_CODE_CERTIFICATE_REFUSED":  38,
 	}
 )
 
@@ -299,7 +316,7 @@ const file_fleetwire_link_v1_error_proto_rawDesc = "" +
 	"\x13original_message_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10@R\x11originalMessageId\x128\n" +
 	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x120\n" +
 	"\x04code\x18\x04 \x01(\x0e2\x1c.fleetwire.link.v1.ErrorCodeR\x04code\x12!\n" +
-	"\amessage\x18\x05 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\amessage:\x04\x88\xb5\x18\x02*\xb7\b\n" +
+	"\amessage\x18\x05 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\amessage:\x04\x88\xb5\x18\x02*\xc9\t\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ERROR_CODE_MALFORMED\x10\x01\x12!\n" +
@@ -336,7 +353,11 @@ const file_fleetwire_link_v1_error_proto_rawDesc = "" +
 	"\x18ERROR_CODE_TARGET_CLOSED\x10\x1f\x12\x1a\n" +
 	"\x16ERROR_CODE_NOT_ALLOWED\x10 \x12#\n" +
 	"\x1fERROR_CODE_COMMAND_TYPE_UNKNOWN\x10!\x12\x17\n" +
-	"\x13ERROR_CODE_INTERNAL\x10\"B\xa3\x01\n" +
+	"\x13ERROR_CODE_INTERNAL\x10\"\x12#\n" +
+	"\x1fERROR_CODE_CERTIFICATE_REQUIRED\x10#\x12#\n" +
+	"\x1fERROR_CODE_CERTIFICATE_MISMATCH\x10$\x12\"\n" +
+	"\x1eERROR_CODE_CERTIFICATE_EXPIRED\x10%\x12\"\n" +
+	"\x1eERROR_CODE_CERTIFICATE_REFUSED\x10&B\xa3\x01\n" +
 	"\x15com.fleetwire.link.v1B\n" +
 	"ErrorProtoP\x01Z\x18fleetwire/link/v1;linkv1\xa2\x02\x03FLX\xaa\x02\x11Fleetwire.Link.V1\xca\x02\x11Fleetwire\\Link\\V1\xe2\x02\x1dFleetwire\\Link\\V1\\GPBMetadata\xea\x02\x13Fleetwire::Link::V1b\x06proto3"
 

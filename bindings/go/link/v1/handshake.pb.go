@@ -28,13 +28,14 @@ const (
 // upgrade and within 16 KiB, and nothing is answered before it.
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The host's device token, from its enrolment or from `host create`.
+	// The host's device token, from its enrolment, its last renewal, or `host create`.
 	AuthToken string `protobuf:"bytes,1,opt,name=auth_token,json=authToken,proto3" json:"auth_token,omitempty"`
 	// The versions of this protocol that the agent speaks; this schema is 1. Empty for a peer that
 	// knows only `http_request`, `session_open` and `session_close`: it is sent no `welcome`, and
 	// nothing else that it did not announce.
 	ProtocolVersions []uint32 `protobuf:"varint,2,rep,packed,name=protocol_versions,json=protocolVersions,proto3" json:"protocol_versions,omitempty"`
-	// What the agent can do beyond the first version, by name. Unknown names are ignored.
+	// What the agent can do beyond the first version, by name, such as `certificate_renewal`. Unknown
+	// names are ignored.
 	Capabilities []string `protobuf:"bytes,3,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// The host that the agent believes to be. Absent where only the token says so; where both do and
 	// disagree, the agent is refused.

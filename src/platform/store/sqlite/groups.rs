@@ -18,7 +18,8 @@ use crate::platform::identity::{Grants, GroupName, LabelKey, LabelValue};
 const GROUP: &str = "SELECT id, name, description, created, version,
     (SELECT count(*) FROM host_groups WHERE group_id = groups.id) FROM groups";
 /// What `host_record` reads, and the version.
-const HOST: &str = "SELECT id, name, created, last_seen, credential_used, version FROM hosts";
+const HOST: &str = "SELECT id, name, created, last_seen, credential_used, key,
+    certificate_until, revoked, version FROM hosts";
 
 impl GroupStore for SqliteStore {
     fn create_group(&self, group: NewGroup, change: Change) -> StoreFuture<'_, ()> {
@@ -350,7 +351,7 @@ impl<'a> Asked<'a> {
 }
 
 fn host_and_version(row: &Row<'_>) -> rusqlite::Result<(HostRecord, u64)> {
-    Ok((host_record(row)?, row.get(5)?))
+    Ok((host_record(row)?, row.get(8)?))
 }
 
 /// Adds to each host its labels and its groups, with one statement each for all of them.

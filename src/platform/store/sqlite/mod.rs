@@ -5,6 +5,7 @@
 
 mod audit;
 mod commands;
+mod enrolment;
 mod events;
 mod groups;
 mod once;

@@ -1,22 +1,16 @@
 //! The store's operations as SQL. Instants are milliseconds, ids are text, hashes are blobs.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::{
-    AuditPage, AuditSpan, Change, Enrolment, EnrolmentOutcome, HostRecord, NewEnrolmentToken,
-    NewHost, SessionRecord, Store, StoreError, StoreFuture,
+    AuditPage, AuditSpan, Change, HostRecord, NewHost, SessionRecord, Store, StoreError,
+    StoreFuture,
 };
-use super::{SqliteStore, Transaction, audit};
+use super::{SqliteStore, audit};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId};
-use crate::platform::sessions::CloseReason;
 use crate::secret::SecretHash;
-
-/// Expired tokens are kept this long, so that an agent that comes late is told so.
-const TOKENS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Store for SqliteStore {
     fn check(&self) -> StoreFuture<'_, ()> {
@@ -33,16 +27,18 @@ impl Store for SqliteStore {
             if host_by_name(connection, &host.name)?.is_some() {
                 return Err(StoreError::NameTaken);
             }
-            insert_host(connection, host.id, &host.name, host.auth_token, host.at)?;
+            connection
+                .prepare_cached(
+                    "INSERT INTO hosts (id, name, auth_token, created) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute((host.id, host.name, host.auth_token, host.at))?;
             connection.record(change)
         }))
     }
 
     fn hosts(&self) -> StoreFuture<'_, Vec<HostRecord>> {
         Box::pin(self.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT id, name, created, last_seen, credential_used FROM hosts ORDER BY name",
-            )?;
+            let mut query = connection.prepare_cached(&format!("{HOSTS} ORDER BY name"))?;
             let hosts = query.query_map([], host_record)?;
             Ok(hosts.collect::<Result<_, _>>()?)
         }))
@@ -60,28 +56,6 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn host_by_token(&self, auth_token: SecretHash) -> StoreFuture<'_, Option<HostRecord>> {
-        Box::pin(self.read(move |connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT id, name, created, last_seen, credential_used FROM hosts
-                 WHERE auth_token = ?1",
-            )?;
-            Ok(query.query_row([auth_token], host_record).optional()?)
-        }))
-    }
-
-    fn credential_used(&self, auth_token: SecretHash) -> StoreFuture<'_, ()> {
-        Box::pin(self.write(move |connection| {
-            let changed = connection
-                .prepare_cached("UPDATE hosts SET credential_used = 1 WHERE auth_token = ?1")?
-                .execute([auth_token])?;
-            if changed == 0 {
-                return Err(StoreError::NotFound);
-            }
-            Ok(())
-        }))
-    }
-
     fn hosts_seen(&self, seen: Vec<(HostId, UnixMillis)>) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| {
             let mut update =
@@ -91,30 +65,6 @@ impl Store for SqliteStore {
             }
             Ok(())
         }))
-    }
-
-    fn create_enrolment_token(
-        &self,
-        token: NewEnrolmentToken,
-        change: Change,
-    ) -> StoreFuture<'_, ()> {
-        Box::pin(self.write(move |connection| {
-            let forgotten = UnixMillis(token.at.0.saturating_sub(TOKENS_KEPT.as_millis() as u64));
-            connection
-                .prepare_cached("DELETE FROM enrolment_tokens WHERE expires < ?1")?
-                .execute([forgotten])?;
-            connection
-                .prepare_cached(
-                    "INSERT INTO enrolment_tokens (secret, name, created, expires)
-                     VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute((token.secret, token.name, token.at, token.expires))?;
-            connection.record(change)
-        }))
-    }
-
-    fn enrol(&self, enrolment: Enrolment) -> StoreFuture<'_, EnrolmentOutcome> {
-        Box::pin(self.write(move |connection| enrol(connection, &enrolment)))
     }
 
     fn create_session(&self, session: SessionRecord, change: Change) -> StoreFuture<'_, ()> {
@@ -210,167 +160,23 @@ impl Store for SqliteStore {
     }
 }
 
-fn enrol(
-    connection: &Transaction<'_>,
-    enrolment: &Enrolment,
-) -> Result<EnrolmentOutcome, StoreError> {
-    struct Token {
-        name: Option<String>,
-        expires: UnixMillis,
-        used_key: Option<SecretHash>,
-        host: Option<HostId>,
-    }
-    let token = connection
-        .prepare_cached(
-            "SELECT name, expires, used_key, host FROM enrolment_tokens WHERE secret = ?1",
-        )?
-        .query_row([enrolment.secret], |row| {
-            Ok(Token {
-                name: row.get(0)?,
-                expires: row.get(1)?,
-                used_key: row.get(2)?,
-                host: row.get(3)?,
-            })
-        })
-        .optional()?;
-    let Some(token) = token else {
-        return Ok(EnrolmentOutcome::TokenUnknown);
-    };
-    let expired = enrolment.at > token.expires;
+/// Every host's columns, in the order of [`host_record`].
+pub(super) const HOSTS: &str = "SELECT id, name, created, last_seen, credential_used, key, \
+                                certificate_until, revoked FROM hosts";
 
-    if let Some(id) = token.host {
-        // Used. Only the agent that used it, and only while its credential never arrived, gets another.
-        return match host_by_id(connection, id)? {
-            Some(host)
-                if token.used_key == Some(enrolment.key) && !host.credential_used && !expired =>
-            {
-                give_credential(
-                    connection,
-                    host,
-                    enrolment,
-                    "enrolled again after a lost answer",
-                )
-            }
-            _ => Ok(EnrolmentOutcome::TokenUsed),
-        };
-    }
-    if expired {
-        return Ok(EnrolmentOutcome::TokenExpired);
-    }
-
-    let name = match (&token.name, &enrolment.wished_name) {
-        (Some(name), _) => name.as_str(),
-        (None, Ok(wished)) => wished.as_str(),
-        (None, Err(error)) => return Ok(EnrolmentOutcome::NameInvalid(*error)),
-    };
-    let outcome = match host_by_name(connection, name)? {
-        Some(host) if token.name.is_some() => give_credential(
-            connection,
-            host,
-            enrolment,
-            "enrolled anew under its old id",
-        )?,
-        Some(_) => return Ok(EnrolmentOutcome::NameTaken),
-        None => {
-            let id = enrolment.new_host;
-            insert_host(connection, id, name, enrolment.auth_token, enrolment.at)?;
-            audit_enrolment(connection, id, enrolment.at, name, "enrolled")?;
-            EnrolmentOutcome::Enrolled {
-                id,
-                name: name.to_owned(),
-            }
-        }
-    };
-    if let EnrolmentOutcome::Enrolled { id, .. } = &outcome {
-        connection
-            .prepare_cached(
-                "UPDATE enrolment_tokens SET used = ?2, used_key = ?3, host = ?4 WHERE secret = ?1",
-            )?
-            .execute((enrolment.secret, enrolment.at, enrolment.key, id))?;
-    }
-    Ok(outcome)
-}
-
-fn give_credential(
-    connection: &Transaction<'_>,
-    host: HostRecord,
-    enrolment: &Enrolment,
-    how: &str,
-) -> Result<EnrolmentOutcome, StoreError> {
-    connection
-        .prepare_cached("UPDATE hosts SET auth_token = ?2, credential_used = 0 WHERE id = ?1")?
-        .execute((host.id, enrolment.auth_token))?;
-    end_sessions(connection, &host, enrolment.at)?;
-    audit_enrolment(connection, host.id, enrolment.at, &host.name, how)?;
-    Ok(EnrolmentOutcome::Enrolled {
-        id: host.id,
-        name: host.name,
-    })
-}
-
-/// Ends the sessions to what the host was: another machine may answer under its id now. With the
-/// credential, so that a platform that is killed right then does not open them again.
-fn end_sessions(
-    connection: &Transaction<'_>,
-    host: &HostRecord,
-    at: UnixMillis,
-) -> Result<(), StoreError> {
-    let ended: Vec<(ConsoleSessionId, String)> = connection
-        .prepare_cached(
-            "UPDATE sessions SET ended = ?2 WHERE host = ?1 AND ended IS NULL RETURNING id, user",
-        )?
-        .query_map((host.id, at), |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for (id, user) in ended {
-        let entry = Entry::new(at, "platform", "session.close", format!("session:{id}"))
-            .host(host.id)
-            .session(id)
-            .detail("host", host.name.as_str())
-            .detail("user", user)
-            .detail("reason", CloseReason::HostReenrolled.code());
-        connection.audit(entry)?;
-    }
-    Ok(())
-}
-
-fn audit_enrolment(
-    connection: &Transaction<'_>,
-    id: HostId,
-    at: UnixMillis,
-    name: &str,
-    how: &str,
-) -> Result<(), StoreError> {
-    let host = format!("host:{id}");
-    let entry = Entry::new(at, host.clone(), "host.enrol", host).host(id);
-    connection.audit(entry.detail("name", name).detail("how", how))
-}
-
-fn insert_host(
+pub(super) fn host_by_id(
     connection: &Connection,
     id: HostId,
-    name: &str,
-    auth_token: SecretHash,
-    at: UnixMillis,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO hosts (id, name, auth_token, created) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute((id, name, auth_token, at))?;
-    Ok(())
-}
-
-fn host_by_id(connection: &Connection, id: HostId) -> Result<Option<HostRecord>, StoreError> {
-    let mut query = connection.prepare_cached(
-        "SELECT id, name, created, last_seen, credential_used FROM hosts WHERE id = ?1",
-    )?;
+) -> Result<Option<HostRecord>, StoreError> {
+    let mut query = connection.prepare_cached(&format!("{HOSTS} WHERE id = ?1"))?;
     Ok(query.query_row([id], host_record).optional()?)
 }
 
-fn host_by_name(connection: &Connection, name: &str) -> Result<Option<HostRecord>, StoreError> {
-    let mut query = connection.prepare_cached(
-        "SELECT id, name, created, last_seen, credential_used FROM hosts WHERE name = ?1",
-    )?;
+pub(super) fn host_by_name(
+    connection: &Connection,
+    name: &str,
+) -> Result<Option<HostRecord>, StoreError> {
+    let mut query = connection.prepare_cached(&format!("{HOSTS} WHERE name = ?1"))?;
     Ok(query.query_row([name], host_record).optional()?)
 }
 
@@ -381,5 +187,8 @@ pub(super) fn host_record(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
         created: row.get(2)?,
         last_seen: row.get(3)?,
         credential_used: row.get(4)?,
+        key: row.get(5)?,
+        certificate_until: row.get(6)?,
+        revoked: row.get(7)?,
     })
 }

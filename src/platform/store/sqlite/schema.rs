@@ -202,6 +202,16 @@ const MIGRATIONS: &[Migration] = &[
     "),
     // The log of events.
     Sql(events::SCHEMA),
+    // Certificates: the key that a host's are for, none for a host that has a token alone, as all had
+    // so far; the device token before the last, while the last was not used; and hosts' revocation.
+    Sql("
+    ALTER TABLE hosts ADD COLUMN previous_token BLOB;
+    ALTER TABLE hosts ADD COLUMN key BLOB;
+    ALTER TABLE hosts ADD COLUMN certificate_until INTEGER;
+    ALTER TABLE hosts ADD COLUMN revoked INTEGER;
+    CREATE UNIQUE INDEX hosts_previous_token ON hosts (previous_token)
+        WHERE previous_token IS NOT NULL;
+    "),
 ];
 
 /// Brings a database up to the newest schema.

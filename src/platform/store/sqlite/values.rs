@@ -5,6 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::clock::UnixMillis;
 use crate::ids::{ApiKeyId, CommandId, ConsoleSessionId, FamilyId, GroupId, HostId, UserId};
+use crate::platform::credential::KeyFingerprint;
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
 use crate::secret::SecretHash;
 
@@ -33,6 +34,22 @@ impl FromSql for SecretHash {
             .try_into()
             .map_err(|error| FromSqlError::Other(Box::new(error)))?;
         Ok(Self::from_bytes(bytes))
+    }
+}
+
+impl ToSql for KeyFingerprint {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
+    }
+}
+
+impl FromSql for KeyFingerprint {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_blob()?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|error| FromSqlError::Other(Box::new(error)))?;
+        Ok(Self(bytes))
     }
 }
 

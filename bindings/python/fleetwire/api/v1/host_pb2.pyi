@@ -23,7 +23,7 @@ HOST_STATUS_ONLINE: HostStatus
 HOST_STATUS_OFFLINE: HostStatus
 
 class Host(_message.Message):
-    __slots__ = ("id", "name", "status", "detail", "created_at", "last_seen_at", "connected_since", "address", "software", "round_trip_ms", "health", "labels", "group_ids", "etag")
+    __slots__ = ("id", "name", "status", "detail", "created_at", "last_seen_at", "connected_since", "address", "software", "round_trip_ms", "health", "labels", "group_ids", "etag", "certificate_expires_at", "revoked_at")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,8 @@ class Host(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     GROUP_IDS_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     status: HostStatus
@@ -59,7 +61,9 @@ class Host(_message.Message):
     labels: _containers.ScalarMap[str, str]
     group_ids: _containers.RepeatedScalarFieldContainer[str]
     etag: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[HostStatus, str]] = ..., detail: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., connected_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., software: _Optional[str] = ..., round_trip_ms: _Optional[float] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., group_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ...) -> None: ...
+    certificate_expires_at: _timestamp_pb2.Timestamp
+    revoked_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[HostStatus, str]] = ..., detail: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., connected_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., software: _Optional[str] = ..., round_trip_ms: _Optional[float] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., group_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ..., certificate_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Health(_message.Message):
     __slots__ = ("uptime_seconds", "cpu_percent", "memory_percent", "disk_percent", "load_average", "temperature_celsius")
@@ -181,3 +185,13 @@ class ListLabelsResponse(_message.Message):
     labels: _containers.RepeatedCompositeFieldContainer[Label]
     next_page_token: str
     def __init__(self, labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RevokeHostRequest(_message.Message):
+    __slots__ = ("host_id",)
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    def __init__(self, host_id: _Optional[str] = ...) -> None: ...
+
+class RevokeHostResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

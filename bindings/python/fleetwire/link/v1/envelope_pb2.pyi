@@ -1,3 +1,4 @@
+from fleetwire.link.v1 import certificate_pb2 as _certificate_pb2
 from fleetwire.link.v1 import command_pb2 as _command_pb2
 from fleetwire.link.v1 import error_pb2 as _error_pb2
 from fleetwire.link.v1 import handshake_pb2 as _handshake_pb2
@@ -11,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentToPlatform(_message.Message):
-    __slots__ = ("hello", "heartbeat", "ack", "http_response", "stream_data", "stream_credit", "stream_reset", "stream_stop", "status_update", "response", "error")
+    __slots__ = ("hello", "heartbeat", "ack", "http_response", "stream_data", "stream_credit", "stream_reset", "stream_stop", "certificate_request", "status_update", "response", "error")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +21,7 @@ class AgentToPlatform(_message.Message):
     STREAM_CREDIT_FIELD_NUMBER: _ClassVar[int]
     STREAM_RESET_FIELD_NUMBER: _ClassVar[int]
     STREAM_STOP_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_REQUEST_FIELD_NUMBER: _ClassVar[int]
     STATUS_UPDATE_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -31,13 +33,14 @@ class AgentToPlatform(_message.Message):
     stream_credit: _stream_pb2.StreamCredit
     stream_reset: _stream_pb2.StreamReset
     stream_stop: _stream_pb2.StreamStop
+    certificate_request: _certificate_pb2.CertificateRequest
     status_update: _command_pb2.StatusUpdate
     response: _command_pb2.Response
     error: _error_pb2.Error
-    def __init__(self, hello: _Optional[_Union[_handshake_pb2.Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[_telemetry_pb2.Heartbeat, _Mapping]] = ..., ack: _Optional[_Union[_stream_pb2.Ack, _Mapping]] = ..., http_response: _Optional[_Union[_stream_pb2.HttpResponse, _Mapping]] = ..., stream_data: _Optional[_Union[_stream_pb2.StreamData, _Mapping]] = ..., stream_credit: _Optional[_Union[_stream_pb2.StreamCredit, _Mapping]] = ..., stream_reset: _Optional[_Union[_stream_pb2.StreamReset, _Mapping]] = ..., stream_stop: _Optional[_Union[_stream_pb2.StreamStop, _Mapping]] = ..., status_update: _Optional[_Union[_command_pb2.StatusUpdate, _Mapping]] = ..., response: _Optional[_Union[_command_pb2.Response, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.Error, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[_handshake_pb2.Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[_telemetry_pb2.Heartbeat, _Mapping]] = ..., ack: _Optional[_Union[_stream_pb2.Ack, _Mapping]] = ..., http_response: _Optional[_Union[_stream_pb2.HttpResponse, _Mapping]] = ..., stream_data: _Optional[_Union[_stream_pb2.StreamData, _Mapping]] = ..., stream_credit: _Optional[_Union[_stream_pb2.StreamCredit, _Mapping]] = ..., stream_reset: _Optional[_Union[_stream_pb2.StreamReset, _Mapping]] = ..., stream_stop: _Optional[_Union[_stream_pb2.StreamStop, _Mapping]] = ..., certificate_request: _Optional[_Union[_certificate_pb2.CertificateRequest, _Mapping]] = ..., status_update: _Optional[_Union[_command_pb2.StatusUpdate, _Mapping]] = ..., response: _Optional[_Union[_command_pb2.Response, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class PlatformToAgent(_message.Message):
-    __slots__ = ("welcome", "refuse", "heartbeat_ack", "ack", "go_away", "http_request", "stream_data", "stream_credit", "stream_reset", "stream_stop", "session_open", "session_close", "command", "error")
+    __slots__ = ("welcome", "refuse", "heartbeat_ack", "ack", "go_away", "http_request", "stream_data", "stream_credit", "stream_reset", "stream_stop", "session_open", "session_close", "certificate", "command", "error")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     REFUSE_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_ACK_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +53,7 @@ class PlatformToAgent(_message.Message):
     STREAM_STOP_FIELD_NUMBER: _ClassVar[int]
     SESSION_OPEN_FIELD_NUMBER: _ClassVar[int]
     SESSION_CLOSE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     welcome: _handshake_pb2.Welcome
@@ -64,6 +68,7 @@ class PlatformToAgent(_message.Message):
     stream_stop: _stream_pb2.StreamStop
     session_open: _stream_pb2.SessionOpen
     session_close: _stream_pb2.SessionClose
+    certificate: _certificate_pb2.Certificate
     command: _command_pb2.Command
     error: _error_pb2.Error
-    def __init__(self, welcome: _Optional[_Union[_handshake_pb2.Welcome, _Mapping]] = ..., refuse: _Optional[_Union[_handshake_pb2.Refuse, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[_telemetry_pb2.HeartbeatAck, _Mapping]] = ..., ack: _Optional[_Union[_stream_pb2.Ack, _Mapping]] = ..., go_away: _Optional[_Union[_handshake_pb2.GoAway, _Mapping]] = ..., http_request: _Optional[_Union[_stream_pb2.HttpRequest, _Mapping]] = ..., stream_data: _Optional[_Union[_stream_pb2.StreamData, _Mapping]] = ..., stream_credit: _Optional[_Union[_stream_pb2.StreamCredit, _Mapping]] = ..., stream_reset: _Optional[_Union[_stream_pb2.StreamReset, _Mapping]] = ..., stream_stop: _Optional[_Union[_stream_pb2.StreamStop, _Mapping]] = ..., session_open: _Optional[_Union[_stream_pb2.SessionOpen, _Mapping]] = ..., session_close: _Optional[_Union[_stream_pb2.SessionClose, _Mapping]] = ..., command: _Optional[_Union[_command_pb2.Command, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.Error, _Mapping]] = ...) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[_handshake_pb2.Welcome, _Mapping]] = ..., refuse: _Optional[_Union[_handshake_pb2.Refuse, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[_telemetry_pb2.HeartbeatAck, _Mapping]] = ..., ack: _Optional[_Union[_stream_pb2.Ack, _Mapping]] = ..., go_away: _Optional[_Union[_handshake_pb2.GoAway, _Mapping]] = ..., http_request: _Optional[_Union[_stream_pb2.HttpRequest, _Mapping]] = ..., stream_data: _Optional[_Union[_stream_pb2.StreamData, _Mapping]] = ..., stream_credit: _Optional[_Union[_stream_pb2.StreamCredit, _Mapping]] = ..., stream_reset: _Optional[_Union[_stream_pb2.StreamReset, _Mapping]] = ..., stream_stop: _Optional[_Union[_stream_pb2.StreamStop, _Mapping]] = ..., session_open: _Optional[_Union[_stream_pb2.SessionOpen, _Mapping]] = ..., session_close: _Optional[_Union[_stream_pb2.SessionClose, _Mapping]] = ..., certificate: _Optional[_Union[_certificate_pb2.Certificate, _Mapping]] = ..., command: _Optional[_Union[_command_pb2.Command, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.Error, _Mapping]] = ...) -> None: ...

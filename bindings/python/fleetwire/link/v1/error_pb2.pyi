@@ -47,6 +47,10 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_CODE_NOT_ALLOWED: _ClassVar[ErrorCode]
     ERROR_CODE_COMMAND_TYPE_UNKNOWN: _ClassVar[ErrorCode]
     ERROR_CODE_INTERNAL: _ClassVar[ErrorCode]
+    ERROR_CODE_CERTIFICATE_REQUIRED: _ClassVar[ErrorCode]
+    ERROR_CODE_CERTIFICATE_MISMATCH: _ClassVar[ErrorCode]
+    ERROR_CODE_CERTIFICATE_EXPIRED: _ClassVar[ErrorCode]
+    ERROR_CODE_CERTIFICATE_REFUSED: _ClassVar[ErrorCode]
 ERROR_CODE_UNSPECIFIED: ErrorCode
 ERROR_CODE_MALFORMED: ErrorCode
 ERROR_CODE_UNEXPECTED_MESSAGE: ErrorCode
@@ -82,6 +86,10 @@ ERROR_CODE_TARGET_CLOSED: ErrorCode
 ERROR_CODE_NOT_ALLOWED: ErrorCode
 ERROR_CODE_COMMAND_TYPE_UNKNOWN: ErrorCode
 ERROR_CODE_INTERNAL: ErrorCode
+ERROR_CODE_CERTIFICATE_REQUIRED: ErrorCode
+ERROR_CODE_CERTIFICATE_MISMATCH: ErrorCode
+ERROR_CODE_CERTIFICATE_EXPIRED: ErrorCode
+ERROR_CODE_CERTIFICATE_REFUSED: ErrorCode
 
 class Error(_message.Message):
     __slots__ = ("message_id", "original_message_id", "timestamp", "code", "message")

@@ -116,6 +116,20 @@ export declare type Host = Message<"fleetwire.api.v1.Host"> & {
    * @generated from field: string etag = 14;
    */
   etag: string;
+
+  /**
+   * The end of its certificate. Absent for a host that has a token alone.
+   *
+   * @generated from field: google.protobuf.Timestamp certificate_expires_at = 15;
+   */
+  certificateExpiresAt?: Timestamp | undefined;
+
+  /**
+   * When it was revoked. Absent when it was not.
+   *
+   * @generated from field: google.protobuf.Timestamp revoked_at = 16;
+   */
+  revokedAt?: Timestamp | undefined;
 };
 
 /**
@@ -512,6 +526,40 @@ export declare type ListLabelsResponse = Message<"fleetwire.api.v1.ListLabelsRes
 export declare const ListLabelsResponseSchema: GenMessage<ListLabelsResponse>;
 
 /**
+ * Asks to withdraw a host's access.
+ *
+ * @generated from message fleetwire.api.v1.RevokeHostRequest
+ */
+export declare type RevokeHostRequest = Message<"fleetwire.api.v1.RevokeHostRequest"> & {
+  /**
+   * Its id, or its name.
+   *
+   * @generated from field: string host_id = 1;
+   */
+  hostId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RevokeHostRequest.
+ * Use `create(RevokeHostRequestSchema)` to create a new message.
+ */
+export declare const RevokeHostRequestSchema: GenMessage<RevokeHostRequest>;
+
+/**
+ * It is withdrawn.
+ *
+ * @generated from message fleetwire.api.v1.RevokeHostResponse
+ */
+export declare type RevokeHostResponse = Message<"fleetwire.api.v1.RevokeHostResponse"> & {
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RevokeHostResponse.
+ * Use `create(RevokeHostResponseSchema)` to create a new message.
+ */
+export declare const RevokeHostResponseSchema: GenMessage<RevokeHostResponse>;
+
+/**
  * Whether a host's agent is connected.
  *
  * @generated from enum fleetwire.api.v1.HostStatus
@@ -600,6 +648,18 @@ export declare const HostService: GenService<{
     methodKind: "unary";
     input: typeof CreateHostRequestSchema;
     output: typeof CreateHostResponseSchema;
+  },
+  /**
+   * Withdraws a host's access: its connection and its console sessions end at once, and it is let in
+   * no more, whatever it presents. It comes back by being enrolled anew with a token for its name
+   * that was made since.
+   *
+   * @generated from rpc fleetwire.api.v1.HostService.RevokeHost
+   */
+  revokeHost: {
+    methodKind: "unary";
+    input: typeof RevokeHostRequestSchema;
+    output: typeof RevokeHostResponseSchema;
   },
 }>;
 

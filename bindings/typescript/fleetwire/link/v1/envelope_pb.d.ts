@@ -10,6 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { GoAway, Hello, Refuse, Welcome } from "./handshake_pb.js";
 import type { Heartbeat, HeartbeatAck } from "./telemetry_pb.js";
 import type { Ack, HttpRequest, HttpResponse, SessionClose, SessionOpen, StreamCredit, StreamData, StreamReset, StreamStop } from "./stream_pb.js";
+import type { Certificate, CertificateRequest } from "./certificate_pb.js";
 import type { Command, Response, StatusUpdate } from "./command_pb.js";
 import type { Error } from "./error_pb.js";
 
@@ -94,6 +95,14 @@ export declare type AgentToPlatform = Message<"fleetwire.link.v1.AgentToPlatform
      */
     value: StreamStop;
     case: "streamStop";
+  } | {
+    /**
+     * The agent asks for another certificate.
+     *
+     * @generated from field: fleetwire.link.v1.CertificateRequest certificate_request = 9;
+     */
+    value: CertificateRequest;
+    case: "certificateRequest";
   } | {
     /**
      * How a command is getting on.
@@ -235,6 +244,14 @@ export declare type PlatformToAgent = Message<"fleetwire.link.v1.PlatformToAgent
      */
     value: SessionClose;
     case: "sessionClose";
+  } | {
+    /**
+     * The agent's next certificate.
+     *
+     * @generated from field: fleetwire.link.v1.Certificate certificate = 13;
+     */
+    value: Certificate;
+    case: "certificate";
   } | {
     /**
      * Work for the host.

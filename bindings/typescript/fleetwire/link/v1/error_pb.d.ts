@@ -312,6 +312,35 @@ export enum ErrorCode {
    * @generated from enum value: ERROR_CODE_INTERNAL = 34;
    */
   INTERNAL = 34,
+
+  /**
+   * The host has a certificate, and the connection came without one.
+   *
+   * @generated from enum value: ERROR_CODE_CERTIFICATE_REQUIRED = 35;
+   */
+  CERTIFICATE_REQUIRED = 35,
+
+  /**
+   * The connection's certificate is another host's, or for another key than the host's. Permanent.
+   *
+   * @generated from enum value: ERROR_CODE_CERTIFICATE_MISMATCH = 36;
+   */
+  CERTIFICATE_MISMATCH = 36,
+
+  /**
+   * The certificate is past its end: the agent renews it and comes back.
+   *
+   * @generated from enum value: ERROR_CODE_CERTIFICATE_EXPIRED = 37;
+   */
+  CERTIFICATE_EXPIRED = 37,
+
+  /**
+   * A certificate is not issued for what was sent: it is no request for one, it is not by the host's
+   * key, or the host has none.
+   *
+   * @generated from enum value: ERROR_CODE_CERTIFICATE_REFUSED = 38;
+   */
+  CERTIFICATE_REFUSED = 38,
 }
 
 /**

@@ -22,7 +22,7 @@ export declare const file_fleetwire_link_v1_handshake: GenFile;
  */
 export declare type Hello = Message<"fleetwire.link.v1.Hello"> & {
   /**
-   * The host's device token, from its enrolment or from `host create`.
+   * The host's device token, from its enrolment, its last renewal, or `host create`.
    *
    * @generated from field: string auth_token = 1;
    */
@@ -38,7 +38,8 @@ export declare type Hello = Message<"fleetwire.link.v1.Hello"> & {
   protocolVersions: number[];
 
   /**
-   * What the agent can do beyond the first version, by name. Unknown names are ignored.
+   * What the agent can do beyond the first version, by name, such as `certificate_renewal`. Unknown
+   * names are ignored.
    *
    * @generated from field: repeated string capabilities = 3;
    */
