@@ -158,6 +158,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
         self.reader.limit(MESSAGE_BYTES_MAX);
     }
 
+    /// The peer may go on, though never with a message longer than this.
+    pub const fn trust_little(&mut self, message_bytes_max: usize) {
+        self.io.received_max = u64::MAX;
+        self.reader.limit(message_bytes_max);
+    }
+
+    /// Asks the peer whether it is there: its answer is a [`Event::Pong`].
+    pub fn ping(&mut self) {
+        if !self.closing {
+            self.writer.ping();
+        }
+    }
+
     /// The stream below.
     pub const fn io(&mut self) -> &mut Counted<IO> {
         &mut self.io

@@ -117,7 +117,7 @@ pub(super) fn serve(
 }
 
 /// The key of a well-formed opening handshake (RFC 6455 section 4.2.1).
-fn websocket_key(request: &Request<Incoming>) -> Option<HeaderValue> {
+pub(super) fn websocket_key(request: &Request<Incoming>) -> Option<HeaderValue> {
     let headers = request.headers();
     let names = |field: header::HeaderName, wanted: &str| {
         headers

@@ -30,7 +30,7 @@ use super::api::{ComesFrom, problem};
 use super::peer::Peer;
 use super::request_id::{REQUEST_ID, RequestId, TraceParent};
 use super::sessions::Session;
-use super::{Platform, accept, http2, ingress, stop_told, traces};
+use super::{Platform, accept, events, http2, ingress, stop_told, traces};
 use crate::net::socket::AGENT_PATH;
 use crate::net::tls::ALPN_HTTP2;
 pub(super) use addressee::{Addressee, named};
@@ -40,17 +40,14 @@ use addressee::{NoHost, addressee};
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes longer for a request's head, or for its next request, is not kept.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// A call of the API that has not been made and answered by then is given up: its body may never
-/// come.
+/// A call of the API that is not answered by then is given up: its body may never come.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest request head; a larger one is answered 431. So is one of more than 100 fields: that is
-/// hyper's own limit, and to set any other would cost it an allocation a request.
+/// Largest request head; a larger one is answered 431, as is one of more than 100 fields (hyper's limit).
 pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most bytes that a connection holds of a body on its way, in each direction.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
-/// How long a connection stays once the session that it serves has ended: enough for a viewer that
-/// reads to learn it, and for what it still writes to be read. One that does not read would
-/// otherwise keep its device's stream for as long as it likes.
+/// How long a connection stays once its session has ended: enough for a viewer that reads to learn it.
+/// One that does not would otherwise keep its device's stream for as long as it likes.
 const SESSION_END_GRACE: Duration = ingress::LINGER.saturating_add(Duration::from_secs(1));
 /// After a failed accept (no file descriptor is free, most often) the listener rests.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -300,6 +297,9 @@ async fn answer(
             let detail = format!("a request's head has at most {HEAD_BYTES_MAX} bytes");
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             problem(status, "head_too_large", detail)
+        }
+        Ok(Addressee::Platform) if events::socket::is_upgrade(&request) => {
+            events::socket::serve(door.platform.clone(), request, peer.clone())
         }
         Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
             accept::serve(door.platform.clone(), request, peer.clone())

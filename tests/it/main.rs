@@ -20,6 +20,7 @@ mod devices;
 mod directory;
 mod documents;
 mod enrol;
+mod events;
 mod hostile;
 mod lifecycle;
 mod metrics;

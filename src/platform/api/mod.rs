@@ -311,7 +311,7 @@ async fn streaming<M: Streaming>(
 }
 
 /// The token of an `Authorization` value. The scheme's case does not matter (RFC 9110 section 11.1).
-fn bearer(value: Option<&str>) -> Option<Secret> {
+pub(super) fn bearer(value: Option<&str>) -> Option<Secret> {
     let (scheme, token) = value?.split_once(' ')?;
     scheme
         .eq_ignore_ascii_case("bearer")

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Event, Kind};
-use crate::ids::{HostId, Uuid};
+use crate::ids::{GroupId, HostId};
 
 /// Whom a follower is: what it may see, now. Asked again for each event, as grants change.
 pub trait Viewer: Send + Sync {
@@ -12,7 +12,7 @@ pub trait Viewer: Send + Sync {
     /// Whether it may see what concerns no host.
     fn sees_all(&self) -> bool;
     /// Whether the host is in one of these groups.
-    fn is_in(&self, host: HostId, groups: &HashSet<Uuid>) -> bool;
+    fn is_in(&self, host: HostId, groups: &HashSet<GroupId>) -> bool;
 }
 
 /// What a follower wants to be told.
@@ -20,7 +20,7 @@ pub trait Viewer: Send + Sync {
 pub struct Filter {
     kinds: Option<u32>,
     hosts: HashSet<HostId>,
-    groups: HashSet<Uuid>,
+    groups: HashSet<GroupId>,
 }
 
 impl Filter {
@@ -29,7 +29,7 @@ impl Filter {
     pub fn new(
         kinds: impl IntoIterator<Item = Kind>,
         hosts: impl IntoIterator<Item = HostId>,
-        groups: impl IntoIterator<Item = Uuid>,
+        groups: impl IntoIterator<Item = GroupId>,
     ) -> Self {
         let bits = kinds.into_iter().fold(0, |bits, kind| bits | bit(kind));
         Self {

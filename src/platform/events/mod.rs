@@ -8,7 +8,8 @@
 //!  host online, offline ─▶ pending ┘                                            ▲
 //!  health ──────────────────────────────────────────────────────────────────────┘
 //! ```
-//! Nothing is told that is not committed, but for health, which is not kept: it would be more rows than
+//! `watch` is a caller of the API that follows, `shown` what it is told in the schema's words, `socket` the
+//! WebSocket. Nothing is told that is not committed, but for health, which is not kept: it would be more rows than
 //! everything else together, and the next one follows at once. A follower reads the store until it has
 //! come up to the ring, and is then told by the pump. Its queue has a bound; who does not keep up is sent
 //! away with a reason and comes back with its last position.
@@ -18,8 +19,11 @@ mod filter;
 mod follower;
 mod happening;
 mod position;
+mod shown;
+pub mod socket;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 pub use bus::{Bus, Ending, FollowersExhausted, Told};
 pub use filter::{Filter, Viewer};

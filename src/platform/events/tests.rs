@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
-use crate::ids::{HostId, Uuid};
+use crate::ids::{GroupId, HostId, Uuid};
 use crate::platform::store::{SqliteStore, Store};
 use crate::wire::api::Health;
 
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Eyes {
     /// Sees everything where it is none.
     hosts: Option<Arc<Mutex<HashSet<HostId>>>>,
-    groups: Vec<(HostId, Uuid)>,
+    groups: Vec<(HostId, GroupId)>,
 }
 
 impl Viewer for Eyes {
@@ -37,7 +37,7 @@ impl Viewer for Eyes {
         self.hosts.is_none()
     }
 
-    fn is_in(&self, host: HostId, groups: &HashSet<Uuid>) -> bool {
+    fn is_in(&self, host: HostId, groups: &HashSet<GroupId>) -> bool {
         let mut mine = self.groups.iter().filter(|(member, _)| *member == host);
         mine.any(|(_, group)| groups.contains(group))
     }
@@ -224,12 +224,12 @@ async fn a_follower_sees_what_it_may_and_wants_whatever_changes_meanwhile() {
     let granted = Arc::new(Mutex::new(HashSet::from([host(1)])));
     let eyes = Eyes {
         hosts: Some(granted.clone()),
-        groups: vec![(host(3), Uuid::from_u128(30))],
+        groups: vec![(host(3), GroupId(Uuid::from_u128(30)))],
     };
     let wanted = Filter::new(
         [Kind::HostOnline],
         [host(1), host(2)],
-        [Uuid::from_u128(30)],
+        [GroupId(Uuid::from_u128(30))],
     );
     let mut limited = world.follow_as(eyes.clone(), wanted.clone(), None);
     let mut all = world.follow_as(

@@ -177,6 +177,12 @@ impl Directory {
         Some(known.caller(access, Via::ApiKey(key.id)))
     }
 
+    /// Who calls with this key of that user.
+    pub(super) fn has_key(&self, now: UnixMillis, user: UserId, key: ApiKeyId) -> Option<Caller> {
+        let (key, _) = self.users.get(&user)?.keys.get(&key)?;
+        self.with_key(now, key.hash)
+    }
+
     /// Puts memberships in the place of those of one host, or of all.
     pub(super) fn put_members(&mut self, of: Option<HostId>, members: Vec<(HostId, GroupId)>) {
         match of {

@@ -25,7 +25,7 @@ mod users;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,7 +46,7 @@ use super::StartError;
 use super::service::{ErrorKind, ServiceError};
 use super::store::{Store, StoreError};
 use crate::clock::UnixMillis;
-use crate::ids::{ApiKeyId, HostId, UserId};
+use crate::ids::{ApiKeyId, GroupId, HostId, UserId};
 use crate::secret::Secret;
 use directory::{Directory, Known};
 use limits::Limits;
@@ -125,6 +125,24 @@ impl Identity {
             None => self.with_api_key(now, bearer),
         };
         caller.ok_or_else(token_invalid)
+    }
+
+    /// The same caller with what it may do now, for what lasts longer than a request; `None` once its
+    /// sign-in, its key or its user has ended. Cheap enough to be asked again and again.
+    pub fn still(&self, now: UnixMillis, caller: &Caller) -> Option<Caller> {
+        let directory = self.shared.directory();
+        match caller.via {
+            Via::SignIn(family) => directory.signed_in(now, caller.user, family),
+            Via::ApiKey(key) => directory.has_key(now, caller.user, key),
+        }
+    }
+
+    /// Whether a host is in one of these groups.
+    pub fn is_in(&self, host: HostId, groups: &HashSet<GroupId>) -> bool {
+        let directory = self.shared.directory();
+        directory
+            .groups_of(host)
+            .any(|group| groups.contains(group))
     }
 
     /// Whether a caller sees a host. What it does not see is to be answered as what is not there.

@@ -2,7 +2,7 @@
 
 use super::{
     BINARY, CLOSE, CLOSE_REASON_BYTES_MAX, CONTROL_BYTES_MAX, FINAL, HEADER_BYTES_MAX, LENGTH_16,
-    LENGTH_64, MASKED, PONG, Role, TEXT, apply_mask,
+    LENGTH_64, MASKED, PING, PONG, Role, TEXT, apply_mask,
 };
 use bytes::BytesMut;
 
@@ -75,6 +75,11 @@ impl Writer {
     pub fn pong(&mut self, payload: &[u8]) {
         let payload = &payload[..payload.len().min(CONTROL_BYTES_MAX)];
         self.frame(PONG, |out| out.extend_from_slice(payload));
+    }
+
+    /// Queues a ping, which says nothing.
+    pub fn ping(&mut self) {
+        self.frame(PING, |_| {});
     }
 
     /// Queues a close frame. A reason that is too long is cut.
