@@ -77,6 +77,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
         disk_percent: Some(71.0),
         load_1m: Some(0.3),
         sent_us: Some(1 << 40),
+        round_trip_us: None,
         ..Default::default()
     };
     let ack = pb::Ack {

@@ -437,6 +437,7 @@ impl Agent {
                         disk_percent: Some(71.0),
                         load_1m: Some(0.3),
                         sent_us: Some(1),
+                        round_trip_us: None,
                         ..Default::default()
                     };
                     self.socket.send(envelope(FromAgent::Heartbeat(heartbeat))).await?;

@@ -156,6 +156,7 @@ impl Dialer {
                 load_1m: None,
                 temperature_celsius: None,
                 sent_us: None,
+                round_trip_us: None,
             },
             current,
         })
@@ -470,6 +471,7 @@ impl Dialer {
             load_1m: health.load_1m,
             temperature_celsius: health.temperature_celsius,
             sent_us: None,
+            round_trip_us: None,
         };
     }
 }

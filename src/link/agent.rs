@@ -59,6 +59,7 @@ impl Link<Agent> {
             load_1m: None,
             temperature_celsius: None,
             sent_us: None,
+            round_trip_us: None,
         };
         let mut link = Self::with_state(State { health }, own, now);
         link.control.push_back(super::Control {
@@ -108,9 +109,11 @@ impl Side for Agent {
             return None;
         }
         liveness.on_heartbeat(now);
+        let round_trip = liveness.round_trip();
         Some(
             Heartbeat {
                 sent_us: Some(now.as_micros()),
+                round_trip_us: round_trip.and_then(|time| u32::try_from(time.as_micros()).ok()),
                 ..link.state.health.clone()
             }
             .into(),

@@ -60,6 +60,11 @@ impl Liveness {
         }
     }
 
+    /// The peer has measured the round trip.
+    pub(super) const fn on_told(&mut self, round_trip: Duration) {
+        self.round_trip = Some(round_trip);
+    }
+
     /// The newest round trip.
     pub(super) const fn round_trip(&self) -> Option<Duration> {
         self.round_trip

@@ -278,6 +278,9 @@ impl AgentToPlatformHandler for Inbox<'_> {
 
     fn heartbeat(&mut self, message: Heartbeat) -> Self::Output {
         self.link.cheap(self.now)?;
+        if let (Some(us), Some(liveness)) = (message.round_trip_us, &mut self.link.liveness) {
+            liveness.on_told(Duration::from_micros(us.into()));
+        }
         if let Some(sent_us) = message.sent_us
             && !self.link.whole_only
         {

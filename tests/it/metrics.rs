@@ -154,15 +154,6 @@ async fn every_metric_is_there_and_moves() {
     assert_eq!(status.status, 200);
     let mut download = session.send("GET /download?bytes=8000000&seed=7", "").await;
     assert_eq!(download.answer().await.body.len(), 8_000_000);
-    let mut upload = session.viewer().await;
-    let head = format!(
-        "{}Origin: http://{}\r\nContent-Length: 1000000\r\n\r\n",
-        session.head("PUT /upload"),
-        session.host
-    );
-    upload.write(head.as_bytes()).await;
-    upload.write(&vec![0; 1_000_000]).await;
-    assert_eq!(upload.answer().await.status, 200);
     let mut endless = session
         .send("GET /download?bytes=8000000000&seed=7", "")
         .await;
@@ -381,7 +372,7 @@ fn each_request_has_an_id_in_its_answer_and_in_its_log_lines() {
     assert_eq!(ask(&format!("X-Request-Id: mine-7\r\n{parent}")), "mine-7");
     let long = format!("X-Request-Id: {}\r\n", "x".repeat(65));
     let made = ask(&long);
-    assert_eq!(made.len(), 36, "{made}");
+    assert!((18..=33).contains(&made.len()), "{made}");
     for (id, trace) in [("mine-7", Some(trace)), (&made, None)] {
         let lines = until(&format!("lines of {id}"), || {
             let lines = lines_of(&watched, id);

@@ -205,6 +205,7 @@ impl Attacked for Platform {
                 load_1m: None,
                 temperature_celsius: None,
                 sent_us: Some(input.number()),
+                round_trip_us: u32::try_from(input.number()).ok(),
             }
             .into(),
         }

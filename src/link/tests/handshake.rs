@@ -41,6 +41,7 @@ fn heartbeat() -> Heartbeat {
         load_1m: None,
         temperature_celsius: None,
         sent_us: None,
+        round_trip_us: None,
     }
 }
 

@@ -19,6 +19,11 @@ fn heartbeats_keep_an_idle_connection() {
     assert_eq!((&pair.agent.failed, &pair.platform.failed), (&None, &None));
     assert_eq!(pair.platform.events.len(), 3600 / 15);
     assert_eq!(pair.agent.link.round_trip(), Some(millis(100)));
+    assert_eq!(
+        pair.platform.link.round_trip(),
+        Some(millis(100)),
+        "it was told"
+    );
 }
 
 #[test]

@@ -152,8 +152,8 @@ pub(super) const AGENT_DISCONNECTS: Definition = Definition::counter(
 .by(&["reason"]);
 pub(super) const ROUND_TRIP: Definition = Definition::histogram(
     "fleetwire_agent_round_trip",
-    "The least round trip that a connection's own traffic has shown of late, looked at with each \
-     heartbeat; connections that carry nothing have none",
+    "Round trips between platform and agents, one with each heartbeat but a connection's first; of an \
+     agent that does not say it, what its traffic has shown, if there was any",
 )
 .seconds();
 pub(super) const LINK_MESSAGES: Definition = Definition::counter(

@@ -103,5 +103,6 @@ fn no_figures() -> Heartbeat {
         load_1m: None,
         temperature_celsius: None,
         sent_us: None,
+        round_trip_us: None,
     }
 }

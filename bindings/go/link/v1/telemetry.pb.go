@@ -41,7 +41,11 @@ type Heartbeat struct {
 	TemperatureCelsius *float64 `protobuf:"fixed64,6,opt,name=temperature_celsius,json=temperatureCelsius,proto3,oneof" json:"temperature_celsius,omitempty"`
 	// When this was sent, in microseconds of a clock of the agent's own; `heartbeat_ack` gives it
 	// back. Absent where the agent does not ask for an answer.
-	SentUs        *uint64 `protobuf:"varint,7,opt,name=sent_us,json=sentUs,proto3,oneof" json:"sent_us,omitempty"`
+	SentUs *uint64 `protobuf:"varint,7,opt,name=sent_us,json=sentUs,proto3,oneof" json:"sent_us,omitempty"`
+	// The round trip that the agent reckoned from the answer to the heartbeat before this one, in
+	// microseconds: the platform has no other way to know it where nothing is carried. Absent where there
+	// was no answer.
+	RoundTripUs   *uint32 `protobuf:"varint,8,opt,name=round_trip_us,json=roundTripUs,proto3,oneof" json:"round_trip_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +129,13 @@ func (x *Heartbeat) GetSentUs() uint64 {
 	return 0
 }
 
+func (x *Heartbeat) GetRoundTripUs() uint32 {
+	if x != nil && x.RoundTripUs != nil {
+		return *x.RoundTripUs
+	}
+	return 0
+}
+
 // The answer to a heartbeat that carried `sent_us`.
 type HeartbeatAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -184,7 +195,7 @@ var File_fleetwire_link_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_fleetwire_link_v1_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"!fleetwire/link/v1/telemetry.proto\x12\x11fleetwire.link.v1\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n" +
+	"!fleetwire/link/v1/telemetry.proto\x12\x11fleetwire.link.v1\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x03\n" +
 	"\tHeartbeat\x12*\n" +
 	"\x0euptime_seconds\x18\x01 \x01(\x04H\x00R\ruptimeSeconds\x88\x01\x01\x12,\n" +
 	"\vcpu_percent\x18\x02 \x01(\x01B\x06\x8a\xb5\x18\x02(dH\x01R\n" +
@@ -193,7 +204,8 @@ const file_fleetwire_link_v1_telemetry_proto_rawDesc = "" +
 	"\fdisk_percent\x18\x04 \x01(\x01B\x06\x8a\xb5\x18\x02(dH\x03R\vdiskPercent\x88\x01\x01\x12\x1c\n" +
 	"\aload_1m\x18\x05 \x01(\x01H\x04R\x06load1m\x88\x01\x01\x124\n" +
 	"\x13temperature_celsius\x18\x06 \x01(\x01H\x05R\x12temperatureCelsius\x88\x01\x01\x12\x1c\n" +
-	"\asent_us\x18\a \x01(\x04H\x06R\x06sentUs\x88\x01\x01:\x04\x88\xb5\x18\x01B\x11\n" +
+	"\asent_us\x18\a \x01(\x04H\x06R\x06sentUs\x88\x01\x01\x12'\n" +
+	"\rround_trip_us\x18\b \x01(\rH\aR\vroundTripUs\x88\x01\x01:\x04\x88\xb5\x18\x01B\x11\n" +
 	"\x0f_uptime_secondsB\x0e\n" +
 	"\f_cpu_percentB\x11\n" +
 	"\x0f_memory_percentB\x0f\n" +
@@ -202,7 +214,8 @@ const file_fleetwire_link_v1_telemetry_proto_rawDesc = "" +
 	"\b_load_1mB\x16\n" +
 	"\x14_temperature_celsiusB\n" +
 	"\n" +
-	"\b_sent_us\"n\n" +
+	"\b_sent_usB\x10\n" +
+	"\x0e_round_trip_us\"n\n" +
 	"\fHeartbeatAck\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x04R\x06sentUs\x12?\n" +
 	"\rplatform_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\fplatformTime:\x04\x88\xb5\x18\x01B\xa7\x01\n" +

@@ -26,7 +26,7 @@ from fleetwire.link.v1 import options_pb2 as fleetwire_dot_link_dot_v1_dot_optio
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!fleetwire/link/v1/telemetry.proto\x12\x11\x66leetwire.link.v1\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n\tHeartbeat\x12*\n\x0euptime_seconds\x18\x01 \x01(\x04H\x00R\ruptimeSeconds\x88\x01\x01\x12,\n\x0b\x63pu_percent\x18\x02 \x01(\x01\x42\x06\x8a\xb5\x18\x02(dH\x01R\ncpuPercent\x88\x01\x01\x12\x32\n\x0ememory_percent\x18\x03 \x01(\x01\x42\x06\x8a\xb5\x18\x02(dH\x02R\rmemoryPercent\x88\x01\x01\x12.\n\x0c\x64isk_percent\x18\x04 \x01(\x01\x42\x06\x8a\xb5\x18\x02(dH\x03R\x0b\x64iskPercent\x88\x01\x01\x12\x1c\n\x07load_1m\x18\x05 \x01(\x01H\x04R\x06load1m\x88\x01\x01\x12\x34\n\x13temperature_celsius\x18\x06 \x01(\x01H\x05R\x12temperatureCelsius\x88\x01\x01\x12\x1c\n\x07sent_us\x18\x07 \x01(\x04H\x06R\x06sentUs\x88\x01\x01:\x04\x88\xb5\x18\x01\x42\x11\n\x0f_uptime_secondsB\x0e\n\x0c_cpu_percentB\x11\n\x0f_memory_percentB\x0f\n\r_disk_percentB\n\n\x08_load_1mB\x16\n\x14_temperature_celsiusB\n\n\x08_sent_us\"n\n\x0cHeartbeatAck\x12\x17\n\x07sent_us\x18\x01 \x01(\x04R\x06sentUs\x12?\n\rplatform_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cplatformTime:\x04\x88\xb5\x18\x01\x42\xa7\x01\n\x15\x63om.fleetwire.link.v1B\x0eTelemetryProtoP\x01Z\x18\x66leetwire/link/v1;linkv1\xa2\x02\x03\x46LX\xaa\x02\x11\x46leetwire.Link.V1\xca\x02\x11\x46leetwire\\Link\\V1\xe2\x02\x1d\x46leetwire\\Link\\V1\\GPBMetadata\xea\x02\x13\x46leetwire::Link::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!fleetwire/link/v1/telemetry.proto\x12\x11\x66leetwire.link.v1\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x03\n\tHeartbeat\x12*\n\x0euptime_seconds\x18\x01 \x01(\x04H\x00R\ruptimeSeconds\x88\x01\x01\x12,\n\x0b\x63pu_percent\x18\x02 \x01(\x01\x42\x06\x8a\xb5\x18\x02(dH\x01R\ncpuPercent\x88\x01\x01\x12\x32\n\x0ememory_percent\x18\x03 \x01(\x01\x42\x06\x8a\xb5\x18\x02(dH\x02R\rmemoryPercent\x88\x01\x01\x12.\n\x0c\x64isk_percent\x18\x04 \x01(\x01\x42\x06\x8a\xb5\x18\x02(dH\x03R\x0b\x64iskPercent\x88\x01\x01\x12\x1c\n\x07load_1m\x18\x05 \x01(\x01H\x04R\x06load1m\x88\x01\x01\x12\x34\n\x13temperature_celsius\x18\x06 \x01(\x01H\x05R\x12temperatureCelsius\x88\x01\x01\x12\x1c\n\x07sent_us\x18\x07 \x01(\x04H\x06R\x06sentUs\x88\x01\x01\x12\'\n\rround_trip_us\x18\x08 \x01(\rH\x07R\x0broundTripUs\x88\x01\x01:\x04\x88\xb5\x18\x01\x42\x11\n\x0f_uptime_secondsB\x0e\n\x0c_cpu_percentB\x11\n\x0f_memory_percentB\x0f\n\r_disk_percentB\n\n\x08_load_1mB\x16\n\x14_temperature_celsiusB\n\n\x08_sent_usB\x10\n\x0e_round_trip_us\"n\n\x0cHeartbeatAck\x12\x17\n\x07sent_us\x18\x01 \x01(\x04R\x06sentUs\x12?\n\rplatform_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cplatformTime:\x04\x88\xb5\x18\x01\x42\xa7\x01\n\x15\x63om.fleetwire.link.v1B\x0eTelemetryProtoP\x01Z\x18\x66leetwire/link/v1;linkv1\xa2\x02\x03\x46LX\xaa\x02\x11\x46leetwire.Link.V1\xca\x02\x11\x46leetwire\\Link\\V1\xe2\x02\x1d\x46leetwire\\Link\\V1\\GPBMetadata\xea\x02\x13\x46leetwire::Link::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEARTBEATACK']._loaded_options = None
   _globals['_HEARTBEATACK']._serialized_options = b'\210\265\030\001'
   _globals['_HEARTBEAT']._serialized_start=123
-  _globals['_HEARTBEAT']._serialized_end=563
-  _globals['_HEARTBEATACK']._serialized_start=565
-  _globals['_HEARTBEATACK']._serialized_end=675
+  _globals['_HEARTBEAT']._serialized_end=622
+  _globals['_HEARTBEATACK']._serialized_start=624
+  _globals['_HEARTBEATACK']._serialized_end=734
 # @@protoc_insertion_point(module_scope)

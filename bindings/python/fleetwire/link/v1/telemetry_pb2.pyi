@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Heartbeat(_message.Message):
-    __slots__ = ("uptime_seconds", "cpu_percent", "memory_percent", "disk_percent", "load_1m", "temperature_celsius", "sent_us")
+    __slots__ = ("uptime_seconds", "cpu_percent", "memory_percent", "disk_percent", "load_1m", "temperature_celsius", "sent_us", "round_trip_us")
     UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     CPU_PERCENT_FIELD_NUMBER: _ClassVar[int]
     MEMORY_PERCENT_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Heartbeat(_message.Message):
     LOAD_1M_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_CELSIUS_FIELD_NUMBER: _ClassVar[int]
     SENT_US_FIELD_NUMBER: _ClassVar[int]
+    ROUND_TRIP_US_FIELD_NUMBER: _ClassVar[int]
     uptime_seconds: int
     cpu_percent: float
     memory_percent: float
@@ -25,7 +26,8 @@ class Heartbeat(_message.Message):
     load_1m: float
     temperature_celsius: float
     sent_us: int
-    def __init__(self, uptime_seconds: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_percent: _Optional[float] = ..., disk_percent: _Optional[float] = ..., load_1m: _Optional[float] = ..., temperature_celsius: _Optional[float] = ..., sent_us: _Optional[int] = ...) -> None: ...
+    round_trip_us: int
+    def __init__(self, uptime_seconds: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_percent: _Optional[float] = ..., disk_percent: _Optional[float] = ..., load_1m: _Optional[float] = ..., temperature_celsius: _Optional[float] = ..., sent_us: _Optional[int] = ..., round_trip_us: _Optional[int] = ...) -> None: ...
 
 class HeartbeatAck(_message.Message):
     __slots__ = ("sent_us", "platform_time")

@@ -68,6 +68,15 @@ export declare type Heartbeat = Message<"fleetwire.link.v1.Heartbeat"> & {
    * @generated from field: optional uint64 sent_us = 7;
    */
   sentUs?: bigint | undefined;
+
+  /**
+   * The round trip that the agent reckoned from the answer to the heartbeat before this one, in
+   * microseconds: the platform has no other way to know it where nothing is carried. Absent where there
+   * was no answer.
+   *
+   * @generated from field: optional uint32 round_trip_us = 8;
+   */
+  roundTripUs?: number | undefined;
 };
 
 /**
