@@ -3,6 +3,10 @@
 
 #[path = "build/api.rs"]
 mod api;
+#[path = "build/api_page.rs"]
+mod api_page;
+#[path = "build/asyncapi.rs"]
+mod asyncapi;
 #[path = "build/cli.rs"]
 mod cli;
 #[path = "build/counted.rs"]
@@ -92,5 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let version = env::var("CARGO_PKG_VERSION")?;
     write("openapi.json", openapi::generate(&api, &version)?)?;
     write("cli.rs", cli::generate(&api)?)?;
+    write("asyncapi.json", asyncapi::generate(&link, &api, &version)?)?;
+    write("api_page.html", api_page::generate(&api, &version)?)?;
     Ok(())
 }

@@ -242,6 +242,10 @@ fn write_tables(out: &mut String, schema: &Schema) -> Result<()> {
 
     writeln!(
         out,
+        "/// The package of the services.\npub const PACKAGE: &str = {API:?};"
+    )?;
+    writeln!(
+        out,
         "/// The routes of gRPC.\npub(super) fn grpc_routes(grpc: &Grpc) -> Router<Arc<Platform>> {{\n    Router::new()"
     )?;
     for service in &schema.services {

@@ -131,26 +131,36 @@ fn type_name(field: &Field) -> String {
     }
 }
 
+/// What one value of a field is in JSON.
+pub fn type_words(field: &Field) -> &'static str {
+    match (&field.kind, field.json_form) {
+        (_, JsonForm::FieldLines) => "object of field lines",
+        (_, JsonForm::Raw) => "any value",
+        (FieldKind::Bool, _) => "true or false",
+        (FieldKind::Uint32 | FieldKind::Double, _) => "number",
+        (FieldKind::Uint64, _) => "number, a string past 2^53",
+        (FieldKind::Bytes, JsonForm::Usual) => "base64",
+        (FieldKind::String | FieldKind::Bytes, _) => "string",
+        (FieldKind::Timestamp, _) => "RFC 3339 string",
+        (FieldKind::Message(_) | FieldKind::Texts, _) => "object",
+        (FieldKind::Enum(_), _) => "name",
+    }
+}
+
 fn json_form(field: &Field) -> String {
     let one = match (&field.kind, field.json_form) {
         (_, JsonForm::FieldLines) if always_written(field) => {
             "object of field lines, always written"
         }
-        (_, JsonForm::FieldLines) => "object of field lines",
         (_, JsonForm::TextOrBase64) => {
             return format!(
                 "text, or base64 beside `\"{}_encoding\": \"base64\"`",
                 field.name
             );
         }
-        (_, JsonForm::Raw) => "any value",
-        (FieldKind::Bool, _) => "true or false",
-        (FieldKind::Uint32 | FieldKind::Double, _) => "number",
-        (FieldKind::Uint64, _) => "number, a string past 2^53",
-        (FieldKind::String | FieldKind::Bytes, _) => "string",
-        (FieldKind::Timestamp, _) => "RFC 3339 string",
-        (FieldKind::Message(_) | FieldKind::Texts, _) => "object",
-        (FieldKind::Enum(_), _) => "name",
+        // The link has bytes only in forms of their own.
+        (FieldKind::Bytes, JsonForm::Usual) => "string",
+        _ => type_words(field),
     };
     if field.repeated {
         format!("list: {one}")
@@ -159,7 +169,8 @@ fn json_form(field: &Field) -> String {
     }
 }
 
-fn limits(field: &Field) -> String {
+/// What a field's value is held to.
+pub fn limits(field: &Field) -> String {
     let rules = &field.rules;
     let mut limits = Vec::new();
     if rules.required {

@@ -16,18 +16,23 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const BEARER: &str = "bearer";
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
+const REQUEST_ID: &str = "X-Request-Id";
+
+/// The name of a state as a field has it (RFC 9110 section 8.8.3), without the comma that lists have.
+const ENTITY_TAG: &str = "(W/)?\"[!#-+\\--~]{1,64}\"";
 
 /// What the document says of the whole.
 const ABOUT: &str = "Reach machines and KVM-over-IP devices behind NAT. This is the REST form of the API; the same services are there over gRPC on the same port, by reflection. Times are RFC 3339 in UTC. A member or a parameter that is not named here is refused, as is `null`: what is not to be said is left out. In an answer every member that is never absent is written, and a later version may add members and names of values. A refusal is a problem (RFC 9457) with a stable word in `code`. A list comes in pages: `next_page_token` of one answer is `page_token` of the next request.";
 
 /// A refusal: its status, the name of its response, and when it comes.
-struct Refusal {
-    status: u16,
+pub struct Refusal {
+    pub status: u16,
     name: &'static str,
-    when: &'static str,
+    pub when: &'static str,
 }
 
-const REFUSALS: [Refusal; 12] = [
+/// Every refusal, in the order of the statuses.
+pub const REFUSALS: [Refusal; 12] = [
     refusal(
         400,
         "Invalid",
@@ -203,6 +208,7 @@ impl<'a> Operation<'a> {
     pub fn success(&self) -> u16 {
         match self.shown {
             None => 204,
+            Some(_) if self.method.policy.begins => 202,
             Some(_) if self.method.policy.creates => 201,
             Some(_) => 200,
         }
@@ -212,9 +218,11 @@ impl<'a> Operation<'a> {
     pub fn refusals(&self) -> impl Iterator<Item = u16> {
         let Method { http, policy, .. } = self.method;
         let reads = http.verb == Verb::Get;
-        let named = self.request.fields.iter().any(|field| {
-            field.kind == FieldKind::String && field.name != "page_token" && field.name != "etag"
-        });
+        let named = self
+            .request
+            .fields
+            .iter()
+            .any(|field| !["page_size", "page_token", "etag"].contains(&&*field.name));
         let has_value = self
             .request
             .fields
@@ -332,14 +340,18 @@ impl<'a> Operation<'a> {
                 None => json!({ JSON: { "schema": schema } }),
             };
         }
+        success["headers"] = json!({ REQUEST_ID: { "$ref": header(REQUEST_ID) } });
         if self.has_etag() {
-            success["headers"] = json!({ "ETag": { "$ref": "#/components/headers/ETag" } });
+            success["headers"]["ETag"] = json!({ "$ref": header("ETag") });
         }
         out.insert(self.success().to_string(), success);
         if self.has_etag() && self.method.http.verb == Verb::Get {
             let unchanged = json!({
                 "description": "It is as `If-None-Match` names it.",
-                "headers": { "ETag": { "$ref": "#/components/headers/ETag" } },
+                "headers": {
+                    REQUEST_ID: { "$ref": header(REQUEST_ID) },
+                    "ETag": { "$ref": header("ETag") },
+                },
             });
             out.insert("304".into(), unchanged);
         }
@@ -351,6 +363,10 @@ impl<'a> Operation<'a> {
         }
         out.into()
     }
+}
+
+fn header(name: &str) -> String {
+    format!("#/components/headers/{name}")
 }
 
 fn component(name: &str) -> String {
@@ -445,15 +461,16 @@ fn responses() -> Value {
     let refusals = REFUSALS.iter().map(|refusal| {
         let mut response = json!({
             "description": refusal.when,
+            "headers": { REQUEST_ID: { "$ref": header(REQUEST_ID) } },
             "content": { PROBLEM: { "schema": { "$ref": component("Problem") } } },
         });
         match refusal.status {
             401 => {
-                response["headers"] = json!({ "WWW-Authenticate": { "$ref": "#/components/headers/WWW-Authenticate" } });
+                response["headers"]["WWW-Authenticate"] =
+                    json!({ "$ref": header("WWW-Authenticate") });
             }
             429 | 503 => {
-                response["headers"] =
-                    json!({ "Retry-After": { "$ref": "#/components/headers/Retry-After" } });
+                response["headers"]["Retry-After"] = json!({ "$ref": header("Retry-After") });
             }
             _ => {}
         }
@@ -473,12 +490,12 @@ fn parameters() -> Value {
         "IfMatch": header(
             "If-Match",
             "The `ETag` of what is to be changed, as it was read: if it has changed since, this is answered 412. In place of `etag` in the body.",
-            json!({ "type": "string", "pattern": "^\"[!#-~]{1,64}\"$" }),
+            json!({ "type": "string", "pattern": format!("^(\\*|{ENTITY_TAG})$") }),
         ),
         "IfNoneMatch": header(
             "If-None-Match",
-            "An `ETag`: where it still holds, this is answered 304.",
-            json!({ "type": "string", "pattern": "^\"[!#-~]{1,64}\"$" }),
+            "An `ETag`, or several: where one still holds, this is answered 304.",
+            json!({ "type": "string", "pattern": format!("^(\\*|{ENTITY_TAG}( *, *{ENTITY_TAG})*)$") }),
         ),
     })
 }
@@ -488,6 +505,10 @@ fn headers() -> Value {
         |description: &str, schema: Value| json!({ "description": description, "schema": schema });
     json!({
         "ETag": header("Names the state of what is answered.", json!({ "type": "string", "pattern": "^\"[!#-~]+\"$" })),
+        REQUEST_ID: header(
+            "The request's name in the platform's log: the one that it brought along in this field, or a new one.",
+            json!({ "type": "string", "minLength": 1, "maxLength": 64 }),
+        ),
         "Retry-After": header("Seconds to wait before another try.", json!({ "type": "integer", "minimum": 1 })),
         "WWW-Authenticate": header("The scheme of a credential.", json!({ "type": "string" })),
     })

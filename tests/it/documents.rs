@@ -99,6 +99,19 @@ fn the_openapi_document_is_one() {
     check_valid("openapi", "docs/schema/openapi.json");
 }
 
+#[test]
+fn the_asyncapi_document_is_fresh() {
+    check_fresh(
+        "docs/schema/asyncapi.json",
+        fleetwire::platform::api::ASYNCAPI,
+    );
+}
+
+#[test]
+fn the_asyncapi_document_is_one() {
+    check_valid("asyncapi", "docs/schema/asyncapi.json");
+}
+
 /// What somebody else's validator says of a document.
 fn check_valid(kind: &str, path: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -30,6 +30,7 @@ mod peers;
 mod programs;
 mod random;
 mod round_trips;
+mod served_documents;
 mod support;
 mod tls;
 mod traces;

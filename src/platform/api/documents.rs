@@ -21,6 +21,12 @@ use crate::platform::Platform;
 /// The OpenAPI document.
 pub const OPENAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
+/// The AsyncAPI document: what goes over WebSockets.
+pub const ASYNCAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/asyncapi.json"));
+/// The page for readers, and its style.
+const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/api_page.html"));
+const STYLE: &str = include_str!("../../../build/api_page.css");
+
 /// A page here runs nothing, loads nothing from elsewhere, and stands in nobody's frame.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -33,14 +39,40 @@ struct Document {
     etag: LazyLock<Option<HeaderValue>>,
 }
 
-static DOCUMENTS: [(&str, Document); 1] = [(
-    "/api/openapi.json",
-    Document {
-        media_type: "application/json",
-        text: OPENAPI,
-        etag: LazyLock::new(|| etag(OPENAPI)),
-    },
-)];
+static DOCUMENTS: [(&str, Document); 4] = [
+    (
+        "/api/openapi.json",
+        Document {
+            media_type: "application/json",
+            text: OPENAPI,
+            etag: LazyLock::new(|| etag(OPENAPI)),
+        },
+    ),
+    (
+        "/api/asyncapi.json",
+        Document {
+            media_type: "application/json",
+            text: ASYNCAPI,
+            etag: LazyLock::new(|| etag(ASYNCAPI)),
+        },
+    ),
+    (
+        "/api/docs",
+        Document {
+            media_type: "text/html; charset=utf-8",
+            text: PAGE,
+            etag: LazyLock::new(|| etag(PAGE)),
+        },
+    ),
+    (
+        "/api/docs.css",
+        Document {
+            media_type: "text/css; charset=utf-8",
+            text: STYLE,
+            etag: LazyLock::new(|| etag(STYLE)),
+        },
+    ),
+];
 
 /// The routes of all of them.
 pub(super) fn routes() -> Router<Arc<Platform>> {

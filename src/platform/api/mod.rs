@@ -14,6 +14,7 @@ mod grpc;
 mod once;
 mod problem;
 mod rest;
+mod standard;
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +39,7 @@ use crate::secret::Secret;
 use crate::wire::FieldInvalid;
 use crate::wire::api as messages;
 use crate::wire::json::{JsonMessage, api as json};
-pub use documents::OPENAPI;
+pub use documents::{ASYNCAPI, OPENAPI};
 use grpc::Grpc;
 use once::Once;
 pub(super) use problem::problem;

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 
 use super::{
     Answer, ComesFrom, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer,
-    documents, grpc_routes, json, problem, rest_routes,
+    documents, grpc_routes, json, problem, rest_routes, standard,
 };
 use crate::net::enrolment::{ENROL_PATH, RENEW_PATH};
 use crate::platform::Platform;
@@ -46,6 +46,7 @@ const PARAMETERS_MAX: usize = 64;
 pub(in crate::platform) fn router(platform: Arc<Platform>) -> Router {
     rest_routes()
         .merge(grpc_routes(&Grpc(platform.clone())))
+        .merge(standard::routes(&platform))
         .merge(documents::routes())
         .route(ENROL_PATH, post(enrol))
         .route(RENEW_PATH, post(renew))
@@ -360,15 +361,21 @@ async fn renew(
 }
 
 async fn ready(State(platform): State<Arc<Platform>>) -> Response {
-    let why_not = if platform.is_stopping() {
-        "stopping\n"
-    } else {
-        match tokio::time::timeout(READY_TIMEOUT, platform.store.check()).await {
-            Ok(Ok(())) => return "ready\n".into_response(),
-            _ => "the store does not answer\n",
-        }
-    };
-    (StatusCode::SERVICE_UNAVAILABLE, why_not).into_response()
+    match readiness(&platform).await {
+        Ok(()) => "ready\n".into_response(),
+        Err(why_not) => (StatusCode::SERVICE_UNAVAILABLE, why_not).into_response(),
+    }
+}
+
+/// Whether the platform takes work, or why it does not.
+pub(super) async fn readiness(platform: &Platform) -> Result<(), &'static str> {
+    if platform.is_stopping() {
+        return Err("stopping\n");
+    }
+    match tokio::time::timeout(READY_TIMEOUT, platform.store.check()).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err("the store does not answer\n"),
+    }
 }
 
 async fn not_found() -> ServiceError {

@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/audit.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x03\n\nAuditEntry\x12\"\n\x08sequence\x18\x01 \x01(\x04\x42\x06\x8a\xb5\x18\x02 \x01R\x08sequence\x12*\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1d\n\x05\x61\x63tor\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08R\x05\x61\x63tor\x12\x1f\n\x06\x61\x63tion\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08R\x06\x61\x63tion\x12\x1f\n\x06target\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08R\x06target\x12%\n\x07host_id\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08H\x00R\x06hostId\x88\x01\x01\x12+\n\nsession_id\x18\x07 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08H\x01R\tsessionId\x88\x01\x01\x12!\n\x07outcome\x18\x08 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08R\x07outcome\x12N\n\x07\x64\x65tails\x18\t \x03(\x0b\x32).fleetwire.api.v1.AuditEntry.DetailsEntryB\t\x8a\xb5\x18\x05\x10\x80\x08\x18\x10R\x07\x64\x65tails\x12\x1a\n\x04hash\x18\n \x01(\tB\x06\x8a\xb5\x18\x02\x10@R\x04hash\x1a:\n\x0c\x44\x65tailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\n\n\x08_host_idB\r\n\x0b_session_id\"\xe3\x02\n\x17ListAuditEntriesRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x04R\tpageToken\x12\x1d\n\x05\x61\x63tor\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08R\x05\x61\x63tor\x12\x1f\n\x06\x61\x63tion\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08R\x06\x61\x63tion\x12\x1b\n\x04host\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x10\xfd\x01R\x04host\x12*\n\nsession_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x00R\tsessionId\x88\x01\x01\x12\x30\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12\x30\n\x05until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05untilB\r\n\x0b_session_id\"\x8c\x01\n\x18ListAuditEntriesResponse\x12?\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.fleetwire.api.v1.AuditEntryB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x07\x65ntries\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x04R\rnextPageToken\"*\n\x12\x45xportAuditRequest\x12\x14\n\x05\x61\x66ter\x18\x01 \x01(\x04R\x05\x61\x66ter\"5\n\x13\x45xportAuditResponse\x12\x1e\n\x05lines\x18\x01 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x10\x80\x80@R\x05lines2\xb1\x02\n\x0c\x41uditService\x12\x83\x01\n\x10ListAuditEntries\x12).fleetwire.api.v1.ListAuditEntriesRequest\x1a*.fleetwire.api.v1.ListAuditEntriesResponse\"\x18\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0c\x12\n/api/audit\x12\x9a\x01\n\x0b\x45xportAudit\x12$.fleetwire.api.v1.ExportAuditRequest\x1a%.fleetwire.api.v1.ExportAuditResponse\"<\xaa\xbb\x18\x1f\x08\x03\"\x05lines*\x14\x61pplication/x-ndjson\x82\xd3\xe4\x93\x02\x13\x12\x11/api/audit/export0\x01\x42\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nAuditProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/audit.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x03\n\nAuditEntry\x12\"\n\x08sequence\x18\x01 \x01(\x04\x42\x06\x8a\xb5\x18\x02 \x01R\x08sequence\x12*\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1d\n\x05\x61\x63tor\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x05\x61\x63tor\x12\x1f\n\x06\x61\x63tion\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x06\x61\x63tion\x12\x1f\n\x06target\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x06target\x12%\n\x07host_id\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08H\x00R\x06hostId\x88\x01\x01\x12+\n\nsession_id\x18\x07 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08H\x01R\tsessionId\x88\x01\x01\x12!\n\x07outcome\x18\x08 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x07outcome\x12N\n\x07\x64\x65tails\x18\t \x03(\x0b\x32).fleetwire.api.v1.AuditEntry.DetailsEntryB\t\x8a\xb5\x18\x05\x18\x10\x38\x80\x08R\x07\x64\x65tails\x12\x1a\n\x04hash\x18\n \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04hash\x1a:\n\x0c\x44\x65tailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\n\n\x08_host_idB\r\n\x0b_session_id\"\xe3\x02\n\x17ListAuditEntriesRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x1d\n\x05\x61\x63tor\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x05\x61\x63tor\x12\x1f\n\x06\x61\x63tion\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x06\x61\x63tion\x12\x1b\n\x04host\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\x12*\n\nsession_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x00R\tsessionId\x88\x01\x01\x12\x30\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12\x30\n\x05until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05untilB\r\n\x0b_session_id\"\x8c\x01\n\x18ListAuditEntriesResponse\x12?\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.fleetwire.api.v1.AuditEntryB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x07\x65ntries\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"*\n\x12\x45xportAuditRequest\x12\x14\n\x05\x61\x66ter\x18\x01 \x01(\x04R\x05\x61\x66ter\"5\n\x13\x45xportAuditResponse\x12\x1e\n\x05lines\x18\x01 \x01(\x0c\x42\x08\x8a\xb5\x18\x04\x10\x80\x80@R\x05lines2\xb1\x02\n\x0c\x41uditService\x12\x83\x01\n\x10ListAuditEntries\x12).fleetwire.api.v1.ListAuditEntriesRequest\x1a*.fleetwire.api.v1.ListAuditEntriesResponse\"\x18\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0c\x12\n/api/audit\x12\x9a\x01\n\x0b\x45xportAudit\x12$.fleetwire.api.v1.ExportAuditRequest\x1a%.fleetwire.api.v1.ExportAuditResponse\"<\xaa\xbb\x18\x1f\x08\x03\"\x05lines*\x14\x61pplication/x-ndjson\x82\xd3\xe4\x93\x02\x13\x12\x11/api/audit/export0\x01\x42\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nAuditProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,37 +41,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITENTRY'].fields_by_name['sequence']._loaded_options = None
   _globals['_AUDITENTRY'].fields_by_name['sequence']._serialized_options = b'\212\265\030\002 \001'
   _globals['_AUDITENTRY'].fields_by_name['actor']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['actor']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_AUDITENTRY'].fields_by_name['actor']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_AUDITENTRY'].fields_by_name['action']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['action']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_AUDITENTRY'].fields_by_name['action']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_AUDITENTRY'].fields_by_name['target']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['target']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_AUDITENTRY'].fields_by_name['target']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_AUDITENTRY'].fields_by_name['host_id']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['host_id']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_AUDITENTRY'].fields_by_name['host_id']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_AUDITENTRY'].fields_by_name['session_id']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['session_id']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_AUDITENTRY'].fields_by_name['session_id']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_AUDITENTRY'].fields_by_name['outcome']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['outcome']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_AUDITENTRY'].fields_by_name['outcome']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_AUDITENTRY'].fields_by_name['details']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['details']._serialized_options = b'\212\265\030\005\020\200\010\030\020'
+  _globals['_AUDITENTRY'].fields_by_name['details']._serialized_options = b'\212\265\030\005\030\0208\200\010'
   _globals['_AUDITENTRY'].fields_by_name['hash']._loaded_options = None
-  _globals['_AUDITENTRY'].fields_by_name['hash']._serialized_options = b'\212\265\030\002\020@'
+  _globals['_AUDITENTRY'].fields_by_name['hash']._serialized_options = b'\212\265\030\0028@'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\003(\350\007'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\003\020\200\004'
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['actor']._loaded_options = None
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['actor']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['actor']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['action']._loaded_options = None
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['action']._serialized_options = b'\212\265\030\003\020\200\010'
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['action']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['host']._loaded_options = None
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030\003\020\375\001'
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030\0038\375\001'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['session_id']._loaded_options = None
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['session_id']._serialized_options = b'\212\265\030\0020\002'
   _globals['_LISTAUDITENTRIESRESPONSE'].fields_by_name['entries']._loaded_options = None
   _globals['_LISTAUDITENTRIESRESPONSE'].fields_by_name['entries']._serialized_options = b'\212\265\030\003\030\350\007'
   _globals['_LISTAUDITENTRIESRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
-  _globals['_LISTAUDITENTRIESRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\212\265\030\003\020\200\004'
+  _globals['_LISTAUDITENTRIESRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_EXPORTAUDITRESPONSE'].fields_by_name['lines']._loaded_options = None
   _globals['_EXPORTAUDITRESPONSE'].fields_by_name['lines']._serialized_options = b'\212\265\030\004\020\200\200@'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
