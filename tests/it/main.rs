@@ -13,6 +13,7 @@ mod api;
 mod audit;
 mod certificates;
 mod cli;
+mod clients;
 mod commands;
 mod console;
 mod demo;

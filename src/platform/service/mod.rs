@@ -6,6 +6,7 @@
 pub mod access;
 mod api_keys;
 mod audit;
+mod auth;
 mod commands;
 mod consoles;
 mod enrolment;

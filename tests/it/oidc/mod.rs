@@ -2,6 +2,7 @@
 //! browser that goes through its pages, and everything that a provider may do wrong. What is called
 //! here is what the API's methods call.
 
+mod api;
 mod browser;
 mod provider;
 
