@@ -334,6 +334,10 @@ async fn calls_of_the_api_are_counted_by_method_and_outcome() {
     let scrape = watched.scrape();
     let all = scrape.sum("fleetwire_api_call_seconds_count", &list[..2]);
     assert_eq!(all, 4.0);
+    // The operator's command comes in at the other door.
+    watched.platform.operate_json(&["hosts", "list"]);
+    let grpc = [("method", "ListHosts"), ("door", "grpc"), ("code", "ok")];
+    watched.until_at_least("fleetwire_api_calls_total", &grpc, 1.0);
     assert!(!watched.text().contains("made-up"));
 }
 

@@ -139,7 +139,8 @@ async fn list(client: &HttpClient) {
 async fn the_spans_of_a_request_come_to_a_collector_in_its_callers_trace() {
     let (collector, url) = Collector::start(StatusCode::OK);
     // As every program on a machine is told of one.
-    let watched = Watched::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)]);
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str());
+    let watched = Watched::start(&[endpoint, ("FLEETWIRE_PLATFORM_LOG", "fleetwire=debug")]);
     let platform = &watched.platform;
     let fields = format!("X-Request-Id: mine-7\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\n");
     let answer = list_hosts(platform, &fields).await;
@@ -176,7 +177,17 @@ async fn the_spans_of_a_request_come_to_a_collector_in_its_callers_trace() {
     };
     assert_eq!(resource["service.name"], "fleetwire-platform");
     assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
-    // A request that brings no trace begins one, which its log lines name.
+    // A request that brings no trace begins one, which its log lines name; gRPC is no different.
+    platform.operate_json(&["hosts", "list"]);
+    let begun = async || {
+        let spans = collector.spans();
+        let mut roots = spans.iter().filter(|span| span.parent_span_id.is_empty());
+        roots.any(|span| {
+            let trace = format!("\"trace_id\":\"{}\"", hexadecimal(&span.trace_id));
+            span.name == name && platform.process.said().contains(&trace)
+        })
+    };
+    until_true("a trace of its own", begun).await;
     let _agent = Agent::start(platform, "kvm");
     until_true("an agent's hello", async || {
         collector.named("agent.hello").is_some()
