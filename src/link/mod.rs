@@ -416,6 +416,16 @@ impl<S: Side> Link<S> {
         self.streams.len()
     }
 
+    /// How many of the counted messages the peer has taken in, as it said.
+    pub const fn acknowledged_messages(&self) -> u64 {
+        self.acked_messages
+    }
+
+    /// Whether the peer acknowledges counted messages.
+    pub const fn is_acknowledged(&self) -> bool {
+        !self.whole_only
+    }
+
     /// Counted messages that were sent: what a resume would ask for.
     pub const fn sent_messages(&self) -> u64 {
         self.sent_messages

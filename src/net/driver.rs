@@ -4,6 +4,7 @@
 use super::{
     connection::{CLOSE_WAIT, Closing, Connection, Ending, shown},
     socket::{Socket, SocketError},
+    tap::Tap,
 };
 use crate::{
     link::{Link, Side, Violation},
@@ -45,6 +46,23 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
     F: FnMut(S::Event, &Connection<S>) + Unpin,
 {
+    start_tapped(socket, link, encoding, on_event, ())
+}
+
+/// The same, with somebody who looks on.
+pub fn start_tapped<S, IO, F, T>(
+    socket: Socket<IO>,
+    link: Link<S>,
+    encoding: Option<Encoding>,
+    on_event: F,
+    tap: T,
+) -> (Connection<S>, impl Future<Output = Ending>)
+where
+    S: Side,
+    IO: AsyncRead + AsyncWrite + Unpin,
+    F: FnMut(S::Event, &Connection<S>) + Unpin,
+    T: Tap<S> + Unpin,
+{
     let now = Instant::now();
     let connection = Connection::new(link, now);
     let driver = Driver {
@@ -52,6 +70,8 @@ where
         connection: connection.clone(),
         encoding,
         on_event,
+        tap,
+        acknowledged: 0,
         timer: Box::pin(sleep_until(now)),
         woken: Vec::new(),
         received: 0,
@@ -63,11 +83,14 @@ where
     (connection, driver)
 }
 
-struct Driver<S: Side, IO, F> {
+struct Driver<S: Side, IO, F, T> {
     socket: Socket<IO>,
     connection: Connection<S>,
     encoding: Option<Encoding>,
     on_event: F,
+    tap: T,
+    /// Messages that the peer had acknowledged when the tap was last told.
+    acknowledged: u64,
     timer: Pin<Box<Sleep>>,
     woken: Vec<Waker>,
     /// Bytes received when the link was last told.
@@ -117,11 +140,12 @@ enum Step {
     Waits,
 }
 
-impl<S, IO, F> Future for Driver<S, IO, F>
+impl<S, IO, F, T> Future for Driver<S, IO, F, T>
 where
     S: Side,
     IO: AsyncRead + AsyncWrite + Unpin,
     F: FnMut(S::Event, &Connection<S>) + Unpin,
+    T: Tap<S> + Unpin,
 {
     type Output = Ending;
 
@@ -153,11 +177,12 @@ where
     }
 }
 
-impl<S, IO, F> Driver<S, IO, F>
+impl<S, IO, F, T> Driver<S, IO, F, T>
 where
     S: Side,
     IO: AsyncRead + AsyncWrite + Unpin,
     F: FnMut(S::Event, &Connection<S>) + Unpin,
+    T: Tap<S> + Unpin,
 {
     /// Goes as far as it can; `Ok` where it waits.
     fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
@@ -254,11 +279,13 @@ where
     }
 
     fn message(&mut self, encoding: Encoding, bytes: Bytes) -> Result<(), Stop> {
-        let length = bytes.len() as u64;
+        let length = bytes.len();
         self.received = self.socket.received();
         if *self.encoding.get_or_insert(encoding) != encoding {
             let text = "text and binary messages on one connection";
-            return Err(Violation::new(ErrorCode::MixedEncodings, text).into());
+            let violation = Violation::new(ErrorCode::MixedEncodings, text);
+            self.tap.came(None, length, Some(&violation));
+            return Err(violation.into());
         }
         let first = !std::mem::replace(&mut self.greeted, true);
         let decoded = if first {
@@ -269,11 +296,32 @@ where
         let now = self.connection.now();
         let link = &mut self.connection.lock().link;
         match decoded {
-            Ok(message) => link.handle(message, now)?,
-            Err(DecodeError::UnknownType { name }) => link.handle_unknown(name.as_deref(), now)?,
-            Err(error) => return Err(Violation::from(error).into()),
+            Ok(message) => {
+                let note = self.tap.coming(&message);
+                let handled = link.handle(message, now);
+                if note.is_some() || handled.is_err() {
+                    self.tap.came(note, length, handled.as_ref().err());
+                }
+                handled?;
+            }
+            Err(DecodeError::UnknownType { name }) => {
+                let text = "a message of a type that this side does not know";
+                let unknown = Violation::new(ErrorCode::MessageTypeUnknown, text);
+                self.tap.came(None, length, Some(&unknown));
+                link.handle_unknown(name.as_deref(), now)?;
+            }
+            Err(error) => {
+                let violation = Violation::from(error);
+                self.tap.came(None, length, Some(&violation));
+                return Err(violation.into());
+            }
         }
-        link.count_received(length);
+        link.count_received(length as u64);
+        let acknowledged = link.acknowledged_messages();
+        if acknowledged > self.acknowledged {
+            self.acknowledged = acknowledged;
+            self.tap.acknowledged(acknowledged);
+        }
         Ok(())
     }
 
@@ -319,11 +367,18 @@ where
             let batch_bytes = state.link.batch_bytes();
             let mut batched = 0;
             while batched < batch_bytes {
+                let before = state.link.sent_messages();
                 let Some(message) = state.link.poll_transmit(now) else {
                     break;
                 };
+                let note = self.tap.going(&message);
                 let length = self.socket.queue(text, |out| encoding.encode(message, out));
                 state.link.count_sent(length as u64);
+                if let Some(note) = note {
+                    let number = state.link.sent_messages();
+                    let counted = number > before && state.link.is_acknowledged();
+                    self.tap.gone(note, length, counted.then_some(number));
+                }
                 batched += length;
                 self.flushing = true;
             }
@@ -438,7 +493,16 @@ where
     }
 
     fn end(&mut self, ending: Ending) -> Ending {
-        self.connection.lock().link.close();
+        let now = self.connection.now();
+        let mut state = self.connection.lock();
+        state.link.close();
+        // What was still to be said is not any more.
+        while let Some(message) = state.link.poll_transmit(now) {
+            if let Some(note) = self.tap.going(&message) {
+                self.tap.gone(note, 0, None);
+            }
+        }
+        drop(state);
         self.tell();
         self.connection.end(ending.clone());
         ending
@@ -447,7 +511,7 @@ where
 
 /// A task that is dropped before its end, by a panic or by the runtime's, ends its connection all the
 /// same: whoever waits for it, or on its streams, would wait for ever.
-impl<S: Side, IO, F> Drop for Driver<S, IO, F> {
+impl<S: Side, IO, F, T> Drop for Driver<S, IO, F, T> {
     fn drop(&mut self) {
         if self.connection.is_ended() {
             return;

@@ -10,6 +10,7 @@ pub mod introduction;
 pub mod roots;
 pub mod socket;
 pub mod stream;
+pub mod tap;
 pub mod tcp;
 #[cfg(test)]
 mod tests;

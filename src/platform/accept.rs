@@ -12,6 +12,7 @@ use super::{
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
     traces::TARGET,
+    track::{self, ConnectionTap},
 };
 use crate::{
     clock::UnixMillis,
@@ -219,6 +220,7 @@ struct Place {
 /// A connection whose agent has said who it is.
 struct Arrived {
     tunnel: Tunnel,
+    tracked: track::Place,
     peer: Peer,
     id: Uuid,
 }
@@ -236,6 +238,8 @@ async fn converse<IO>(
     let place: Arc<Mutex<Option<Place>>> = Arc::default();
     let errors = Arc::new(AtomicU32::new(0));
     let attempt = Arc::new(Attempt::new(platform.metrics.clone()));
+    let tracked = track::Place::default();
+    let tap = ConnectionTap::new(platform.track.clone(), address.to_string(), tracked.clone());
     let known =
         move |place: &Mutex<Option<Place>>| *place.lock().unwrap_or_else(PoisonError::into_inner);
     let on_event = {
@@ -249,10 +253,11 @@ async fn converse<IO>(
                 PlatformEvent::Hello(hello) => {
                     let (platform, place) = (platform.clone(), place.clone());
                     let (attempt, tunnel) = (attempt.clone(), tunnel.clone());
-                    let peer = peer.clone();
+                    let (peer, tracked) = (peer.clone(), tracked.clone());
                     let admitting = async move {
                         let arrived = Arrived {
                             tunnel: tunnel.clone(),
+                            tracked,
                             peer,
                             id,
                         };
@@ -305,7 +310,7 @@ async fn converse<IO>(
         // Where no subprotocol is named, the first message is what decides, and it is not seen here.
         link = link.expect_json();
     }
-    let (tunnel, driver) = driver::start(socket, link, encoding, on_event);
+    let (tunnel, driver) = driver::start_tapped(socket, link, encoding, on_event, tap);
     let watched = platform.metrics.watch(tunnel.clone());
     // In a task of its own, so that what follows is done also where it panics.
     tokio::spawn(driver);
@@ -334,7 +339,12 @@ async fn admit(
     arrived: Arrived,
     attempt: &Attempt,
 ) -> Option<Place> {
-    let Arrived { tunnel, peer, id } = arrived;
+    let Arrived {
+        tunnel,
+        tracked,
+        peer,
+        id,
+    } = arrived;
     let refuse = |code: ErrorCode, text, permanent, retry_after_ms| {
         attempt.came_to(code.name().unwrap_or("unknown"));
         refuse(&tunnel, code, text, permanent, retry_after_ms);
@@ -374,6 +384,8 @@ async fn admit(
         refuse(why.code(), why.text(), why.is_permanent(), 0);
         return None;
     }
+    // Set once a connection: nobody else has.
+    let _ = tracked.set(record.id);
     tunnel.admit(Admission {
         session_id: id,
         host_id: record.id.0,

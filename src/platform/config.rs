@@ -167,6 +167,19 @@ pub struct Config {
     /// How long entries of the audit log are kept; for ever when it is not set.
     #[serde(default, deserialize_with = "duration_if_any")]
     pub audit_keep: Option<Duration>,
+    /// How long the message track is kept.
+    #[serde(default = "default_events_keep", deserialize_with = "duration")]
+    pub track_keep: Duration,
+    /// The most entries that it keeps.
+    #[serde(default = "default_events_max")]
+    pub track_max: u64,
+    /// Whether it has the heads and ends of streams as well: some entries for each request of a
+    /// console session, which a busy one has hundreds of a second.
+    #[serde(default)]
+    pub track_requests: bool,
+    /// Whether it has heartbeats as well: eight entries a minute and host.
+    #[serde(default)]
+    pub track_heartbeats: bool,
     /// How long events are kept for whoever comes back with a position.
     #[serde(default = "default_events_keep", deserialize_with = "duration")]
     pub events_keep: Duration,
@@ -414,6 +427,7 @@ impl Config {
             ("session_max", self.session_max, second, day * 30),
             ("drain", self.drain, Duration::ZERO, second * 600),
             ("events_keep", self.events_keep, second, day * 3650),
+            ("track_keep", self.track_keep, second, day * 3650),
         ] {
             if value < least || value > most {
                 return Err(ConfigError::Value {
@@ -429,8 +443,13 @@ impl Config {
         if let Some(oidc) = &self.oidc {
             oidc.check()?;
         }
-        if !(1..=KEPT_ROWS_MAX).contains(&self.events_max) {
-            return refuse("events_max", "it must be between 1 and 100000000");
+        for (key, rows) in [
+            ("events_max", self.events_max),
+            ("track_max", self.track_max),
+        ] {
+            if !(1..=KEPT_ROWS_MAX).contains(&rows) {
+                return refuse(key, "it must be between 1 and 100000000");
+            }
         }
         if !(1..=CONNECTIONS_MAX_MOST).contains(&self.connections_max) {
             return refuse("connections_max", "it must be between 1 and 4000000");

@@ -24,6 +24,7 @@ pub mod service;
 pub mod sessions;
 pub mod store;
 pub mod traces;
+mod track;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -54,6 +55,7 @@ use metrics::Metrics;
 use registry::Registry;
 use sessions::{ENTRY_PATH, Sessions};
 use store::{SqliteStore, Store, StoreError, StoreFigures};
+use track::Track;
 
 /// Largest token or certificate file.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -141,8 +143,10 @@ pub struct Platform {
     /// `https` or `http`, and the port by which browsers reach a session.
     console: config::PublicPort,
     stopping: watch::Sender<bool>,
-    /// Held, not read: ends with the platform.
-    _events_run: Running,
+    /// What passed between agents and this platform.
+    pub track: Arc<Track>,
+    /// Held, not read: what writes and tells of both ends with the platform.
+    _running: [Running; 2],
     /// Held, not read: the lock on the data directory.
     _lock: File,
 }
@@ -199,6 +203,11 @@ impl Platform {
         let identity = Identity::open(UnixMillis::now(), &dir, store.clone()).await?;
         let sessions = open_sessions(&config, &*store).await.map_err(failed)?;
         let events = Bus::open(store.clone()).await.map_err(failed)?;
+        let tracked = track::Settings {
+            requests: config.track_requests,
+            heartbeats: config.track_heartbeats,
+        };
+        let track = Track::new(tracked, store.clone());
         let watched = events.clone();
         let registry = Registry::watched(Box::new(move |host, what| watched.tell(host, what)));
 
@@ -208,8 +217,12 @@ impl Platform {
             metrics: Arc::default(),
             store_figures,
             registry,
-            _events_run: Running(tokio::spawn(events.clone().run())),
+            _running: [
+                Running(tokio::spawn(events.clone().run())),
+                Running(tokio::spawn(track.clone().run())),
+            ],
             events,
+            track,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),

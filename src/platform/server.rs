@@ -171,6 +171,9 @@ impl Server {
         if let Err(error) = platform.events.write_pending().await {
             warn!(%error, "the last events could not be written");
         }
+        if let Err(error) = platform.track.write_waiting().await {
+            warn!(%error, "the last messages could not be tracked");
+        }
         if let Some(traces) = traces {
             traces.finish().await;
         }
@@ -245,8 +248,15 @@ async fn write_down(platform: &Arc<Platform>) {
             _ = minutes.tick() => platform.identity.keep(UnixMillis::now()).await,
             _ = hours.tick() => {
                 platform.keep_audit().await;
-                let Config { events_keep, events_max, .. } = platform.config;
-                platform.events.remove_old(events_keep, events_max).await;
+                let config = &platform.config;
+                platform
+                    .events
+                    .remove_old(config.events_keep, config.events_max)
+                    .await;
+                platform
+                    .track
+                    .remove_old(config.track_keep, config.track_max)
+                    .await;
             }
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,

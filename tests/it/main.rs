@@ -35,5 +35,6 @@ mod served_documents;
 mod support;
 mod tls;
 mod traces;
+mod track;
 mod traffic;
 mod vectors;

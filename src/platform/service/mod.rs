@@ -12,6 +12,7 @@ mod consoles;
 mod enrolment;
 mod groups;
 mod hosts;
+mod messages;
 pub mod page;
 mod users;
 

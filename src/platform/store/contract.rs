@@ -2,6 +2,7 @@
 
 mod enrolment;
 mod events;
+mod track;
 
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use events::{
     a_change_that_fails_is_no_event, events_have_their_order_over_restarts,
     old_events_are_removed_but_for_the_newest,
 };
+
+use track::{an_old_track_is_removed, the_track_is_searched_newest_first};
 
 use super::*;
 use crate::audit::seal::AuditKey;
@@ -64,6 +67,8 @@ contract!(
         events_have_their_order_over_restarts,
         a_change_that_fails_is_no_event,
         old_events_are_removed_but_for_the_newest,
+        the_track_is_searched_newest_first,
+        an_old_track_is_removed,
     ]
 );
 

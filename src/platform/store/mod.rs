@@ -13,6 +13,7 @@ pub mod groups;
 pub mod once;
 pub mod search;
 mod sqlite;
+pub mod track;
 pub mod users;
 
 use std::future::Future;
@@ -29,6 +30,7 @@ pub use groups::GroupStore;
 pub use once::{AnswerStore, Answered, Change};
 pub use search::{AuditFilter, AuditSearch};
 pub use sqlite::SqliteStore;
+pub use track::TrackStore;
 pub use users::UserStore;
 
 use crate::audit::seal::Start;
@@ -170,6 +172,7 @@ pub trait Store:
     + EnrolmentStore
     + EventStore
     + GroupStore
+    + TrackStore
     + UserStore
     + Send
     + Sync

@@ -13,6 +13,7 @@ mod operations;
 mod recent;
 mod schema;
 mod search;
+mod track;
 mod users;
 mod values;
 

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::{audit, events};
+use super::{audit, events, track};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -212,6 +212,8 @@ const MIGRATIONS: &[Migration] = &[
     CREATE UNIQUE INDEX hosts_previous_token ON hosts (previous_token)
         WHERE previous_token IS NOT NULL;
     "),
+    // The message track.
+    Sql(track::SCHEMA),
 ];
 
 /// Brings a database up to the newest schema.
