@@ -153,7 +153,13 @@ impl Document {
             need(schema, name, &mut needed)?;
             let payload = json!({ "$ref": reference("events", name) });
             let title = self.message("events", &snake(name), &message.comment, payload);
-            self.add_operation("events", name, &message.comment, action, std::slice::from_ref(&title));
+            self.add_operation(
+                "events",
+                name,
+                &message.comment,
+                action,
+                std::slice::from_ref(&title),
+            );
             all.push(title);
             self.define("events", schema, text, &needed)?;
         }

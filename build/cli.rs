@@ -309,7 +309,7 @@ impl Arguments<'_> {
             _ if field.sensitive => {
                 format!(
                     "Kind::Secret {{ new: {} }}",
-                    self.gives || field.name.starts_with("new_")
+                    self.gives || field.name.starts_with("new_") || field.name == "new"
                 )
             }
             FieldKind::Bool => "Kind::Flag".to_owned(),
@@ -405,7 +405,8 @@ fn command_name(service: &Service, method: &Method) -> String {
 /// what lasts so long.
 fn flag_name(message: &Message, field: &Field) -> String {
     let name = field.name.as_str();
-    let short = name.strip_suffix("_id").or(name.strip_suffix("_seconds"));
+    let suffixes = ["_id", "_ids", "_seconds"];
+    let short = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
     let taken = |short: &&str| message.fields.iter().any(|other| other.name == **short);
     kebab(short.filter(|short| !taken(short)).unwrap_or(name))
 }

@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::connection::{CallError, Target};
-use super::contexts::{Context, Contexts, Held, check_name};
+use super::connection::CallError;
+use super::contexts::{Context, Contexts, check_name};
 use super::server::{self, UsageError};
-use super::{Error, output, terminal};
+use super::{Error, output, sign_in, terminal};
 use crate::net::http_client::{HttpError, ServerUrl};
 use crate::net::{introduction, tls};
-use crate::schema::api::ListHostsRequest;
-use crate::schema::api::host_service_client::HostServiceClient;
 use crate::secret::Secret;
 
 /// Largest file of the CA that a context keeps.
@@ -20,8 +18,17 @@ const CA_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Args {
     /// The platform's address, such as https://platform.example.com:8443
     url: String,
-    /// A file with an API key, or - for standard input
+    /// The user's name; asked for otherwise
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// A file with the user's password, or - for standard input; asked for otherwise
     #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Sign in over the platform's OpenID provider, in the browser
+    #[arg(long, conflicts_with_all = ["user", "password_file"])]
+    oidc: bool,
+    /// Sign in with an API key: a file with it, or - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "password_file", "oidc"])]
     token_file: Option<PathBuf>,
     /// The SHA-256 fingerprint of the platform's CA, to be trusted without a question
     #[arg(long, value_name = "HEX", value_parser = fingerprint)]
@@ -38,63 +45,91 @@ pub(super) async fn login(args: Args, server: &server::Args) -> Result<(), Error
     check_name(&name)?;
     let ca = trusted(&url, server, args.ca_fingerprint).await?;
     let target = server.towards(url.clone(), ca.as_deref())?;
-    let token = match &args.token_file {
-        Some(path) => terminal::secret_from(path).map_err(UsageError::from)?,
-        None => terminal::ask_secret("API key", false)
-            .map_err(UsageError::Terminal)?
-            .ok_or(UsageError::NoSecret("token-file"))?,
-    };
-    let token = Secret::new(token.expose().trim().to_owned());
-    try_out(&target.with_bearer(token.clone())).await?;
-    let context = Context {
+    let mut context = Context {
         server: url.to_string(),
         user: None,
-        token: Some(token),
+        token: None,
         access_token: None,
         access_expires: None,
         refresh_token: None,
         ca,
     };
+    if let Some(path) = &args.token_file {
+        let token = terminal::secret_from(path).map_err(UsageError::from)?;
+        let token = Secret::new(token.expose().trim().to_owned());
+        // One that the platform refuses is not kept.
+        context.user = sign_in::name_of(&target.with_bearer(token.clone())).await?;
+        context.token = Some(token);
+    } else if args.oidc {
+        sign_in::in_browser(&target, &mut context).await?;
+    } else {
+        let (user, password) = asked(&args)?;
+        sign_in::with_password(&target, user, password, &mut context).await?;
+    }
+    let user = context.user.clone().unwrap_or_default();
     Contexts::change(|contexts| {
         contexts.contexts.insert(name.clone(), context);
         contexts.current = Some(name.clone());
         Ok(())
     })?;
+    let user = output::cell(&user.into());
     output::beside(&format!(
-        "signed in to {url}; this is the context {name} now"
+        "signed in to {url} as {user}; this is the context {name} now"
     ));
     Ok(())
 }
 
-/// Forgets the credentials of a context.
+/// Ends the sign-in of a context, and forgets its credentials.
 pub(super) async fn logout(server: &server::Args) -> Result<(), Error> {
-    let mut held = Held::take()?;
-    let name = server.context.clone().or(held.contexts.current.clone());
+    let contexts = Contexts::read()?;
+    let name = server.context.clone().or(contexts.current.clone());
     let name = name.ok_or(UsageError::NoToken)?;
-    held.contexts.named(&name)?;
-    if let Some(context) = held.contexts.contexts.get_mut(&name) {
-        context.token = None;
-        context.access_token = None;
-        context.access_expires = None;
-        context.refresh_token = None;
+    let context = contexts.named(&name)?;
+    let ended = if context.refresh_token.is_some() {
+        ended(&name, context.clone(), server).await
+    } else {
+        Ok(())
+    };
+    // Forgotten here in any case.
+    Contexts::change(|contexts| {
+        if let Some(context) = contexts.contexts.get_mut(&name) {
+            context.token = None;
+            context.access_token = None;
+            context.access_expires = None;
+            context.refresh_token = None;
+        }
+        Ok(())
+    })?;
+    match ended {
+        // It had ended by itself.
+        Err(Error::Usage(UsageError::Ended(_)) | Error::Call(CallError::Refused { .. })) => {}
+        ended => ended?,
     }
-    held.write()?;
     output::beside(&format!("signed out of {name}"));
     Ok(())
 }
 
-/// A credential that the platform refuses is not kept.
-async fn try_out(target: &Target) -> Result<(), Error> {
-    let connection = target.connect().await?;
-    let mut hosts = HostServiceClient::with_origin(connection.clone(), connection.origin());
-    let request = ListHostsRequest {
-        page_size: 1,
-        ..Default::default()
+async fn ended(name: &str, context: Context, server: &server::Args) -> Result<(), Error> {
+    let url = context.server.parse().map_err(UsageError::from)?;
+    let target = server.towards(url, context.ca.as_deref())?;
+    match sign_in::access(name, context, &target).await? {
+        Some(access) => sign_in::end(&target.with_bearer(access)).await,
+        None => Ok(()),
+    }
+}
+
+/// Who signs in with a password, out of the command line or as typed.
+fn asked(args: &Args) -> Result<(String, Secret), UsageError> {
+    let user = match &args.user {
+        Some(user) => Some(user.clone()),
+        None => terminal::ask("User").map_err(UsageError::Terminal)?,
     };
-    Ok(connection
-        .answer(hosts.list_hosts(request))
-        .await
-        .map(drop)?)
+    let user = user.ok_or(UsageError::NoUser)?;
+    let password = match &args.password_file {
+        Some(path) => Some(terminal::secret_from(path)?),
+        None => terminal::ask_secret("Password", false).map_err(UsageError::Terminal)?,
+    };
+    Ok((user, password.ok_or(UsageError::NoSecret("password-file"))?))
 }
 
 /// The CA to keep with the context; `None` where this machine trusts the platform as it is.

@@ -22,6 +22,7 @@ pub mod demo_device;
 mod login;
 mod output;
 mod server;
+mod sign_in;
 mod tables;
 mod terminal;
 

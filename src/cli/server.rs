@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
-use super::Error;
 use super::connection::Target;
 use super::contexts::{Context, Contexts};
+use super::{Error, sign_in};
 use crate::files::FileError;
 use crate::net::http_client::{ServerUrl, ServerUrlError};
 use crate::net::roots;
@@ -92,12 +92,23 @@ pub enum UsageError {
         "there is no terminal to ask at: give it with --{0} FILE, or --{0} - for standard input"
     )]
     NoSecret(&'static str),
+    /// Nobody says who signs in, and there is nobody to ask.
+    #[error(
+        "there is no terminal to ask at: say who with --user, or sign in with --oidc or --token-file"
+    )]
+    NoUser,
     /// The person at the terminal was asked, and said no.
     #[error("nothing was done")]
     NotConfirmed,
     /// The terminal failed, or the question was broken off.
     #[error("the terminal: {0}")]
     Terminal(#[source] std::io::Error),
+    /// The browser did not come back with what signs somebody in.
+    #[error("signing in in the browser: {0}")]
+    Browser(String),
+    /// A sign-in does not last for ever.
+    #[error("{0}: fleetwire login")]
+    Ended(String),
     /// There is no such context.
     #[error("there is no context {0:?}: see context list, or fleetwire login")]
     NoContext(String),
@@ -165,7 +176,19 @@ impl Args {
         if let Some(token) = given.filter(|token| !token.is_empty()) {
             return Ok(target.with_bearer(Secret::new(token.to_owned())));
         }
-        let token = context.and_then(|(_, context)| context.token);
+        let token = match context {
+            Some((
+                _,
+                Context {
+                    token: Some(token), ..
+                },
+            )) => Some(token),
+            // For what anybody may call, a token that has ended is no hindrance.
+            Some((name, context)) if authenticated => {
+                sign_in::access(&name, context, &target).await?
+            }
+            _ => None,
+        };
         match token {
             Some(token) => Ok(target.with_bearer(token)),
             None if authenticated => Err(UsageError::NoToken.into()),

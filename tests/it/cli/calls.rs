@@ -79,6 +79,62 @@ fn each_group_does_what_it_says() {
 }
 
 #[test]
+fn users_groups_and_keys_are_made_changed_and_removed() {
+    let platform = Platform::start(&[]);
+    let run = |arguments: &[&str]| printed(&platform.operate(arguments));
+    let id = |made: Value| made["id"].as_str().expect("an id").to_owned();
+
+    let group = id(platform.operate_json(&["group", "create", "lab"]));
+    run(&[
+        "group",
+        "update",
+        &group,
+        "--description",
+        "the rack by the door",
+    ]);
+    assert!(run(&["groups", "list"]).contains("by the door"));
+
+    let user = [
+        "user",
+        "create",
+        "ada",
+        "--role=operator",
+        "--grants-group",
+        &group,
+    ];
+    let user = id(platform.operate_json(&user));
+    assert!(run(&["user", "list"]).contains("1 group"));
+    let changed = platform.operate_json(&["user", "update", &user, "--disabled"]);
+    assert_eq!(
+        (&changed["disabled"], &changed["role"]),
+        (&json!(true), &json!("operator"))
+    );
+    let changed = platform.operate_json(&["user", "update", &user, "--disabled=false"]);
+    assert_eq!(changed["disabled"], false);
+
+    let key = run(&["api-key", "create", "ci", "--role", "viewer"]);
+    let listed = command("fleetwire")
+        .env("FLEETWIRE_CA", platform.ca_file())
+        .args([
+            "--server",
+            &platform.url().to_string(),
+            "--token",
+            key.trim(),
+            "host",
+            "list",
+        ])
+        .output()
+        .expect("ran");
+    assert!(printed(&listed).contains("NAME"));
+    assert!(run(&["audit", "list", "--action", "user."]).contains("user.create"));
+
+    // Nobody is there to be asked: it is done.
+    assert_eq!(run(&["user", "delete", &user]), "");
+    assert_eq!(run(&["group", "delete", &group, "--yes"]), "");
+    assert!(!run(&["user", "list"]).contains("ada"));
+}
+
+#[test]
 fn a_list_of_several_pages() {
     let platform = Platform::start(&[]);
     for index in 0..5 {

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use crate::support::{Platform, command, mode};
 
+pub const PASSWORD: &str = "correct horse battery staple";
+
 /// A person with a configuration directory of their own.
 pub struct Person(TempDir);
 
@@ -168,6 +170,15 @@ fn a_credential_that_is_refused_is_not_kept() {
 fn at_a_terminal_it_asks_and_shows_no_credential() {
     let platform = Platform::start(&[]);
     let person = Person::new();
+    let password = person.file("password", PASSWORD);
+    platform.operate_json(&[
+        "user",
+        "create",
+        "ada",
+        "--role=viewer",
+        "--password-file",
+        &password,
+    ]);
     let program = person.command(&["login", "--context", "t", &platform.url().to_string()]);
     let mut terminal = Terminal::start(&program);
     terminal.until("[y/N]");
@@ -177,11 +188,13 @@ fn at_a_terminal_it_asks_and_shows_no_credential() {
         terminal.seen
     );
     terminal.type_in("y\r");
-    terminal.until("API key:");
+    terminal.until("User:");
+    terminal.type_in("ada\r");
+    terminal.until("Password:");
     // Two letters too many, one taken back by each way of the key.
-    terminal.type_in(&format!("{}xy\u{7f}\u{8}\r", platform.admin_token()));
-    terminal.until("the context t now");
-    assert!(!terminal.seen.contains("fwa_"), "{}", terminal.seen);
+    terminal.type_in(&format!("{PASSWORD}xy\u{7f}\u{8}\r"));
+    terminal.until("as ada; this is the context t now");
+    assert!(!terminal.seen.contains("horse"), "{}", terminal.seen);
     assert!(person.done(&["host", "list"]).contains("NAME"));
 }
 

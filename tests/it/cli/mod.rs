@@ -4,3 +4,4 @@
 mod calls;
 mod completion;
 mod contexts;
+mod sign_in;

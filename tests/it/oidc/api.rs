@@ -11,7 +11,7 @@ use super::{COMMAND, PAGE, SECRET};
 use crate::support::Platform;
 
 /// A platform with sign-in over this provider.
-fn platform(provider: &Provider, more: &str) -> (Platform, tempfile::TempDir) {
+pub fn platform(provider: &Provider, more: &str) -> (Platform, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let secret = dir.path().join("secret");
     std::fs::write(&secret, SECRET).expect("written");

@@ -4,6 +4,7 @@
 
 mod api;
 mod browser;
+mod command;
 mod provider;
 
 use std::fs;
