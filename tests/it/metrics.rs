@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use fleetwire::platform::metrics;
 use hyper::Method;
@@ -75,12 +76,16 @@ pub struct Scrape {
 impl Scrape {
     fn of(text: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let made = Command::new("sh")
-            .arg(root.join("tests/setup/metrics.sh"))
-            .stdin(Stdio::null())
-            .output()
-            .expect("there is a shell");
-        assert!(made.status.success(), "the parser's Python: {made:?}");
+        // Once: two that make it at a time would take it away from each other.
+        static MADE: OnceLock<()> = OnceLock::new();
+        MADE.get_or_init(|| {
+            let made = Command::new("sh")
+                .arg(root.join("tests/setup/metrics.sh"))
+                .stdin(Stdio::null())
+                .output()
+                .expect("there is a shell");
+            assert!(made.status.success(), "the parser's Python: {made:?}");
+        });
         let mut parser = Command::new(root.join(".tools/metrics/bin/python"))
             .arg(root.join("tests/metrics/parse.py"))
             .stdin(Stdio::piped())

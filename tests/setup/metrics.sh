@@ -1,14 +1,14 @@
 #!/bin/sh
 # Makes the Python that reads the metrics as Prometheus does, in an environment of its own under
-# .tools/metrics. python.sh sees to Python itself, and sorts after this: it is called here.
+# .tools/metrics. Python itself is among what devices.sh installs.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
-sh "$root/tests/setup/python.sh"
 
 requirements=$root/tests/setup/metrics-requirements.txt
 python=$root/.tools/metrics
 if ! cmp -s "$requirements" "$python/made-from"; then
   rm -rf "$python"
+  mkdir -p "$root/.tools"
   python3 -m venv "$python"
   "$python/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$requirements"
   cp "$requirements" "$python/made-from"
