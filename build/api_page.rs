@@ -44,8 +44,12 @@ pub fn generate(schema: &Schema, version: &str) -> Result<String> {
     Ok(out)
 }
 
+/// Whether a message is that of a request and of nothing else.
 fn is_request(schema: &Schema, message: &Message) -> bool {
+    let kind = FieldKind::Message(message.name.clone());
+    let mut fields = schema.messages.iter().flat_map(|other| &other.fields);
     methods(schema).any(|(_, method)| method.request == message.name)
+        && !fields.any(|field| field.kind == kind)
 }
 
 fn is_empty_answer(schema: &Schema, message: &Message) -> bool {

@@ -1,8 +1,11 @@
 //! Commands as operators ask for them, and the audit log as they look through it.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
-use crate::support::Platform;
+use crate::support::{PATIENCE, Platform};
 use fleetwire::net::http_client::HttpError;
 use hyper::Method;
 
@@ -166,4 +169,33 @@ async fn the_audit_log_is_looked_through() {
     }
     let last = sequences[0];
     assert_eq!(sequences, (1..=last).rev().collect::<Vec<_>>());
+}
+
+#[test]
+fn events_are_followed_as_server_sent_events() {
+    let platform = Platform::start(&[]);
+    let mut stream = TcpStream::connect(platform.http).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    let token = platform.admin_token();
+    let request = format!(
+        "GET /api/events?kinds=host_created&kinds=host_online HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("written");
+    let mut seen = String::new();
+    let mut until = |what: &str| {
+        let mut piece = [0; 4096];
+        while !seen.contains(what) {
+            let length = stream.read(&mut piece).expect("more comes");
+            assert_ne!(length, 0, "it ended: {seen}");
+            seen.push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+        seen.clone()
+    };
+    let head = until("\"mark\"").to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
+    platform.operate_json(&["host", "create", "kvm"]);
+    let told = until("host_created");
+    assert!(told.contains("data: {\"event\":{"), "{told}");
 }

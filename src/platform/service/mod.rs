@@ -10,6 +10,7 @@ mod auth;
 mod commands;
 mod consoles;
 mod enrolment;
+mod events;
 mod groups;
 mod hosts;
 mod messages;

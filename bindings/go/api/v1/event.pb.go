@@ -22,6 +22,7 @@
 package apiv1
 
 import (
+	_ "fleetwire/google/api"
 	_ "fleetwire/link/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -1630,7 +1631,7 @@ var File_fleetwire_api_v1_event_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfleetwire/api/v1/event.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/host.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n" +
+	"\x1cfleetwire/api/v1/event.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/host.proto\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n" +
 	"\x12WatchEventsRequest\x12\"\n" +
 	"\bposition\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x028@R\bposition\x129\n" +
 	"\x05kinds\x18\x02 \x03(\x0e2\x1b.fleetwire.api.v1.EventKindB\x06\x8a\xb5\x18\x02\x18 R\x05kinds\x12$\n" +
@@ -1736,7 +1737,9 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"$HOST_OFFLINE_REASON_CONNECTION_ENDED\x10\x01\x12*\n" +
 	"&HOST_OFFLINE_REASON_DUPLICATE_INSTANCE\x10\x02\x12'\n" +
 	"#HOST_OFFLINE_REASON_CREDENTIAL_VOID\x10\x03\x12(\n" +
-	"$HOST_OFFLINE_REASON_PLATFORM_STOPPED\x10\x04B\x9c\x01\n" +
+	"$HOST_OFFLINE_REASON_PLATFORM_STOPPED\x10\x042\x87\x01\n" +
+	"\fEventService\x12w\n" +
+	"\vWatchEvents\x12$.fleetwire.api.v1.WatchEventsRequest\x1a%.fleetwire.api.v1.WatchEventsResponse\"\x19\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\r\x12\v/api/events0\x01B\x9c\x01\n" +
 	"\x14com.fleetwire.api.v1B\n" +
 	"EventProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
@@ -1805,8 +1808,10 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	22, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
 	2,  // 21: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
 	24, // 22: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
+	3,  // 23: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
+	4,  // 24: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
+	24, // [24:25] is the sub-list for method output_type
+	23, // [23:24] is the sub-list for method input_type
 	23, // [23:23] is the sub-list for extension type_name
 	23, // [23:23] is the sub-list for extension extendee
 	0,  // [0:23] is the sub-list for field type_name
@@ -1818,6 +1823,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 		return
 	}
 	file_fleetwire_api_v1_host_proto_init()
+	file_fleetwire_api_v1_options_proto_init()
 	file_fleetwire_api_v1_event_proto_msgTypes[1].OneofWrappers = []any{
 		(*WatchEventsResponse_Event)(nil),
 		(*WatchEventsResponse_Mark)(nil),
@@ -1850,7 +1856,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 			NumEnums:      3,
 			NumMessages:   20,
 			NumExtensions: 0,
-			NumServices:   0,
+			NumServices:   1,
 		},
 		GoTypes:           file_fleetwire_api_v1_event_proto_goTypes,
 		DependencyIndexes: file_fleetwire_api_v1_event_proto_depIdxs,

@@ -23,11 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from fleetwire.api.v1 import host_pb2 as fleetwire_dot_api_dot_v1_dot_host__pb2
+from fleetwire.api.v1 import options_pb2 as fleetwire_dot_api_dot_v1_dot_options__pb2
 from fleetwire.link.v1 import options_pb2 as fleetwire_dot_link_dot_v1_dot_options__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/event.proto\x12\x10\x66leetwire.api.v1\x1a\x1b\x66leetwire/api/v1/host.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n\x12WatchEventsRequest\x12\"\n\x08position\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x08position\x12\x39\n\x05kinds\x18\x02 \x03(\x0e\x32\x1b.fleetwire.api.v1.EventKindB\x06\x8a\xb5\x18\x02\x18 R\x05kinds\x12$\n\x08host_ids\x18\x03 \x03(\tB\t\x8a\xb5\x18\x05\x18\x80\x02\x30\x02R\x07hostIds\x12%\n\tgroup_ids\x18\x04 \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x08groupIds\"\xbd\x01\n\x13WatchEventsResponse\x12/\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.EventH\x00R\x05\x65vent\x12\x31\n\x04mark\x18\x02 \x01(\x0b\x32\x1b.fleetwire.api.v1.EventMarkH\x00R\x04mark\x12\x37\n\x06reload\x18\x03 \x01(\x0b\x32\x1d.fleetwire.api.v1.EventReloadH\x00R\x06reloadB\t\n\x07message\"1\n\tEventMark\x12$\n\x08position\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x08position\"p\n\x0b\x45ventReload\x12$\n\x08position\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x08position\x12;\n\x06reason\x18\x02 \x01(\x0e\x32#.fleetwire.api.v1.EventReloadReasonR\x06reason\"\xb0\x01\n\x18WatchEventsClientMessage\x12K\n\x0c\x61uthenticate\x18\x01 \x01(\x0b\x32%.fleetwire.api.v1.EventAuthenticationH\x00R\x0c\x61uthenticate\x12<\n\x05watch\x18\x02 \x01(\x0b\x32$.fleetwire.api.v1.WatchEventsRequestH\x00R\x05watchB\t\n\x07message\"G\n\x13\x45ventAuthentication\x12\x30\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80@\x98\xb5\x18\x01R\x0b\x61\x63\x63\x65ssToken\"\xbc\x08\n\x05\x45vent\x12$\n\x08position\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x08position\x12*\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1f\n\x07host_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02R\x06hostId\x12\x1d\n\x05\x61\x63tor\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x05\x61\x63tor\x12?\n\x0bhost_online\x18\x10 \x01(\x0b\x32\x1c.fleetwire.api.v1.HostOnlineH\x00R\nhostOnline\x12\x42\n\x0chost_offline\x18\x11 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostOfflineH\x00R\x0bhostOffline\x12?\n\x0bhost_health\x18\x12 \x01(\x0b\x32\x1c.fleetwire.api.v1.HostHealthH\x00R\nhostHealth\x12\x42\n\x0chost_created\x18\x13 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostCreatedH\x00R\x0bhostCreated\x12\x45\n\rhost_enrolled\x18\x14 \x01(\x0b\x32\x1e.fleetwire.api.v1.HostEnrolledH\x00R\x0chostEnrolled\x12\x42\n\x0chost_updated\x18\x15 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostUpdatedH\x00R\x0bhostUpdated\x12\x42\n\x0chost_revoked\x18\x16 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostRevokedH\x00R\x0bhostRevoked\x12K\n\x0fhost_duplicated\x18\x17 \x01(\x0b\x32 .fleetwire.api.v1.HostDuplicatedH\x00R\x0ehostDuplicated\x12H\n\x0esession_opened\x18\x18 \x01(\x0b\x32\x1f.fleetwire.api.v1.SessionOpenedH\x00R\rsessionOpened\x12K\n\x0fsession_entered\x18\x19 \x01(\x0b\x32 .fleetwire.api.v1.SessionEnteredH\x00R\x0esessionEntered\x12H\n\x0esession_closed\x18\x1a \x01(\x0b\x32\x1f.fleetwire.api.v1.SessionClosedH\x00R\rsessionClosed\x12K\n\x0f\x63ommand_updated\x18\x1b \x01(\x0b\x32 .fleetwire.api.v1.CommandUpdatedH\x00R\x0e\x63ommandUpdated\x12\x45\n\rgroup_updated\x18\x1c \x01(\x0b\x32\x1e.fleetwire.api.v1.GroupUpdatedH\x00R\x0cgroupUpdatedB\x06\n\x04what\"S\n\nHostOnline\x12 \n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x07\x61\x64\x64ress\x12#\n\x08software\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x01R\x08software\"J\n\x0bHostOffline\x12;\n\x06reason\x18\x01 \x01(\x0e\x32#.fleetwire.api.v1.HostOfflineReasonR\x06reason\">\n\nHostHealth\x12\x30\n\x06health\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.HealthR\x06health\"*\n\x0bHostCreated\x12\x1b\n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\"+\n\x0cHostEnrolled\x12\x1b\n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\"*\n\x0bHostUpdated\x12\x1b\n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\"\r\n\x0bHostRevoked\"\x10\n\x0eHostDuplicated\"U\n\rSessionOpened\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12\x1b\n\x04user\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x04user\"V\n\x0eSessionEntered\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12\x1b\n\x04user\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x04user\"u\n\rSessionClosed\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12\x1b\n\x04user\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x04user\x12\x1e\n\x06reason\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x06reason\"\x84\x01\n\x0e\x43ommandUpdated\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\tcommandId\x12)\n\x0c\x63ommand_type\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x0b\x63ommandType\x12\x1e\n\x06status\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x06status\"3\n\x0cGroupUpdated\x12#\n\x08group_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x07groupId*\xb1\x01\n\x11\x45ventReloadReason\x12#\n\x1f\x45VENT_RELOAD_REASON_UNSPECIFIED\x10\x00\x12(\n$EVENT_RELOAD_REASON_POSITION_TOO_OLD\x10\x01\x12(\n$EVENT_RELOAD_REASON_POSITION_UNKNOWN\x10\x02\x12#\n\x1f\x45VENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xad\x03\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_KIND_HOST_ONLINE\x10\x01\x12\x1b\n\x17\x45VENT_KIND_HOST_OFFLINE\x10\x02\x12\x1a\n\x16\x45VENT_KIND_HOST_HEALTH\x10\x03\x12\x1b\n\x17\x45VENT_KIND_HOST_CREATED\x10\x04\x12\x1c\n\x18\x45VENT_KIND_HOST_ENROLLED\x10\x05\x12\x1b\n\x17\x45VENT_KIND_HOST_UPDATED\x10\x06\x12\x1b\n\x17\x45VENT_KIND_HOST_REVOKED\x10\x07\x12\x1e\n\x1a\x45VENT_KIND_HOST_DUPLICATED\x10\x08\x12\x1d\n\x19\x45VENT_KIND_SESSION_OPENED\x10\t\x12\x1e\n\x1a\x45VENT_KIND_SESSION_ENTERED\x10\n\x12\x1d\n\x19\x45VENT_KIND_SESSION_CLOSED\x10\x0b\x12\x1e\n\x1a\x45VENT_KIND_COMMAND_UPDATED\x10\x0c\x12\x1c\n\x18\x45VENT_KIND_GROUP_UPDATED\x10\r*\xe1\x01\n\x11HostOfflineReason\x12#\n\x1fHOST_OFFLINE_REASON_UNSPECIFIED\x10\x00\x12(\n$HOST_OFFLINE_REASON_CONNECTION_ENDED\x10\x01\x12*\n&HOST_OFFLINE_REASON_DUPLICATE_INSTANCE\x10\x02\x12\'\n#HOST_OFFLINE_REASON_CREDENTIAL_VOID\x10\x03\x12(\n$HOST_OFFLINE_REASON_PLATFORM_STOPPED\x10\x04\x42\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nEventProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/event.proto\x12\x10\x66leetwire.api.v1\x1a\x1b\x66leetwire/api/v1/host.proto\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n\x12WatchEventsRequest\x12\"\n\x08position\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x08position\x12\x39\n\x05kinds\x18\x02 \x03(\x0e\x32\x1b.fleetwire.api.v1.EventKindB\x06\x8a\xb5\x18\x02\x18 R\x05kinds\x12$\n\x08host_ids\x18\x03 \x03(\tB\t\x8a\xb5\x18\x05\x18\x80\x02\x30\x02R\x07hostIds\x12%\n\tgroup_ids\x18\x04 \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x08groupIds\"\xbd\x01\n\x13WatchEventsResponse\x12/\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.EventH\x00R\x05\x65vent\x12\x31\n\x04mark\x18\x02 \x01(\x0b\x32\x1b.fleetwire.api.v1.EventMarkH\x00R\x04mark\x12\x37\n\x06reload\x18\x03 \x01(\x0b\x32\x1d.fleetwire.api.v1.EventReloadH\x00R\x06reloadB\t\n\x07message\"1\n\tEventMark\x12$\n\x08position\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x08position\"p\n\x0b\x45ventReload\x12$\n\x08position\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x08position\x12;\n\x06reason\x18\x02 \x01(\x0e\x32#.fleetwire.api.v1.EventReloadReasonR\x06reason\"\xb0\x01\n\x18WatchEventsClientMessage\x12K\n\x0c\x61uthenticate\x18\x01 \x01(\x0b\x32%.fleetwire.api.v1.EventAuthenticationH\x00R\x0c\x61uthenticate\x12<\n\x05watch\x18\x02 \x01(\x0b\x32$.fleetwire.api.v1.WatchEventsRequestH\x00R\x05watchB\t\n\x07message\"G\n\x13\x45ventAuthentication\x12\x30\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80@\x98\xb5\x18\x01R\x0b\x61\x63\x63\x65ssToken\"\xbc\x08\n\x05\x45vent\x12$\n\x08position\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x08position\x12*\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1f\n\x07host_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02R\x06hostId\x12\x1d\n\x05\x61\x63tor\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x05\x61\x63tor\x12?\n\x0bhost_online\x18\x10 \x01(\x0b\x32\x1c.fleetwire.api.v1.HostOnlineH\x00R\nhostOnline\x12\x42\n\x0chost_offline\x18\x11 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostOfflineH\x00R\x0bhostOffline\x12?\n\x0bhost_health\x18\x12 \x01(\x0b\x32\x1c.fleetwire.api.v1.HostHealthH\x00R\nhostHealth\x12\x42\n\x0chost_created\x18\x13 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostCreatedH\x00R\x0bhostCreated\x12\x45\n\rhost_enrolled\x18\x14 \x01(\x0b\x32\x1e.fleetwire.api.v1.HostEnrolledH\x00R\x0chostEnrolled\x12\x42\n\x0chost_updated\x18\x15 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostUpdatedH\x00R\x0bhostUpdated\x12\x42\n\x0chost_revoked\x18\x16 \x01(\x0b\x32\x1d.fleetwire.api.v1.HostRevokedH\x00R\x0bhostRevoked\x12K\n\x0fhost_duplicated\x18\x17 \x01(\x0b\x32 .fleetwire.api.v1.HostDuplicatedH\x00R\x0ehostDuplicated\x12H\n\x0esession_opened\x18\x18 \x01(\x0b\x32\x1f.fleetwire.api.v1.SessionOpenedH\x00R\rsessionOpened\x12K\n\x0fsession_entered\x18\x19 \x01(\x0b\x32 .fleetwire.api.v1.SessionEnteredH\x00R\x0esessionEntered\x12H\n\x0esession_closed\x18\x1a \x01(\x0b\x32\x1f.fleetwire.api.v1.SessionClosedH\x00R\rsessionClosed\x12K\n\x0f\x63ommand_updated\x18\x1b \x01(\x0b\x32 .fleetwire.api.v1.CommandUpdatedH\x00R\x0e\x63ommandUpdated\x12\x45\n\rgroup_updated\x18\x1c \x01(\x0b\x32\x1e.fleetwire.api.v1.GroupUpdatedH\x00R\x0cgroupUpdatedB\x06\n\x04what\"S\n\nHostOnline\x12 \n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x07\x61\x64\x64ress\x12#\n\x08software\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x01R\x08software\"J\n\x0bHostOffline\x12;\n\x06reason\x18\x01 \x01(\x0e\x32#.fleetwire.api.v1.HostOfflineReasonR\x06reason\">\n\nHostHealth\x12\x30\n\x06health\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.HealthR\x06health\"*\n\x0bHostCreated\x12\x1b\n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\"+\n\x0cHostEnrolled\x12\x1b\n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\"*\n\x0bHostUpdated\x12\x1b\n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\"\r\n\x0bHostRevoked\"\x10\n\x0eHostDuplicated\"U\n\rSessionOpened\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12\x1b\n\x04user\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x04user\"V\n\x0eSessionEntered\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12\x1b\n\x04user\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x04user\"u\n\rSessionClosed\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12\x1b\n\x04user\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x04user\x12\x1e\n\x06reason\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x06reason\"\x84\x01\n\x0e\x43ommandUpdated\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\tcommandId\x12)\n\x0c\x63ommand_type\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x0b\x63ommandType\x12\x1e\n\x06status\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x06status\"3\n\x0cGroupUpdated\x12#\n\x08group_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x07groupId*\xb1\x01\n\x11\x45ventReloadReason\x12#\n\x1f\x45VENT_RELOAD_REASON_UNSPECIFIED\x10\x00\x12(\n$EVENT_RELOAD_REASON_POSITION_TOO_OLD\x10\x01\x12(\n$EVENT_RELOAD_REASON_POSITION_UNKNOWN\x10\x02\x12#\n\x1f\x45VENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xad\x03\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_KIND_HOST_ONLINE\x10\x01\x12\x1b\n\x17\x45VENT_KIND_HOST_OFFLINE\x10\x02\x12\x1a\n\x16\x45VENT_KIND_HOST_HEALTH\x10\x03\x12\x1b\n\x17\x45VENT_KIND_HOST_CREATED\x10\x04\x12\x1c\n\x18\x45VENT_KIND_HOST_ENROLLED\x10\x05\x12\x1b\n\x17\x45VENT_KIND_HOST_UPDATED\x10\x06\x12\x1b\n\x17\x45VENT_KIND_HOST_REVOKED\x10\x07\x12\x1e\n\x1a\x45VENT_KIND_HOST_DUPLICATED\x10\x08\x12\x1d\n\x19\x45VENT_KIND_SESSION_OPENED\x10\t\x12\x1e\n\x1a\x45VENT_KIND_SESSION_ENTERED\x10\n\x12\x1d\n\x19\x45VENT_KIND_SESSION_CLOSED\x10\x0b\x12\x1e\n\x1a\x45VENT_KIND_COMMAND_UPDATED\x10\x0c\x12\x1c\n\x18\x45VENT_KIND_GROUP_UPDATED\x10\r*\xe1\x01\n\x11HostOfflineReason\x12#\n\x1fHOST_OFFLINE_REASON_UNSPECIFIED\x10\x00\x12(\n$HOST_OFFLINE_REASON_CONNECTION_ENDED\x10\x01\x12*\n&HOST_OFFLINE_REASON_DUPLICATE_INSTANCE\x10\x02\x12\'\n#HOST_OFFLINE_REASON_CREDENTIAL_VOID\x10\x03\x12(\n$HOST_OFFLINE_REASON_PLATFORM_STOPPED\x10\x04\x32\x87\x01\n\x0c\x45ventService\x12w\n\x0bWatchEvents\x12$.fleetwire.api.v1.WatchEventsRequest\x1a%.fleetwire.api.v1.WatchEventsResponse\"\x19\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/events0\x01\x42\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nEventProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -87,50 +89,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMANDUPDATED'].fields_by_name['status']._serialized_options = b'\212\265\030\0028@'
   _globals['_GROUPUPDATED'].fields_by_name['group_id']._loaded_options = None
   _globals['_GROUPUPDATED'].fields_by_name['group_id']._serialized_options = b'\212\265\030\004\010\0010\002'
-  _globals['_EVENTRELOADREASON']._serialized_start=2910
-  _globals['_EVENTRELOADREASON']._serialized_end=3087
-  _globals['_EVENTKIND']._serialized_start=3090
-  _globals['_EVENTKIND']._serialized_end=3519
-  _globals['_HOSTOFFLINEREASON']._serialized_start=3522
-  _globals['_HOSTOFFLINEREASON']._serialized_end=3747
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=146
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=338
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=341
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=530
-  _globals['_EVENTMARK']._serialized_start=532
-  _globals['_EVENTMARK']._serialized_end=581
-  _globals['_EVENTRELOAD']._serialized_start=583
-  _globals['_EVENTRELOAD']._serialized_end=695
-  _globals['_WATCHEVENTSCLIENTMESSAGE']._serialized_start=698
-  _globals['_WATCHEVENTSCLIENTMESSAGE']._serialized_end=874
-  _globals['_EVENTAUTHENTICATION']._serialized_start=876
-  _globals['_EVENTAUTHENTICATION']._serialized_end=947
-  _globals['_EVENT']._serialized_start=950
-  _globals['_EVENT']._serialized_end=2034
-  _globals['_HOSTONLINE']._serialized_start=2036
-  _globals['_HOSTONLINE']._serialized_end=2119
-  _globals['_HOSTOFFLINE']._serialized_start=2121
-  _globals['_HOSTOFFLINE']._serialized_end=2195
-  _globals['_HOSTHEALTH']._serialized_start=2197
-  _globals['_HOSTHEALTH']._serialized_end=2259
-  _globals['_HOSTCREATED']._serialized_start=2261
-  _globals['_HOSTCREATED']._serialized_end=2303
-  _globals['_HOSTENROLLED']._serialized_start=2305
-  _globals['_HOSTENROLLED']._serialized_end=2348
-  _globals['_HOSTUPDATED']._serialized_start=2350
-  _globals['_HOSTUPDATED']._serialized_end=2392
-  _globals['_HOSTREVOKED']._serialized_start=2394
-  _globals['_HOSTREVOKED']._serialized_end=2407
-  _globals['_HOSTDUPLICATED']._serialized_start=2409
-  _globals['_HOSTDUPLICATED']._serialized_end=2425
-  _globals['_SESSIONOPENED']._serialized_start=2427
-  _globals['_SESSIONOPENED']._serialized_end=2512
-  _globals['_SESSIONENTERED']._serialized_start=2514
-  _globals['_SESSIONENTERED']._serialized_end=2600
-  _globals['_SESSIONCLOSED']._serialized_start=2602
-  _globals['_SESSIONCLOSED']._serialized_end=2719
-  _globals['_COMMANDUPDATED']._serialized_start=2722
-  _globals['_COMMANDUPDATED']._serialized_end=2854
-  _globals['_GROUPUPDATED']._serialized_start=2856
-  _globals['_GROUPUPDATED']._serialized_end=2907
+  _globals['_EVENTSERVICE'].methods_by_name['WatchEvents']._loaded_options = None
+  _globals['_EVENTSERVICE'].methods_by_name['WatchEvents']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\r\022\013/api/events'
+  _globals['_EVENTRELOADREASON']._serialized_start=2972
+  _globals['_EVENTRELOADREASON']._serialized_end=3149
+  _globals['_EVENTKIND']._serialized_start=3152
+  _globals['_EVENTKIND']._serialized_end=3581
+  _globals['_HOSTOFFLINEREASON']._serialized_start=3584
+  _globals['_HOSTOFFLINEREASON']._serialized_end=3809
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=208
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=400
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=403
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=592
+  _globals['_EVENTMARK']._serialized_start=594
+  _globals['_EVENTMARK']._serialized_end=643
+  _globals['_EVENTRELOAD']._serialized_start=645
+  _globals['_EVENTRELOAD']._serialized_end=757
+  _globals['_WATCHEVENTSCLIENTMESSAGE']._serialized_start=760
+  _globals['_WATCHEVENTSCLIENTMESSAGE']._serialized_end=936
+  _globals['_EVENTAUTHENTICATION']._serialized_start=938
+  _globals['_EVENTAUTHENTICATION']._serialized_end=1009
+  _globals['_EVENT']._serialized_start=1012
+  _globals['_EVENT']._serialized_end=2096
+  _globals['_HOSTONLINE']._serialized_start=2098
+  _globals['_HOSTONLINE']._serialized_end=2181
+  _globals['_HOSTOFFLINE']._serialized_start=2183
+  _globals['_HOSTOFFLINE']._serialized_end=2257
+  _globals['_HOSTHEALTH']._serialized_start=2259
+  _globals['_HOSTHEALTH']._serialized_end=2321
+  _globals['_HOSTCREATED']._serialized_start=2323
+  _globals['_HOSTCREATED']._serialized_end=2365
+  _globals['_HOSTENROLLED']._serialized_start=2367
+  _globals['_HOSTENROLLED']._serialized_end=2410
+  _globals['_HOSTUPDATED']._serialized_start=2412
+  _globals['_HOSTUPDATED']._serialized_end=2454
+  _globals['_HOSTREVOKED']._serialized_start=2456
+  _globals['_HOSTREVOKED']._serialized_end=2469
+  _globals['_HOSTDUPLICATED']._serialized_start=2471
+  _globals['_HOSTDUPLICATED']._serialized_end=2487
+  _globals['_SESSIONOPENED']._serialized_start=2489
+  _globals['_SESSIONOPENED']._serialized_end=2574
+  _globals['_SESSIONENTERED']._serialized_start=2576
+  _globals['_SESSIONENTERED']._serialized_end=2662
+  _globals['_SESSIONCLOSED']._serialized_start=2664
+  _globals['_SESSIONCLOSED']._serialized_end=2781
+  _globals['_COMMANDUPDATED']._serialized_start=2784
+  _globals['_COMMANDUPDATED']._serialized_end=2916
+  _globals['_GROUPUPDATED']._serialized_start=2918
+  _globals['_GROUPUPDATED']._serialized_end=2969
+  _globals['_EVENTSERVICE']._serialized_start=3812
+  _globals['_EVENTSERVICE']._serialized_end=3947
 # @@protoc_insertion_point(module_scope)

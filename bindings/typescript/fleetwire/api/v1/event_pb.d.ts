@@ -17,7 +17,7 @@
 // @generated from file fleetwire/api/v1/event.proto (package fleetwire.api.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Health } from "./host_pb.js";
@@ -869,4 +869,23 @@ export enum HostOfflineReason {
  * Describes the enum fleetwire.api.v1.HostOfflineReason.
  */
 export declare const HostOfflineReasonSchema: GenEnum<HostOfflineReason>;
+
+/**
+ * Events: follow them.
+ *
+ * @generated from service fleetwire.api.v1.EventService
+ */
+export declare const EventService: GenService<{
+  /**
+   * Follows what happens to hosts that the caller may see, from now on or from a position, until the
+   * caller leaves or its credential ends.
+   *
+   * @generated from rpc fleetwire.api.v1.EventService.WatchEvents
+   */
+  watchEvents: {
+    methodKind: "server_streaming";
+    input: typeof WatchEventsRequestSchema;
+    output: typeof WatchEventsResponseSchema;
+  },
+}>;
 
