@@ -6,33 +6,29 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use super::ServiceError;
 use super::page::{Page, token_invalid};
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
 use crate::platform::Platform;
-use crate::platform::identity::{Caller, Grants};
+use crate::platform::api::{Answer, Call, MessageService};
+use crate::platform::identity::Grants;
 use crate::platform::store::track::{Direction, Outcome, TrackPlace, TrackQuery, Tracked};
 use crate::wire::api::{
     ListMessagesRequest, ListMessagesResponse, MessageDirection, MessageOutcome, TrackedMessage,
 };
 
-impl Platform {
-    /// Lists tracked messages of the hosts that a caller sees, newest first. Who sees all hosts sees
-    /// those of nobody who was let in, too.
-    ///
-    /// # Errors
-    /// `page_token_invalid`; when the store fails.
-    pub async fn tracked_messages(
-        self: &Arc<Self>,
-        caller: &Caller,
+impl MessageService for Platform {
+    /// Who sees all hosts sees the messages of those who were not let in, too.
+    async fn list_messages(
+        self: Arc<Self>,
+        call: Call,
         request: ListMessagesRequest,
-    ) -> Result<ListMessagesResponse, ServiceError> {
+    ) -> Answer<ListMessagesResponse> {
         let page = Page::of(request.page_size, &request.page_token)?;
         let after = page
             .after()
             .map(|text| place(text).ok_or_else(token_invalid));
-        let (platform, caller) = (self.clone(), caller.clone());
+        let (platform, caller) = (self.clone(), call.caller);
         let sees_all = *caller.grants() == Grants::All;
         let query = TrackQuery {
             host: request.host_id.map(HostId::from),

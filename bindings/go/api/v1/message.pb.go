@@ -11,6 +11,7 @@
 package apiv1
 
 import (
+	_ "fleetwire/google/api"
 	_ "fleetwire/link/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -453,7 +454,7 @@ var File_fleetwire_api_v1_message_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_message_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/message.proto\x12\x10fleetwire.api.v1\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x03\n" +
+	"\x1efleetwire/api/v1/message.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x03\n" +
 	"\x13ListMessagesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12%\n" +
 	"\n" +
@@ -493,7 +494,9 @@ const file_fleetwire_api_v1_message_proto_rawDesc = "" +
 	"\x1cMESSAGE_OUTCOME_ACKNOWLEDGED\x10\x02\x12\x1c\n" +
 	"\x18MESSAGE_OUTCOME_RECEIVED\x10\x03\x12\x1b\n" +
 	"\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1a\n" +
-	"\x16MESSAGE_OUTCOME_FAILED\x10\x05B\x9e\x01\n" +
+	"\x16MESSAGE_OUTCOME_FAILED\x10\x052\x8c\x01\n" +
+	"\x0eMessageService\x12z\n" +
+	"\fListMessages\x12%.fleetwire.api.v1.ListMessagesRequest\x1a&.fleetwire.api.v1.ListMessagesResponse\"\x1b\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/messagesB\x9e\x01\n" +
 	"\x14com.fleetwire.api.v1B\fMessageProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
 var (
@@ -527,8 +530,10 @@ var file_fleetwire_api_v1_message_proto_depIdxs = []int32{
 	5, // 5: fleetwire.api.v1.TrackedMessage.at:type_name -> google.protobuf.Timestamp
 	0, // 6: fleetwire.api.v1.TrackedMessage.direction:type_name -> fleetwire.api.v1.MessageDirection
 	1, // 7: fleetwire.api.v1.TrackedMessage.outcome:type_name -> fleetwire.api.v1.MessageOutcome
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
+	2, // 8: fleetwire.api.v1.MessageService.ListMessages:input_type -> fleetwire.api.v1.ListMessagesRequest
+	3, // 9: fleetwire.api.v1.MessageService.ListMessages:output_type -> fleetwire.api.v1.ListMessagesResponse
+	9, // [9:10] is the sub-list for method output_type
+	8, // [8:9] is the sub-list for method input_type
 	8, // [8:8] is the sub-list for extension type_name
 	8, // [8:8] is the sub-list for extension extendee
 	0, // [0:8] is the sub-list for field type_name
@@ -539,6 +544,7 @@ func file_fleetwire_api_v1_message_proto_init() {
 	if File_fleetwire_api_v1_message_proto != nil {
 		return
 	}
+	file_fleetwire_api_v1_options_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
@@ -547,7 +553,7 @@ func file_fleetwire_api_v1_message_proto_init() {
 			NumEnums:      2,
 			NumMessages:   3,
 			NumExtensions: 0,
-			NumServices:   0,
+			NumServices:   1,
 		},
 		GoTypes:           file_fleetwire_api_v1_message_proto_goTypes,
 		DependencyIndexes: file_fleetwire_api_v1_message_proto_depIdxs,

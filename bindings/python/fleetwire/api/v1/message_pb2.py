@@ -22,11 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from fleetwire.api.v1 import options_pb2 as fleetwire_dot_api_dot_v1_dot_options__pb2
 from fleetwire.link.v1 import options_pb2 as fleetwire_dot_link_dot_v1_dot_options__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/message.proto\x12\x10\x66leetwire.api.v1\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x03\n\x13ListMessagesRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12%\n\npage_token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\tpageToken\x12\x1f\n\x07host_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02R\x06hostId\x12+\n\x0cmessage_type\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04\x10@0\x06R\x0bmessageType\x12@\n\tdirection\x18\x05 \x01(\x0e\x32\".fleetwire.api.v1.MessageDirectionR\tdirection\x12:\n\x07outcome\x18\x06 \x01(\x0e\x32 .fleetwire.api.v1.MessageOutcomeR\x07outcome\x12%\n\nmessage_id\x18\x07 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\tmessageId\x12\x30\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12\x30\n\x05until\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\"\x8d\x01\n\x14ListMessagesResponse\x12\x45\n\x08messages\x18\x01 \x03(\x0b\x32 .fleetwire.api.v1.TrackedMessageB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08messages\x12.\n\x0fnext_page_token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\rnextPageToken\"\xa2\x03\n\x0eTrackedMessage\x12*\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1f\n\x07host_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02R\x06hostId\x12 \n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x07\x61\x64\x64ress\x12@\n\tdirection\x18\x04 \x01(\x0e\x32\".fleetwire.api.v1.MessageDirectionR\tdirection\x12)\n\x0cmessage_type\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x0bmessageType\x12%\n\nmessage_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\tmessageId\x12\x1d\n\nsize_bytes\x18\x07 \x01(\x04R\tsizeBytes\x12:\n\x07outcome\x18\x08 \x01(\x0e\x32 .fleetwire.api.v1.MessageOutcomeR\x07outcome\x12\x1a\n\x04\x63ode\x18\t \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x63ode\x12\x16\n\x06missed\x18\n \x01(\x04R\x06missed*w\n\x10MessageDirection\x12!\n\x1dMESSAGE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMESSAGE_DIRECTION_TO_AGENT\x10\x01\x12 \n\x1cMESSAGE_DIRECTION_FROM_AGENT\x10\x02*\xc4\x01\n\x0eMessageOutcome\x12\x1f\n\x1bMESSAGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14MESSAGE_OUTCOME_SENT\x10\x01\x12 \n\x1cMESSAGE_OUTCOME_ACKNOWLEDGED\x10\x02\x12\x1c\n\x18MESSAGE_OUTCOME_RECEIVED\x10\x03\x12\x1b\n\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1a\n\x16MESSAGE_OUTCOME_FAILED\x10\x05\x42\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0cMessageProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/message.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x03\n\x13ListMessagesRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12%\n\npage_token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\tpageToken\x12\x1f\n\x07host_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02R\x06hostId\x12+\n\x0cmessage_type\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04\x10@0\x06R\x0bmessageType\x12@\n\tdirection\x18\x05 \x01(\x0e\x32\".fleetwire.api.v1.MessageDirectionR\tdirection\x12:\n\x07outcome\x18\x06 \x01(\x0e\x32 .fleetwire.api.v1.MessageOutcomeR\x07outcome\x12%\n\nmessage_id\x18\x07 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\tmessageId\x12\x30\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12\x30\n\x05until\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\"\x8d\x01\n\x14ListMessagesResponse\x12\x45\n\x08messages\x18\x01 \x03(\x0b\x32 .fleetwire.api.v1.TrackedMessageB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08messages\x12.\n\x0fnext_page_token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\rnextPageToken\"\xa2\x03\n\x0eTrackedMessage\x12*\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1f\n\x07host_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02R\x06hostId\x12 \n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x07\x61\x64\x64ress\x12@\n\tdirection\x18\x04 \x01(\x0e\x32\".fleetwire.api.v1.MessageDirectionR\tdirection\x12)\n\x0cmessage_type\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x0bmessageType\x12%\n\nmessage_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\tmessageId\x12\x1d\n\nsize_bytes\x18\x07 \x01(\x04R\tsizeBytes\x12:\n\x07outcome\x18\x08 \x01(\x0e\x32 .fleetwire.api.v1.MessageOutcomeR\x07outcome\x12\x1a\n\x04\x63ode\x18\t \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x63ode\x12\x16\n\x06missed\x18\n \x01(\x04R\x06missed*w\n\x10MessageDirection\x12!\n\x1dMESSAGE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMESSAGE_DIRECTION_TO_AGENT\x10\x01\x12 \n\x1cMESSAGE_DIRECTION_FROM_AGENT\x10\x02*\xc4\x01\n\x0eMessageOutcome\x12\x1f\n\x1bMESSAGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14MESSAGE_OUTCOME_SENT\x10\x01\x12 \n\x1cMESSAGE_OUTCOME_ACKNOWLEDGED\x10\x02\x12\x1c\n\x18MESSAGE_OUTCOME_RECEIVED\x10\x03\x12\x1b\n\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1a\n\x16MESSAGE_OUTCOME_FAILED\x10\x05\x32\x8c\x01\n\x0eMessageService\x12z\n\x0cListMessages\x12%.fleetwire.api.v1.ListMessagesRequest\x1a&.fleetwire.api.v1.ListMessagesResponse\"\x1b\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/messagesB\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0cMessageProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,14 +60,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRACKEDMESSAGE'].fields_by_name['message_id']._serialized_options = b'\212\265\030\0028@'
   _globals['_TRACKEDMESSAGE'].fields_by_name['code']._loaded_options = None
   _globals['_TRACKEDMESSAGE'].fields_by_name['code']._serialized_options = b'\212\265\030\0028@'
-  _globals['_MESSAGEDIRECTION']._serialized_start=1127
-  _globals['_MESSAGEDIRECTION']._serialized_end=1246
-  _globals['_MESSAGEOUTCOME']._serialized_start=1249
-  _globals['_MESSAGEOUTCOME']._serialized_end=1445
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=119
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=560
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=563
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=704
-  _globals['_TRACKEDMESSAGE']._serialized_start=707
-  _globals['_TRACKEDMESSAGE']._serialized_end=1125
+  _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._loaded_options = None
+  _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\017\022\r/api/messages'
+  _globals['_MESSAGEDIRECTION']._serialized_start=1189
+  _globals['_MESSAGEDIRECTION']._serialized_end=1308
+  _globals['_MESSAGEOUTCOME']._serialized_start=1311
+  _globals['_MESSAGEOUTCOME']._serialized_end=1507
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=181
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=622
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=625
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=766
+  _globals['_TRACKEDMESSAGE']._serialized_start=769
+  _globals['_TRACKEDMESSAGE']._serialized_end=1187
+  _globals['_MESSAGESERVICE']._serialized_start=1510
+  _globals['_MESSAGESERVICE']._serialized_end=1650
 # @@protoc_insertion_point(module_scope)

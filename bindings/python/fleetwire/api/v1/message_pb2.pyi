@@ -1,6 +1,8 @@
 import datetime
 
-from fleetwire.link.v1 import options_pb2 as _options_pb2
+from fleetwire.api.v1 import options_pb2 as _options_pb2
+from fleetwire.link.v1 import options_pb2 as _options_pb2_1
+from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

@@ -6,7 +6,7 @@
 // @generated from file fleetwire/api/v1/message.proto (package fleetwire.api.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -291,4 +291,23 @@ export enum MessageOutcome {
  * Describes the enum fleetwire.api.v1.MessageOutcome.
  */
 export declare const MessageOutcomeSchema: GenEnum<MessageOutcome>;
+
+/**
+ * The message track: look through.
+ *
+ * @generated from service fleetwire.api.v1.MessageService
+ */
+export declare const MessageService: GenService<{
+  /**
+   * Looks through what passed between the platform and the agents of hosts that the caller may see,
+   * newest first.
+   *
+   * @generated from rpc fleetwire.api.v1.MessageService.ListMessages
+   */
+  listMessages: {
+    methodKind: "unary";
+    input: typeof ListMessagesRequestSchema;
+    output: typeof ListMessagesResponseSchema;
+  },
+}>;
 
