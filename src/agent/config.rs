@@ -6,8 +6,10 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Parser;
+use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::agent::target::{Credential, HostMode, Routes, Target, TargetOptions, Trust};
@@ -99,6 +101,8 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Where the agent keeps its identity.
     pub state_dir: PathBuf,
+    /// Whom it trusts in the platform's place, where a proxy in front of it ends TLS.
+    pub proxy: Option<Arc<ClientConfig>>,
     /// How the platform's list calls this host.
     pub name: HostName,
     /// What may be reached through this agent.
@@ -116,6 +120,7 @@ struct Settings {
     platform: Option<String>,
     token_file: Option<PathBuf>,
     state_dir: Option<PathBuf>,
+    platform_ca: Option<PathBuf>,
     name: Option<String>,
     #[serde(default)]
     log_format: LogFormat,
@@ -185,6 +190,7 @@ impl Config {
             match key {
                 "PLATFORM" => settings.platform = Some(value),
                 "TOKEN_FILE" => settings.token_file = Some(value.into()),
+                "PLATFORM_CA" => settings.platform_ca = Some(value.into()),
                 "STATE_DIR" => settings.state_dir = Some(value.into()),
                 "NAME" => settings.name = Some(value),
                 "LOG_FORMAT" => settings.log_format = parse_log_format(&variable, &value)?,
@@ -227,12 +233,28 @@ impl Config {
             platform,
             token_file: args.token_file.clone().or(settings.token_file),
             state_dir: state_dir.ok_or_else(|| fault("state_dir", needed))?,
+            proxy: settings
+                .platform_ca
+                .as_deref()
+                .map(read_proxy)
+                .transpose()?,
             name: check_name(args.name.clone().or(settings.name))?,
             routes,
             log_format: settings.log_format,
             log: settings.log,
         })
     }
+}
+
+/// The authorities of a proxy that ends TLS in front of the platform.
+fn read_proxy(path: &Path) -> Result<Arc<ClientConfig>, ConfigError> {
+    let read = || {
+        let roots = tls::certificates_from_pem(&files::read_text(path, CA_BYTES_MAX)?)?;
+        Ok(tls::client_trusting(roots, true)?)
+    };
+    read().map_err(|error: Box<dyn std::error::Error>| {
+        fault("platform_ca", &format!("{}: {error}", path.display()))
+    })
 }
 
 fn read_settings(file: Option<&Path>) -> Result<Settings, ConfigError> {

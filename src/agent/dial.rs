@@ -141,7 +141,7 @@ impl Dialer {
         current: CurrentConnection,
     ) -> Result<Self, Fatal> {
         Ok(Self {
-            credential: Credential::new(&directory, &state)?,
+            credential: Credential::new(&directory, &state, &platform)?,
             directory,
             host_id: state.host_id.parse().ok(),
             instance_id: random_uuid(secret::random()),
@@ -450,7 +450,7 @@ impl Dialer {
     }
 
     fn adopt(&mut self, state: AgentState) -> Result<(), Fatal> {
-        self.credential = Credential::new(&self.directory, &state)?;
+        self.credential = Credential::new(&self.directory, &state, &self.platform)?;
         self.state = state;
         Ok(())
     }
@@ -496,7 +496,7 @@ struct Credential {
 }
 
 impl Credential {
-    fn new(directory: &StateDir, state: &AgentState) -> Result<Self, Fatal> {
+    fn new(directory: &StateDir, state: &AgentState, platform: &ServerUrl) -> Result<Self, Fatal> {
         let roots = tls::certificates_from_pem(&state.ca_pem)?;
         let server_name = tls::server_name(&state.server_name)?;
         let Some(certificate) = &state.certificate else {
@@ -512,8 +512,18 @@ impl Credential {
         let certified = identity
             .with_certificate(certificate)
             .map_err(EnrolError::from)?;
+        let until = end_of(&certified);
+        if let Some(proxy) = directory.proxy() {
+            return Ok(Self {
+                identity: Some(identity),
+                until,
+                ended: false,
+                server_name: tls::server_name(platform.host())?,
+                tls: proxy.clone(),
+            });
+        }
         Ok(Self {
-            until: end_of(&certified),
+            until,
             identity: Some(identity),
             ended: false,
             server_name,

@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
+use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, IdentityError};
@@ -129,6 +131,8 @@ pub struct AgentState {
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
+    /// Trusted in the platform's place, where a proxy in front of it ends TLS.
+    proxy: Option<Arc<ClientConfig>>,
     /// Held, not read.
     _lock: File,
 }
@@ -144,8 +148,21 @@ impl StateDir {
         let lock = lock.ok_or_else(|| EnrolError::InUse(path.to_owned()))?;
         Ok(Self {
             path: path.to_owned(),
+            proxy: None,
             _lock: lock,
         })
+    }
+
+    /// Reaches the platform through a proxy that ends TLS, if there is one: it is trusted by these
+    /// settings and asked for by its own name. No certificate is shown to it.
+    #[must_use]
+    pub fn through(self, proxy: Option<Arc<ClientConfig>>) -> Self {
+        Self { proxy, ..self }
+    }
+
+    /// The settings for that proxy.
+    pub const fn proxy(&self) -> Option<&Arc<ClientConfig>> {
+        self.proxy.as_ref()
     }
 
     /// Where it is.
@@ -209,7 +226,9 @@ impl StateDir {
             path: token_file.to_owned(),
             source,
         })?;
-        let client = if platform.is_https() {
+        let client = if let Some(proxy) = &self.proxy {
+            HttpClient::new(platform.clone(), proxy.clone(), None)?
+        } else if platform.is_https() {
             let config = tls::client_pinned(*token.ca_fingerprint())?;
             HttpClient::new(platform.clone(), config, Some(token.server_name()))?
         } else {
@@ -262,10 +281,14 @@ impl StateDir {
         state: &AgentState,
         platform: &ServerUrl,
     ) -> Result<AgentState, EnrolError> {
-        let roots = tls::certificates_from_pem(&state.ca_pem)?;
-        // Without a certificate: one that has ended would be of no use.
-        let config = tls::client_trusting(roots, true)?;
-        let client = HttpClient::new(platform.clone(), config, Some(&state.server_name))?;
+        let client = if let Some(proxy) = &self.proxy {
+            HttpClient::new(platform.clone(), proxy.clone(), None)?
+        } else {
+            let roots = tls::certificates_from_pem(&state.ca_pem)?;
+            // Without a certificate: one that has ended would be of no use.
+            let config = tls::client_trusting(roots, true)?;
+            HttpClient::new(platform.clone(), config, Some(&state.server_name))?
+        };
         let request = Renew {
             auth_token: state.auth_token.clone(),
             csr: identity.request()?,

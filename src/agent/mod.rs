@@ -47,7 +47,8 @@ pub enum AgentError {
 /// # Errors
 /// [`AgentError`] when trying again is of no use.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
-    let directory = Arc::new(StateDir::open(&config.state_dir).map_err(Fatal::from)?);
+    let directory = StateDir::open(&config.state_dir).map_err(Fatal::from)?;
+    let directory = Arc::new(directory.through(config.proxy));
     for route in config.routes.all() {
         info!(prefix = route.prefix(), target = %route.target(), "proxying");
     }

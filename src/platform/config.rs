@@ -385,6 +385,9 @@ impl Config {
                 return refuse(key, "it must be a DNS name");
             }
         }
+        if self.agents_behind_proxy && self.http.is_none() {
+            return refuse("agents_behind_proxy", "it needs a plain listener (http)");
+        }
         for name in &mut self.former_server_names {
             *name = name.trim_end_matches('.').to_ascii_lowercase();
             if DnsName::try_from(name.as_str()).is_err() || name.parse::<IpAddr>().is_ok() {
