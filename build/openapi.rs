@@ -19,7 +19,7 @@ const PROBLEM: &str = "application/problem+json";
 const REQUEST_ID: &str = "X-Request-Id";
 
 /// The name of a state as a field has it (RFC 9110 section 8.8.3), without the comma that lists have.
-const ENTITY_TAG: &str = "(W/)?\"[!#-+\\--~]{1,64}\"";
+const ENTITY_TAG: &str = "^([!#-~]{1,64}|\"[!#-~]{1,64}\")$";
 
 /// What the document says of the whole.
 const ABOUT: &str = "Reach machines and KVM-over-IP devices behind NAT. This is the REST form of the API; the same services are there over gRPC on the same port, by reflection. Times are RFC 3339 in UTC. A member or a parameter that is not named here is refused, as is `null`: what is not to be said is left out. In an answer every member that is never absent is written, and a later version may add members and names of values. A refusal is a problem (RFC 9457) with a stable word in `code`. A list comes in pages: `next_page_token` of one answer is `page_token` of the next request.";
@@ -490,12 +490,12 @@ fn parameters() -> Value {
         "IfMatch": header(
             "If-Match",
             "The `ETag` of what is to be changed, as it was read: if it has changed since, this is answered 412. In place of `etag` in the body.",
-            json!({ "type": "string", "pattern": format!("^(\\*|{ENTITY_TAG})$") }),
+            json!({ "type": "string", "pattern": ENTITY_TAG }),
         ),
         "IfNoneMatch": header(
             "If-None-Match",
-            "An `ETag`, or several: where one still holds, this is answered 304.",
-            json!({ "type": "string", "pattern": format!("^(\\*|{ENTITY_TAG}( *, *{ENTITY_TAG})*)$") }),
+            "An `ETag`: where it still holds, this is answered 304.",
+            json!({ "type": "string", "pattern": ENTITY_TAG }),
         ),
     })
 }

@@ -1,16 +1,22 @@
 //! Programs that are not ours against a real platform, with a real agent and a device behind it: one in
-//! Python with grpcio and the protos, one in shell with curl and jq.
+//! Python with grpcio and the protos, one in shell with curl and jq, and Schemathesis with the API's own
+//! document: `FLEETWIRE_SEED` repeats what it found.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
+use crate::random;
 use crate::traffic::Site;
 
 /// Of the user that the programs sign in as.
 const USER: &str = "ada";
 const PASSWORD: &str = "correct horse battery staple";
+
+/// Most examples that Schemathesis makes up for one method, and the seconds after which it begins no more.
+const EXAMPLES: &str = "20";
+const SECONDS: &str = "45";
 
 /// A platform with a device that is reached as `kvm`.
 struct World(Site);
@@ -105,4 +111,35 @@ async fn a_shell_script_needs_curl_and_jq_alone() {
         ],
     );
     check("client.sh", &output);
+}
+
+#[test]
+fn the_api_is_what_its_document_says() {
+    let seed = random::seed() % u64::from(u32::MAX);
+    let world = World::start();
+    // It keeps what it found in the folder that it runs in.
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let output = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .arg(file(".tools/api/bin/st"))
+        .arg("--config-file")
+        .arg(file("tests/api/schemathesis.toml"))
+        .arg("run")
+        .arg(format!("https://{}/api/openapi.json", world.0.platform.tls))
+        .arg("--tls-verify")
+        .arg(world.0.platform.ca_file())
+        .args(["--checks", "all", "--continue-on-failure", "--no-color"])
+        .args(["--max-examples", EXAMPLES, "--max-time", SECONDS])
+        .args(["--seed", &seed.to_string()])
+        .current_dir(dir.path())
+        .env("FLEETWIRE_TOKEN", world.0.platform.admin_token())
+        .env("PYTHONPATH", file("tests/api"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+        .output()
+        .expect("setpriv of util-linux starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{wrong}");
+    println!("{said}");
 }

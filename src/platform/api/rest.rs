@@ -262,8 +262,7 @@ fn condition(headers: &HeaderMap) -> Answer<Option<String>> {
     if value == b"*" {
         return Ok(None);
     }
-    let opaque = opaque_tag(value).filter(|tag| !tag.contains(&b','));
-    let opaque = opaque.and_then(|tag| std::str::from_utf8(tag).ok());
+    let opaque = opaque_tag(value).and_then(|tag| std::str::from_utf8(tag).ok());
     let one = || {
         invalid(
             "If-Match names one state, as its ETag does",
@@ -273,12 +272,23 @@ fn condition(headers: &HeaderMap) -> Answer<Option<String>> {
     opaque.map(|tag| Some(tag.to_owned())).ok_or_else(one)
 }
 
-/// Refuses what is neither `*` nor a list of entity tags.
+/// Refuses what is neither `*` nor an entity tag without its quotes nor a list of whole ones.
 fn check_entity_tags(headers: &HeaderMap, name: &HeaderName) -> Answer<()> {
     let is_list = |value: &HeaderValue| {
         let value = value.as_bytes().trim_ascii();
-        let mut items = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        value == b"*" || items.all(|item| opaque_tag(item).is_some())
+        // Commas may stand within the quotes: every second part is within.
+        let parts: Vec<_> = value.split(|byte| *byte == b'"').collect();
+        let is_between = |(at, part): (usize, &&[u8])| {
+            let (first, last) = (at == 0, at == parts.len() - 1);
+            let part = part.trim_ascii();
+            let weak = part.strip_suffix(b"W/").filter(|_| !last);
+            let part = weak.unwrap_or(part).trim_ascii();
+            part == if first || last { &b""[..] } else { b"," }
+        };
+        let is_within = |part: &&[u8]| is_opaque(part);
+        let tags = parts.len() >= 3 && parts.len() % 2 == 1;
+        let between = parts.iter().enumerate().step_by(2).all(is_between);
+        is_opaque(value) || tags && between && parts.iter().skip(1).step_by(2).all(is_within)
     };
     if headers.get_all(name).iter().all(is_list) {
         return Ok(());
@@ -287,14 +297,23 @@ fn check_entity_tags(headers: &HeaderMap, name: &HeaderName) -> Answer<()> {
     Err(invalid(detail, Some(name.as_str())))
 }
 
-/// What an entity tag has between its quotes. That a proxy has made it weak changes nothing.
+/// What an entity tag has between its quotes, which programs leave out now and then. That a proxy has
+/// made it weak changes nothing.
 fn opaque_tag(tag: &[u8]) -> Option<&[u8]> {
     let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
-    let tag = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let tag = match tag.strip_prefix(b"\"") {
+        Some(rest) => rest.strip_suffix(b"\"")?,
+        None => tag,
+    };
+    is_opaque(tag).then_some(tag)
+}
+
+/// Whether it may stand between an entity tag's quotes.
+fn is_opaque(tag: &[u8]) -> bool {
     let plain = tag
         .iter()
         .all(|byte| byte.is_ascii_graphic() && *byte != b'"');
-    (plain && (1..=ETAG_BYTES_MAX).contains(&tag.len())).then_some(tag)
+    plain && (1..=ETAG_BYTES_MAX).contains(&tag.len())
 }
 
 /// Asks for a state beside what the message asks for. A thing is not in two states at once; a message
@@ -410,17 +429,14 @@ mod tests {
         let asked = |value: &str| condition(&of(IF_MATCH, value));
         assert_eq!(condition(&HeaderMap::new()), Ok(None));
         assert_eq!(asked("*"), Ok(None));
-        for one in ["\"7\"", " \"7\" ", "W/\"7\""] {
+        for one in ["\"7\"", " \"7\" ", "W/\"7\"", "7"] {
             assert_eq!(asked(one), Ok(Some("7".to_owned())), "{one}");
         }
         let long = format!("\"{}\"", "x".repeat(ETAG_BYTES_MAX + 1));
         for none in [
             "",
-            "7",
             "\"7",
             "\"\"",
-            "null",
-            "{}",
             "\"7\", \"8\"",
             "\"7\",",
             "\"\"7\"\"",
@@ -428,8 +444,21 @@ mod tests {
         ] {
             assert!(asked(none).is_err(), "{none}");
         }
-        assert!(condition(&of(IF_NONE_MATCH, "\"7\", W/\"8\"")).is_ok());
-        assert!(condition(&of(IF_NONE_MATCH, "7")).is_err());
+        for list in ["\"7\"", "\"7\", W/\"8\"", "W/\"7\",\"8\"", "\"7,8\"", "*"] {
+            assert!(condition(&of(IF_NONE_MATCH, list)).is_ok(), "{list}");
+        }
+        for none in [
+            "",
+            "\"7",
+            "\"7\" \"8\"",
+            "\"7\",",
+            ",\"7\"",
+            "X\"7\"",
+            "\"\"",
+            "\"7\"W/",
+        ] {
+            assert!(condition(&of(IF_NONE_MATCH, none)).is_err(), "{none}");
+        }
         let mut twice = of(IF_MATCH, "\"7\"");
         twice.append(IF_MATCH, HeaderValue::from_static("\"7\""));
         assert!(condition(&twice).is_err());
