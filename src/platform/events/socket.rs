@@ -445,3 +445,64 @@ fn broken(error: SocketError) -> Over {
         SocketError::Ended | SocketError::Io(_) => Gone.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{HostId, Uuid};
+    use crate::platform::events::Happening;
+    use crate::secret::Secret;
+
+    fn all() -> WatchEventsRequest {
+        WatchEventsRequest {
+            position: String::new(),
+            kinds: Vec::new(),
+            host_ids: Vec::new(),
+            group_ids: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_sent_away_and_holds_nobody_up() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let platform = Platform::fresh(dir.path()).await;
+        let token = std::fs::read_to_string(dir.path().join("admin-token")).expect("there");
+        let token = Secret::new(token.trim().to_owned());
+        let caller = platform.identity.authenticate(UnixMillis::now(), &token);
+        let caller = caller.expect("the administrator");
+        let mut quick = Watch::begin(&platform, caller.clone(), &all()).expect("room");
+        // The far end holds little, and nobody reads it.
+        let (near, far) = tokio::io::duplex(512);
+        let mut client = Client {
+            socket: socket::accepted(far, &[]),
+            encoding: Encoding::Json,
+            said: SAID_MAX,
+            said_at: Instant::now(),
+            heard: (0, Instant::now()),
+        };
+        let (shared, watched) = (platform.clone(), all());
+        let slow = tokio::spawn(async move {
+            match client.follow(&shared, caller, &watched).await {
+                Err(Over::Close(Closing(code, _))) => code,
+                Err(Over::Gone) => 0,
+            }
+        });
+        let mut told = 0;
+        for number in 1..=100_000_u32 {
+            let host = HostId(Uuid::from_u128(u128::from(number)));
+            platform.events.tell(host, Happening::HostRevoked);
+            if number % 1000 == 0 {
+                while told < number {
+                    let next = timeout(Duration::from_secs(60), quick.next()).await;
+                    match next.expect("it is told") {
+                        Next::News(News::Event(_)) => told += 1,
+                        Next::News(News::Mark(_)) => {}
+                        _ => panic!("no event"),
+                    }
+                }
+            }
+        }
+        assert_eq!(slow.await.expect("it ends"), 1013);
+        drop(near);
+    }
+}
