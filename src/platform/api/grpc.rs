@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{ComesFrom, Context, Streaming, Unary, bearer};
+use super::{Allowed, ComesFrom, Context, Streaming, Unary, bearer};
 use crate::platform::Platform;
 use crate::platform::metrics::ApiDoor;
 use crate::platform::service::{ErrorKind, ServiceError};
@@ -30,7 +30,10 @@ impl Grpc {
         request: Request<M::WireRequest>,
     ) -> Result<Response<M::WireAnswer>, Status> {
         let context = context(&request);
-        let call = super::unary::<M>(self.0.clone(), context, request.into_inner());
+        let call = async {
+            let admitted = Allowed::<M>::new(&self.0, context)?;
+            super::unary(self.0.clone(), admitted, request.into_inner()).await
+        };
         let answer = self.0.metrics.api_call(M::ABOUT, ApiDoor::Grpc, call).await;
         answer.map(Response::new).map_err(status)
     }
@@ -40,7 +43,10 @@ impl Grpc {
         request: Request<M::WireRequest>,
     ) -> Result<Response<Stream<M::WireAnswer>>, Status> {
         let context = context(&request);
-        let call = super::streaming::<M>(self.0.clone(), context, request.into_inner());
+        let call = async {
+            let admitted = Allowed::<M>::new(&self.0, context)?;
+            super::streaming(self.0.clone(), admitted, request.into_inner()).await
+        };
         let answers = self.0.metrics.api_call(M::ABOUT, ApiDoor::Grpc, call).await;
         let answers = answers.map_err(status)?;
         let answers = answers.map(|answer| answer.map(Into::into).map_err(status));

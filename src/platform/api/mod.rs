@@ -244,13 +244,25 @@ pub trait Streaming: Method {
     }
 }
 
+/// A call by somebody who may make it. That is settled before anything of the request is looked at.
+struct Allowed<M: Method> {
+    call: M::Call,
+    context: Context,
+}
+
+impl<M: Method> Allowed<M> {
+    fn new(platform: &Platform, context: Context) -> Answer<Self> {
+        let call = M::Call::admit(platform, M::ABOUT, &context)?;
+        Ok(Self { call, context })
+    }
+}
+
 /// Calls a method that answers once.
 async fn unary<M: Unary>(
     platform: Arc<Platform>,
-    context: Context,
+    Allowed { mut call, context }: Allowed<M>,
     request: M::WireRequest,
 ) -> Answer<M::WireAnswer> {
-    let mut call = M::Call::admit(&platform, M::ABOUT, &context)?;
     match context.idempotency_key {
         Some(key) if M::ABOUT.creates => {
             let once = Once::of::<M>(&call.owner(), &key, &request)?;
@@ -303,10 +315,9 @@ async fn run<M: Unary>(
 /// Calls a method that answers more than once.
 async fn streaming<M: Streaming>(
     platform: Arc<Platform>,
-    context: Context,
+    Allowed { call, .. }: Allowed<M>,
     request: M::WireRequest,
 ) -> Answer<Stream<M::Answer>> {
-    let call = M::Call::admit(&platform, M::ABOUT, &context)?;
     let request = M::Request::try_from(request)?;
     M::call(platform, call, request).await
 }

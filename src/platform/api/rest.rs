@@ -21,7 +21,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tracing::Instrument as _;
 
 use super::{
-    Answer, ComesFrom, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer,
+    Allowed, Answer, ComesFrom, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer,
     documents, grpc_routes, json, problem, rest_routes, standard,
 };
 use crate::net::enrolment::{ENROL_PATH, RENEW_PATH};
@@ -71,8 +71,9 @@ pub(super) async fn unary<M: Unary>(
 }
 
 async fn call_unary<M: Unary>(platform: Arc<Platform>, request: Request) -> Answer<Response> {
+    let admitted = Allowed::<M>::new(&platform, context(&request))?;
     let (parts, wire) = read::<M>(request).await?;
-    let answer = super::unary::<M>(platform, context(&parts), wire).await?;
+    let answer = super::unary(platform, admitted, wire).await?;
     let etag = quoted(M::etag(&answer));
     let unchanged = M::ABOUT.reads
         && etag
@@ -117,8 +118,9 @@ async fn call_streaming<M: Streaming>(
     platform: Arc<Platform>,
     request: Request,
 ) -> Answer<Response> {
-    let (parts, wire) = read::<M>(request).await?;
-    let answers = super::streaming::<M>(platform, context(&parts), wire).await?;
+    let admitted = Allowed::<M>::new(&platform, context(&request))?;
+    let (_, wire) = read::<M>(request).await?;
+    let answers = super::streaming(platform, admitted, wire).await?;
     // Piece by piece as the client takes them. What fails on the way breaks the connection off.
     let pieces = answers.map(|answer| {
         answer.map(|answer| {
@@ -151,11 +153,11 @@ fn not_stored(response: &mut Response) {
     response.headers_mut().insert(CACHE_CONTROL, no_store);
 }
 
-fn context(parts: &Parts) -> Context {
-    let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok();
+fn context(request: &Request) -> Context {
+    let text = |name: HeaderName| request.headers().get(name)?.to_str().ok();
     Context {
         bearer: bearer(text(AUTHORIZATION)),
-        address: ComesFrom::of(&parts.extensions),
+        address: ComesFrom::of(request.extensions()),
         idempotency_key: text(IDEMPOTENCY_KEY).map(|key| Secret::new(key.to_owned())),
     }
 }
