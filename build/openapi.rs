@@ -331,11 +331,15 @@ impl<'a> Operation<'a> {
             let schema = json!({ "$ref": component(&shown.name) });
             success["content"] = match &self.method.policy.raw {
                 Some((_, media_type)) => json!({ media_type: { "schema": { "type": "string" } } }),
-                // Each event's data is one such object.
+                // One event: its data is one such object.
                 None if self.method.streams => json!({ "text/event-stream": { "schema": {
-                    "type": "string",
-                    "contentMediaType": JSON,
-                    "contentSchema": schema,
+                    "type": "object",
+                    "properties": { "data": {
+                        "type": "string",
+                        "contentMediaType": JSON,
+                        "contentSchema": schema,
+                    } },
+                    "required": ["data"],
                 } } }),
                 None => json!({ JSON: { "schema": schema } }),
             };
