@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use tracing::Instrument as _;
 
 use super::{
@@ -39,6 +39,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const ETAG_BYTES_MAX: usize = 64;
 /// Names no state of anything.
 const NO_STATE: &str = "none";
+/// Of a body that is too large so much is read and passed over: a client that writes it all before it reads
+/// would otherwise see its connection break, and not the refusal.
+const PASSED_OVER_BYTES_MAX: usize = 1024 * 1024;
 /// Parameters of one query, which are compared with each other.
 const PARAMETERS_MAX: usize = 64;
 
@@ -210,17 +213,24 @@ async fn read<M: Method>(request: Request) -> Answer<(Parts, M::WireRequest)> {
     Ok((parts, wire))
 }
 
-async fn read_body(headers: &HeaderMap, body: Body) -> Answer<Bytes> {
-    let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await;
-    let body = body.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
-            ServiceError::new(ErrorKind::TooLarge, "request_too_large", detail)
-        } else {
-            invalid("the body broke off", None)
+async fn read_body(headers: &HeaderMap, mut body: Body) -> Answer<Bytes> {
+    let (mut taken, mut length) = (BytesMut::new(), 0);
+    while length <= PASSED_OVER_BYTES_MAX
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(|_| invalid("the body broke off", None))?;
+        let data = frame.into_data().unwrap_or_default();
+        length += data.len();
+        if length <= REQUEST_BYTES_MAX {
+            taken.extend_from_slice(&data);
         }
-    })?;
-    let body = body.to_bytes();
+    }
+    if length > REQUEST_BYTES_MAX {
+        let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+        let code = "request_too_large";
+        return Err(ServiceError::new(ErrorKind::TooLarge, code, detail));
+    }
+    let body = taken.freeze();
     let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !body.is_empty() && !media_type.is_some_and(is_json) {
         let detail = "a body is JSON, and says so: content-type: application/json";
