@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The pool keeps the options on the schema; the plain descriptor set, which prost wants, does not.
     let pool = compiler.descriptor_pool();
     let link = model::Schema::read(&pool, model::LINK)?;
-    let api = model::Schema::read(&pool, model::API)?;
+    let mut api = model::Schema::read(&pool, model::API)?;
+    api.borrow_from(&link)?;
 
     let mut files = compiler.file_descriptor_set();
     // What only says how to read the rest is of no use to prost.
@@ -70,12 +71,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(built("PLATFORM"))
         .build_client(built("CLI"))
         .build_transport(false);
-    prost_build::Config::new()
-        .bytes(["."])
-        .btree_map(["."])
-        .skip_debug(secret.map(|m| &m.full_name))
+    let secret: Vec<_> = secret.map(|message| &message.full_name).collect();
+    let prost = || {
+        let mut config = prost_build::Config::new();
+        config.bytes(["."]).btree_map(["."]).skip_debug(&secret);
+        config
+    };
+    prost()
+        .extern_path(format!(".{}", model::LINK), "crate::schema::pb")
         .service_generator(grpc.service_generator())
-        .compile_fds(files)?;
+        .compile_fds(files.clone())?;
+    // After the API, for which the link's is nothing but a path.
+    files.file.retain(|file| file.package() != model::API);
+    prost().compile_fds(files)?;
 
     let write = |name: &str, text: String| fs::write(out_dir.join(name), text);
     fs::write(

@@ -17,7 +17,11 @@ const MEMBERS_MAX: usize = 63;
 pub fn generate(schema: &Schema) -> Result<String> {
     let mut out = String::new();
     for item in &schema.enums {
-        write_enum(&mut out, item)?;
+        if item.borrowed {
+            writeln!(out, "use super::messages::{};", table(&item.name))?;
+        } else {
+            write_enum(&mut out, item)?;
+        }
     }
     let forms = schema
         .messages
@@ -27,7 +31,7 @@ pub fn generate(schema: &Schema) -> Result<String> {
     // What keeps an unknown kind has no object of its own: it stands as tag and content beside it.
     let rests: Vec<_> = forms.iter().flatten().map(|form| &form.rest.kind).collect();
     for (message, oneof) in schema.messages.iter().zip(&forms) {
-        if !rests.contains(&&FieldKind::Message(message.name.clone())) {
+        if !message.borrowed && !rests.contains(&&FieldKind::Message(message.name.clone())) {
             write_message(&mut out, message, oneof.as_ref())?;
         }
     }

@@ -14,10 +14,13 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// The text of the module.
 pub fn generate(schema: &Schema) -> Result<String> {
     let mut out = String::new();
-    for item in &schema.enums {
+    for name in schema.borrowed_names() {
+        writeln!(out, "pub use super::messages::{name};")?;
+    }
+    for item in schema.enums.iter().filter(|item| !item.borrowed) {
         write_enum(&mut out, item)?;
     }
-    for message in &schema.messages {
+    for message in schema.messages.iter().filter(|message| !message.borrowed) {
         rules::check(message)?;
         for (index, oneof) in message.oneofs.iter().enumerate() {
             write_oneof(&mut out, message, index, oneof)?;

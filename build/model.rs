@@ -37,7 +37,7 @@ fn folder(package: &str) -> String {
 pub struct Schema {
     /// The link's two envelopes, one a direction.
     pub envelopes: Vec<Message>,
-    /// Every other message, in the order of the files and of their text.
+    /// Every other message, in the order of the files and of their text; then those that it borrows.
     pub messages: Vec<Message>,
     /// Every enum, likewise.
     pub enums: Vec<Enum>,
@@ -46,8 +46,11 @@ pub struct Schema {
 }
 
 /// A message.
+#[derive(Clone)]
 pub struct Message {
     pub name: String,
+    /// Of the link's package, named by the API: what it is made of is generated there.
+    pub borrowed: bool,
     /// With package and a leading dot.
     pub full_name: String,
     pub comment: String,
@@ -66,6 +69,7 @@ pub enum Tag {
 }
 
 /// A field, of a oneof or not.
+#[derive(Clone)]
 pub struct Field {
     pub name: String,
     pub number: u32,
@@ -79,6 +83,8 @@ pub struct Field {
     pub rules: Rules,
     pub json_form: JsonForm,
     pub sensitive: bool,
+    /// Its message or enum is the link's, and the field is not.
+    pub of_link: bool,
 }
 
 /// What a field holds.
@@ -100,6 +106,7 @@ pub enum FieldKind {
 }
 
 /// A oneof with its JSON form.
+#[derive(Clone)]
 pub struct Oneof {
     pub name: String,
     pub comment: String,
@@ -115,7 +122,7 @@ pub struct JsonOneof {
 }
 
 /// The bounds of a field; 0 stands for none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Rules {
     pub required: bool,
     pub max_bytes: u64,
@@ -148,13 +155,17 @@ pub enum JsonForm {
 }
 
 /// An enum.
+#[derive(Clone)]
 pub struct Enum {
     pub name: String,
+    /// As with a message.
+    pub borrowed: bool,
     pub comment: String,
     pub values: Vec<EnumValue>,
 }
 
 /// One value of an enum.
+#[derive(Clone)]
 pub struct EnumValue {
     /// As in the schema, with the enum's prefix.
     pub name: String,
@@ -212,6 +223,68 @@ impl Schema {
         Ok(schema)
     }
 
+    /// Takes over from the link's package what this one's messages name of it.
+    pub fn borrow_from(&mut self, link: &Self) -> Result<(), Box<dyn Error>> {
+        let mut next = 0;
+        while let Some(message) = self.messages.get(next) {
+            next += 1;
+            let of_borrowed = message.borrowed;
+            for field in message.fields.clone() {
+                let (name, known) = match &field.kind {
+                    FieldKind::Message(name) => {
+                        let mut named = self.messages.iter();
+                        (name, named.find(|m| m.name == *name).map(|m| m.borrowed))
+                    }
+                    FieldKind::Enum(name) => {
+                        let mut named = self.enums.iter();
+                        (name, named.find(|e| e.name == *name).map(|e| e.borrowed))
+                    }
+                    _ => continue,
+                };
+                let of_link = of_borrowed || field.of_link;
+                match known {
+                    Some(borrowed) if borrowed == of_link => {}
+                    Some(_) => return Err(format!("{name} is of both packages").into()),
+                    None => self.borrow(link, &field.kind)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The Rust names of what it borrows.
+    pub fn borrowed_names(&self) -> impl Iterator<Item = &str> {
+        let messages = self.messages.iter().filter(|message| message.borrowed);
+        let enums = self.enums.iter().filter(|item| item.borrowed);
+        messages
+            .map(|message| &*message.name)
+            .chain(enums.map(|item| &*item.name))
+    }
+
+    fn borrow(&mut self, link: &Self, kind: &FieldKind) -> Result<(), Box<dyn Error>> {
+        let borrowed = true;
+        match kind {
+            FieldKind::Message(name) => {
+                let message = link.message(name).clone();
+                self.messages.push(Message {
+                    borrowed,
+                    ..message
+                });
+            }
+            FieldKind::Enum(name) => {
+                let mut named = link.enums.iter();
+                let item = named.find(|item| item.name == *name);
+                let item = item.ok_or_else(|| format!("{name} is no enum of the link"))?;
+                self.enums.push(Enum {
+                    borrowed,
+                    ..item.clone()
+                });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// The message of that short name.
     pub fn message(&self, name: &str) -> &Message {
         self.messages
@@ -239,6 +312,7 @@ impl Message {
         let tag = option(&descriptor.options(), descriptor.parent_pool(), "json_tag");
         Ok(Self {
             name: descriptor.name().to_owned(),
+            borrowed: false,
             full_name: format!(".{}", descriptor.full_name()),
             comment: comment(descriptor.parent_file_descriptor_proto(), descriptor.path()),
             tag: match tag {
@@ -284,16 +358,24 @@ impl Field {
                 }
                 FieldKind::Texts
             }
-            Kind::Message(m)
-                if m.parent_file().package_name() != field.parent_file().package_name() =>
-            {
-                return Err(format!("{}: a message of another package", field.full_name()).into());
-            }
             Kind::Message(m) => FieldKind::Message(m.name().to_owned()),
             other => {
                 return Err(format!("{}: no generator for {other:?}", field.full_name()).into());
             }
         };
+        let package = field.parent_file().package_name().to_owned();
+        let named = match field.kind() {
+            Kind::Message(m) if !matches!(kind, FieldKind::Timestamp | FieldKind::Texts) => {
+                m.parent_file().package_name().to_owned()
+            }
+            Kind::Enum(e) => e.parent_file().package_name().to_owned(),
+            _ => package.clone(),
+        };
+        if named != package && named != LINK {
+            return Err(
+                format!("{}: of a package that is not the link's", field.full_name()).into(),
+            );
+        }
         let options = field.options();
         let own = |name| option(&options, field.parent_pool(), name);
         Ok(Self {
@@ -320,6 +402,7 @@ impl Field {
                 _ => JsonForm::Usual,
             },
             sensitive: matches!(own("sensitive"), Some(Value::Bool(true))),
+            of_link: named != package,
         })
     }
 }
@@ -403,6 +486,7 @@ impl Enum {
         });
         Self {
             name: descriptor.name().to_owned(),
+            borrowed: false,
             comment: comment(file, descriptor.path()),
             values: values.collect(),
         }

@@ -47,7 +47,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tracing::field::{Empty, display};
-use tracing::{Instrument as _, Span, error, info, info_span, warn};
+use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 /// How long the way to the platform may take: name, TCP, TLS and the upgrade.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -280,6 +280,12 @@ impl Dialer {
             }
             AgentEvent::Command(command) => {
                 span.in_scope(|| refuse_command(connection, &command));
+            }
+            AgentEvent::CommandCancel(_)
+            | AgentEvent::ResponseAck(_)
+            | AgentEvent::JournalSync(_) => {
+                let _in = span.enter();
+                debug!("the platform speaks of commands, of which this agent runs none");
             }
             AgentEvent::Error(error) => {
                 let _in = span.enter();

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod dial;
 pub mod enrol;
+pub mod executors;
 pub mod health;
 pub mod identity;
 pub mod origin;

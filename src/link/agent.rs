@@ -2,9 +2,10 @@
 
 use super::{Link, Phase, Side, StreamKey, Terms, Time, TrafficLane, Violation};
 use crate::wire::messages::{
-    Ack, AgentToPlatform, Certificate, Command, Error, ErrorCode, GoAway, Heartbeat, HeartbeatAck,
-    Hello, HttpRequest, HttpResponse, PlatformToAgent, PlatformToAgentHandler, Refuse,
-    SessionClose, SessionOpen, StreamCredit, StreamData, StreamReset, StreamStop, Welcome,
+    Ack, AgentToPlatform, Certificate, Command, CommandCancel, Error, ErrorCode, GoAway, Heartbeat,
+    HeartbeatAck, Hello, HttpRequest, HttpResponse, JournalSync, PlatformToAgent,
+    PlatformToAgentHandler, Refuse, ResponseAck, SessionClose, SessionOpen, StreamCredit,
+    StreamData, StreamReset, StreamStop, Welcome,
 };
 use std::time::Duration;
 
@@ -36,6 +37,12 @@ pub enum Event {
     Certificate(Certificate),
     /// Work for the host.
     Command(Command),
+    /// A command is not wanted any more.
+    CommandCancel(CommandCancel),
+    /// A response is committed.
+    ResponseAck(ResponseAck),
+    /// The answer to the journal.
+    JournalSync(JournalSync),
     /// Something that this agent sent could not be taken.
     Error(Error),
 }
@@ -238,6 +245,18 @@ impl PlatformToAgentHandler for Inbox<'_> {
 
     fn command(&mut self, message: Command) -> Self::Output {
         self.tell(Event::Command(message))
+    }
+
+    fn command_cancel(&mut self, message: CommandCancel) -> Self::Output {
+        self.tell(Event::CommandCancel(message))
+    }
+
+    fn response_ack(&mut self, message: ResponseAck) -> Self::Output {
+        self.tell(Event::ResponseAck(message))
+    }
+
+    fn journal_sync(&mut self, message: JournalSync) -> Self::Output {
+        self.tell(Event::JournalSync(message))
     }
 
     fn error(&mut self, message: Error) -> Self::Output {

@@ -10,10 +10,10 @@ use crate::{
     wire::{
         json,
         messages::{
-            Ack, AgentToPlatform, AgentToPlatformHandler, CertificateRequest, Error, ErrorCode,
-            GoAway, Heartbeat, HeartbeatAck, Hello, HttpRequest, HttpResponse, PlatformToAgent,
-            Refuse, Response, StatusUpdate, StreamCredit, StreamData, StreamReset, StreamStop,
-            Welcome,
+            Ack, AgentToPlatform, AgentToPlatformHandler, CertificateRequest, CommandAck,
+            CommandReport, Error, ErrorCode, GoAway, Heartbeat, HeartbeatAck, Hello, HttpRequest,
+            HttpResponse, Journal, PlatformToAgent, Refuse, Response, StatusUpdate, StreamCredit,
+            StreamData, StreamReset, StreamStop, Welcome,
         },
         values::{Name, Timestamp},
     },
@@ -37,6 +37,12 @@ pub enum Event {
     Heartbeat(Heartbeat),
     /// The agent asks for another certificate.
     CertificateRequest(CertificateRequest),
+    /// What the agent's journal has. It is answered with a `journal_sync`.
+    Journal(Journal),
+    /// What the agent knows of a command.
+    CommandReport(Box<CommandReport>),
+    /// A command is in the agent's journal.
+    CommandAck(CommandAck),
     /// How a command is getting on.
     StatusUpdate(StatusUpdate),
     /// What came of a command.
@@ -356,6 +362,18 @@ impl AgentToPlatformHandler for Inbox<'_> {
 
     fn certificate_request(&mut self, message: CertificateRequest) -> Self::Output {
         self.tell(Event::CertificateRequest(message))
+    }
+
+    fn journal(&mut self, message: Journal) -> Self::Output {
+        self.tell(Event::Journal(message))
+    }
+
+    fn command_report(&mut self, message: CommandReport) -> Self::Output {
+        self.tell(Event::CommandReport(Box::new(message)))
+    }
+
+    fn command_ack(&mut self, message: CommandAck) -> Self::Output {
+        self.tell(Event::CommandAck(message))
     }
 
     fn status_update(&mut self, message: StatusUpdate) -> Self::Output {

@@ -299,7 +299,11 @@ async fn converse<IO>(
                         debug!(%address, %code, "an agent reports: {message:?}");
                     }
                 }
-                PlatformEvent::StatusUpdate(_) | PlatformEvent::Response(_) => {
+                PlatformEvent::Journal(_)
+                | PlatformEvent::CommandReport(_)
+                | PlatformEvent::CommandAck(_)
+                | PlatformEvent::StatusUpdate(_)
+                | PlatformEvent::Response(_) => {
                     debug!(%address, "an agent reports on a command that was never sent");
                 }
             })

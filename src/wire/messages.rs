@@ -23,6 +23,7 @@ use crate::{
     schema::pb,
 };
 use bytes::Bytes;
+use std::collections::BTreeMap;
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 include!(concat!(env!("OUT_DIR"), "/counted.rs"));

@@ -44,7 +44,7 @@ const UNCHECKED: [(&str, &str, &str, &str); 8] = [
         "Heartbeat.uptime_seconds",
     ),
     (
-        "command",
+        "package",
         "bool yes = 1",
         "format: FORMAT_NAME",
         "PackageOptions.yes",

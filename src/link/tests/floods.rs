@@ -272,6 +272,7 @@ fn messages_of_no_stream_have_a_budget() {
             status: CommandStatus::Running,
             progress_percent: None,
             output: String::new(),
+            output_offset: 0,
         });
     };
     let some = |pair: &mut Pair| (0..50_000).for_each(|_| update(pair));

@@ -13,12 +13,12 @@ use crate::ids::CommandId;
 use crate::platform::Platform;
 use crate::platform::api::{Answer, Call, CommandService, InstallPackages};
 use crate::platform::store::{CommandFilter, CommandRecord};
-use crate::schema::api as pb;
+use crate::schema::pb;
 use crate::secret::random;
 use crate::wire::api::{
     Command, CommandParameters, CommandState, GetCommandRequest, GetCommandResponse,
     InstallPackagesRequest, InstallPackagesResponse, ListCommandsRequest, ListCommandsResponse,
-    PackageOperation,
+    PackageAction, PackageOperation,
 };
 
 /// How long a command may wait for its host, where nobody says.
@@ -46,7 +46,7 @@ impl CommandService for Platform {
             return Err(refused("expires_at", "expiry_past", detail.to_owned()));
         }
         let operation = PackageOperation {
-            operation: "install".to_owned(),
+            operation: PackageAction::Install,
             packages: request.packages,
             options: request.options,
         };

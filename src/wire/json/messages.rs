@@ -11,8 +11,8 @@ use super::{
     fault::Read,
     forms,
     object::{
-        Aside, JsonEnvelope, JsonMessage, double, integer, list, message, named, text, timestamp,
-        wide_integer,
+        Aside, JsonEnvelope, JsonMessage, double, integer, list, message, named, text, texts,
+        timestamp, wide_integer,
     },
     reader::Reader,
     writer::{Members, Object},

@@ -8,8 +8,8 @@ use fleetwire::ids::StreamId;
 use fleetwire::schema::pb::{self, platform_to_agent::Message as Wire};
 use fleetwire::wire::fields::FieldLines;
 use fleetwire::wire::messages::{
-    Ack, AgentToPlatform, Command, CommandParameters, ErrorCode, GoAway, HttpRequest,
-    PlatformToAgent, Refuse, StreamCredit, StreamData,
+    Ack, AgentToPlatform, Command, CommandParameters, CommandPriority, ErrorCode, GoAway,
+    HttpRequest, PlatformToAgent, Refuse, StreamCredit, StreamData,
 };
 use fleetwire::wire::values::{Method, RequestTarget, Text as _};
 use prost::Message as _;
@@ -234,6 +234,10 @@ async fn what_an_agent_does_not_know_is_survived() {
         timestamp: None,
         target_host: "kvm".to_owned(),
         expires_at: None,
+        sequence: 0,
+        settled_sequence: 0,
+        timeout: 0,
+        priority: CommandPriority::Unspecified,
         parameters: None::<CommandParameters>,
     };
     platform.send(command).await;

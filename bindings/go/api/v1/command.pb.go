@@ -10,7 +10,7 @@ package apiv1
 
 import (
 	_ "fleetwire/google/api"
-	_ "fleetwire/link/v1"
+	v1 "fleetwire/link/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -201,7 +201,7 @@ func (x *Command) GetParameters() isCommand_Parameters {
 	return nil
 }
 
-func (x *Command) GetPackageOperation() *PackageOperation {
+func (x *Command) GetPackageOperation() *v1.PackageOperation {
 	if x != nil {
 		if x, ok := x.Parameters.(*Command_PackageOperation); ok {
 			return x.PackageOperation
@@ -216,120 +216,10 @@ type isCommand_Parameters interface {
 
 type Command_PackageOperation struct {
 	// Of a `package_operation`.
-	PackageOperation *PackageOperation `protobuf:"bytes,16,opt,name=package_operation,json=packageOperation,proto3,oneof"`
+	PackageOperation *v1.PackageOperation `protobuf:"bytes,16,opt,name=package_operation,json=packageOperation,proto3,oneof"`
 }
 
 func (*Command_PackageOperation) isCommand_Parameters() {}
-
-// What to do with packages.
-type PackageOperation struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What, such as `install`.
-	Operation string `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
-	// The packages' names, as the host's package manager has them.
-	Packages []string `protobuf:"bytes,2,rep,name=packages,proto3" json:"packages,omitempty"`
-	// How to do it.
-	Options       *PackageOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PackageOperation) Reset() {
-	*x = PackageOperation{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PackageOperation) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PackageOperation) ProtoMessage() {}
-
-func (x *PackageOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PackageOperation.ProtoReflect.Descriptor instead.
-func (*PackageOperation) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *PackageOperation) GetOperation() string {
-	if x != nil {
-		return x.Operation
-	}
-	return ""
-}
-
-func (x *PackageOperation) GetPackages() []string {
-	if x != nil {
-		return x.Packages
-	}
-	return nil
-}
-
-func (x *PackageOperation) GetOptions() *PackageOptions {
-	if x != nil {
-		return x.Options
-	}
-	return nil
-}
-
-// How a package operation is done.
-type PackageOptions struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// True to go ahead without asking.
-	Yes           bool `protobuf:"varint,1,opt,name=yes,proto3" json:"yes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PackageOptions) Reset() {
-	*x = PackageOptions{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PackageOptions) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PackageOptions) ProtoMessage() {}
-
-func (x *PackageOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PackageOptions.ProtoReflect.Descriptor instead.
-func (*PackageOptions) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *PackageOptions) GetYes() bool {
-	if x != nil {
-		return x.Yes
-	}
-	return false
-}
 
 // Asks for packages on a host.
 type InstallPackagesRequest struct {
@@ -339,7 +229,7 @@ type InstallPackagesRequest struct {
 	// The packages' names, as the host's package manager has them; one at least.
 	Packages []string `protobuf:"bytes,2,rep,name=packages,proto3" json:"packages,omitempty"`
 	// How to install them.
-	Options *PackageOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	Options *v1.PackageOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
 	// How long it may run, in seconds, a day at most. Absent: 15 minutes.
 	Timeout *uint32 `protobuf:"varint,4,opt,name=timeout,proto3,oneof" json:"timeout,omitempty"`
 	// Until when it may be begun. Absent: for a day.
@@ -350,7 +240,7 @@ type InstallPackagesRequest struct {
 
 func (x *InstallPackagesRequest) Reset() {
 	*x = InstallPackagesRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +252,7 @@ func (x *InstallPackagesRequest) String() string {
 func (*InstallPackagesRequest) ProtoMessage() {}
 
 func (x *InstallPackagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +265,7 @@ func (x *InstallPackagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallPackagesRequest.ProtoReflect.Descriptor instead.
 func (*InstallPackagesRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *InstallPackagesRequest) GetHostId() string {
@@ -392,7 +282,7 @@ func (x *InstallPackagesRequest) GetPackages() []string {
 	return nil
 }
 
-func (x *InstallPackagesRequest) GetOptions() *PackageOptions {
+func (x *InstallPackagesRequest) GetOptions() *v1.PackageOptions {
 	if x != nil {
 		return x.Options
 	}
@@ -426,7 +316,7 @@ type InstallPackagesResponse struct {
 
 func (x *InstallPackagesResponse) Reset() {
 	*x = InstallPackagesResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +328,7 @@ func (x *InstallPackagesResponse) String() string {
 func (*InstallPackagesResponse) ProtoMessage() {}
 
 func (x *InstallPackagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +341,7 @@ func (x *InstallPackagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallPackagesResponse.ProtoReflect.Descriptor instead.
 func (*InstallPackagesResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *InstallPackagesResponse) GetCommandId() string {
@@ -483,7 +373,7 @@ type ListCommandsRequest struct {
 
 func (x *ListCommandsRequest) Reset() {
 	*x = ListCommandsRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +385,7 @@ func (x *ListCommandsRequest) String() string {
 func (*ListCommandsRequest) ProtoMessage() {}
 
 func (x *ListCommandsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +398,7 @@ func (x *ListCommandsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCommandsRequest.ProtoReflect.Descriptor instead.
 func (*ListCommandsRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListCommandsRequest) GetPageSize() uint32 {
@@ -545,7 +435,7 @@ type ListCommandsResponse struct {
 
 func (x *ListCommandsResponse) Reset() {
 	*x = ListCommandsResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +447,7 @@ func (x *ListCommandsResponse) String() string {
 func (*ListCommandsResponse) ProtoMessage() {}
 
 func (x *ListCommandsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +460,7 @@ func (x *ListCommandsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCommandsResponse.ProtoReflect.Descriptor instead.
 func (*ListCommandsResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListCommandsResponse) GetCommands() []*Command {
@@ -598,7 +488,7 @@ type GetCommandRequest struct {
 
 func (x *GetCommandRequest) Reset() {
 	*x = GetCommandRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +500,7 @@ func (x *GetCommandRequest) String() string {
 func (*GetCommandRequest) ProtoMessage() {}
 
 func (x *GetCommandRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +513,7 @@ func (x *GetCommandRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCommandRequest.ProtoReflect.Descriptor instead.
 func (*GetCommandRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetCommandRequest) GetCommandId() string {
@@ -644,7 +534,7 @@ type GetCommandResponse struct {
 
 func (x *GetCommandResponse) Reset() {
 	*x = GetCommandResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +546,7 @@ func (x *GetCommandResponse) String() string {
 func (*GetCommandResponse) ProtoMessage() {}
 
 func (x *GetCommandResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +559,7 @@ func (x *GetCommandResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCommandResponse.ProtoReflect.Descriptor instead.
 func (*GetCommandResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetCommandResponse) GetCommand() *Command {
@@ -683,7 +573,7 @@ var File_fleetwire_api_v1_command_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x03\n" +
+	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n" +
 	"\aCommand\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12!\n" +
 	"\ahost_id\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x06hostId\x12+\n" +
@@ -694,22 +584,15 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
 	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
-	"\atimeout\x18\b \x01(\rR\atimeout\x12Q\n" +
-	"\x11package_operation\x18\x10 \x01(\v2\".fleetwire.api.v1.PackageOperationH\x00R\x10packageOperationB\f\n" +
+	"\atimeout\x18\b \x01(\rR\atimeout\x12R\n" +
+	"\x11package_operation\x18\x10 \x01(\v2#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperationB\f\n" +
 	"\n" +
-	"parameters\"\x9c\x01\n" +
-	"\x10PackageOperation\x12$\n" +
-	"\toperation\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x028@R\toperation\x12&\n" +
-	"\bpackages\x18\x02 \x03(\tB\n" +
-	"\x8a\xb5\x18\x06\x18\x80\b8\x80\x02R\bpackages\x12:\n" +
-	"\aoptions\x18\x03 \x01(\v2 .fleetwire.api.v1.PackageOptionsR\aoptions\"\"\n" +
-	"\x0ePackageOptions\x12\x10\n" +
-	"\x03yes\x18\x01 \x01(\bR\x03yes\"\x92\x02\n" +
+	"parameters\"\x93\x02\n" +
 	"\x16InstallPackagesRequest\x12\"\n" +
 	"\ahost_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06hostId\x12&\n" +
 	"\bpackages\x18\x02 \x03(\tB\n" +
-	"\x8a\xb5\x18\x06\x18\x80\b8\x80\x02R\bpackages\x12:\n" +
-	"\aoptions\x18\x03 \x01(\v2 .fleetwire.api.v1.PackageOptionsR\aoptions\x12)\n" +
+	"\x8a\xb5\x18\x06\x18\x80\b8\x80\x02R\bpackages\x12;\n" +
+	"\aoptions\x18\x03 \x01(\v2!.fleetwire.link.v1.PackageOptionsR\aoptions\x12)\n" +
 	"\atimeout\x18\x04 \x01(\rB\n" +
 	"\x8a\xb5\x18\x06 \x01(\x80\xa3\x05H\x00R\atimeout\x88\x01\x01\x129\n" +
 	"\n" +
@@ -757,42 +640,41 @@ func file_fleetwire_api_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fleetwire_api_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_fleetwire_api_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fleetwire_api_v1_command_proto_goTypes = []any{
 	(CommandState)(0),               // 0: fleetwire.api.v1.CommandState
 	(*Command)(nil),                 // 1: fleetwire.api.v1.Command
-	(*PackageOperation)(nil),        // 2: fleetwire.api.v1.PackageOperation
-	(*PackageOptions)(nil),          // 3: fleetwire.api.v1.PackageOptions
-	(*InstallPackagesRequest)(nil),  // 4: fleetwire.api.v1.InstallPackagesRequest
-	(*InstallPackagesResponse)(nil), // 5: fleetwire.api.v1.InstallPackagesResponse
-	(*ListCommandsRequest)(nil),     // 6: fleetwire.api.v1.ListCommandsRequest
-	(*ListCommandsResponse)(nil),    // 7: fleetwire.api.v1.ListCommandsResponse
-	(*GetCommandRequest)(nil),       // 8: fleetwire.api.v1.GetCommandRequest
-	(*GetCommandResponse)(nil),      // 9: fleetwire.api.v1.GetCommandResponse
-	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
+	(*InstallPackagesRequest)(nil),  // 2: fleetwire.api.v1.InstallPackagesRequest
+	(*InstallPackagesResponse)(nil), // 3: fleetwire.api.v1.InstallPackagesResponse
+	(*ListCommandsRequest)(nil),     // 4: fleetwire.api.v1.ListCommandsRequest
+	(*ListCommandsResponse)(nil),    // 5: fleetwire.api.v1.ListCommandsResponse
+	(*GetCommandRequest)(nil),       // 6: fleetwire.api.v1.GetCommandRequest
+	(*GetCommandResponse)(nil),      // 7: fleetwire.api.v1.GetCommandResponse
+	(*timestamppb.Timestamp)(nil),   // 8: google.protobuf.Timestamp
+	(*v1.PackageOperation)(nil),     // 9: fleetwire.link.v1.PackageOperation
+	(*v1.PackageOptions)(nil),       // 10: fleetwire.link.v1.PackageOptions
 }
 var file_fleetwire_api_v1_command_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Command.state:type_name -> fleetwire.api.v1.CommandState
-	10, // 1: fleetwire.api.v1.Command.created_at:type_name -> google.protobuf.Timestamp
-	10, // 2: fleetwire.api.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 3: fleetwire.api.v1.Command.package_operation:type_name -> fleetwire.api.v1.PackageOperation
-	3,  // 4: fleetwire.api.v1.PackageOperation.options:type_name -> fleetwire.api.v1.PackageOptions
-	3,  // 5: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.api.v1.PackageOptions
-	10, // 6: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 7: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
-	1,  // 8: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
-	1,  // 9: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
-	4,  // 10: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
-	6,  // 11: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
-	8,  // 12: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
-	5,  // 13: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
-	7,  // 14: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
-	9,  // 15: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	8,  // 1: fleetwire.api.v1.Command.created_at:type_name -> google.protobuf.Timestamp
+	8,  // 2: fleetwire.api.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: fleetwire.api.v1.Command.package_operation:type_name -> fleetwire.link.v1.PackageOperation
+	10, // 4: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.link.v1.PackageOptions
+	8,  // 5: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 6: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
+	1,  // 7: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
+	1,  // 8: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
+	2,  // 9: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
+	4,  // 10: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
+	6,  // 11: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
+	3,  // 12: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
+	5,  // 13: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
+	7,  // 14: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
+	12, // [12:15] is the sub-list for method output_type
+	9,  // [9:12] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_command_proto_init() }
@@ -804,14 +686,14 @@ func file_fleetwire_api_v1_command_proto_init() {
 	file_fleetwire_api_v1_command_proto_msgTypes[0].OneofWrappers = []any{
 		(*Command_PackageOperation)(nil),
 	}
-	file_fleetwire_api_v1_command_proto_msgTypes[3].OneofWrappers = []any{}
+	file_fleetwire_api_v1_command_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_command_proto_rawDesc), len(file_fleetwire_api_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,68 +24,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What to do with packages.
-type PackageAction int32
+// Which commands come first.
+type CommandPriority int32
 
 const (
-	// Not said: refused.
-	PackageAction_PACKAGE_ACTION_UNSPECIFIED PackageAction = 0
-	// Install them.
-	PackageAction_PACKAGE_ACTION_INSTALL PackageAction = 1
-	// Remove them.
-	PackageAction_PACKAGE_ACTION_REMOVE PackageAction = 2
-	// Refresh the lists of what there is.
-	PackageAction_PACKAGE_ACTION_UPDATE PackageAction = 3
-	// Bring them, or everything, to the newest version.
-	PackageAction_PACKAGE_ACTION_UPGRADE PackageAction = 4
-	// List what is installed.
-	PackageAction_PACKAGE_ACTION_LIST PackageAction = 5
+	// Not said: as normal.
+	CommandPriority_COMMAND_PRIORITY_UNSPECIFIED CommandPriority = 0
+	// After all others.
+	CommandPriority_COMMAND_PRIORITY_LOW CommandPriority = 1
+	// In the order in which they were asked for.
+	CommandPriority_COMMAND_PRIORITY_NORMAL CommandPriority = 2
+	// Before all others.
+	CommandPriority_COMMAND_PRIORITY_HIGH CommandPriority = 3
 )
 
-// Enum value maps for PackageAction.
+// Enum value maps for CommandPriority.
 var (
-	PackageAction_name = map[int32]string{
-		0: "PACKAGE_ACTION_UNSPECIFIED",
-		1: "PACKAGE_ACTION_INSTALL",
-		2: "PACKAGE_ACTION_REMOVE",
-		3: "PACKAGE_ACTION_UPDATE",
-		4: "PACKAGE_ACTION_UPGRADE",
-		5: "PACKAGE_ACTION_LIST",
+	CommandPriority_name = map[int32]string{
+		0: "COMMAND_PRIORITY_UNSPECIFIED",
+		1: "COMMAND_PRIORITY_LOW",
+		2: "COMMAND_PRIORITY_NORMAL",
+		3: "COMMAND_PRIORITY_HIGH",
 	}
-	PackageAction_value = map[string]int32{
-		"PACKAGE_ACTION_UNSPECIFIED": 0,
-		"PACKAGE_ACTION_INSTALL":     1,
-		"PACKAGE_ACTION_REMOVE":      2,
-		"PACKAGE_ACTION_UPDATE":      3,
-		"PACKAGE_ACTION_UPGRADE":     4,
-		"PACKAGE_ACTION_LIST":        5,
+	CommandPriority_value = map[string]int32{
+		"COMMAND_PRIORITY_UNSPECIFIED": 0,
+		"COMMAND_PRIORITY_LOW":         1,
+		"COMMAND_PRIORITY_NORMAL":      2,
+		"COMMAND_PRIORITY_HIGH":        3,
 	}
 )
 
-func (x PackageAction) Enum() *PackageAction {
-	p := new(PackageAction)
+func (x CommandPriority) Enum() *CommandPriority {
+	p := new(CommandPriority)
 	*p = x
 	return p
 }
 
-func (x PackageAction) String() string {
+func (x CommandPriority) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (PackageAction) Descriptor() protoreflect.EnumDescriptor {
+func (CommandPriority) Descriptor() protoreflect.EnumDescriptor {
 	return file_fleetwire_link_v1_command_proto_enumTypes[0].Descriptor()
 }
 
-func (PackageAction) Type() protoreflect.EnumType {
+func (CommandPriority) Type() protoreflect.EnumType {
 	return &file_fleetwire_link_v1_command_proto_enumTypes[0]
 }
 
-func (x PackageAction) Number() protoreflect.EnumNumber {
+func (x CommandPriority) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use PackageAction.Descriptor instead.
-func (PackageAction) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use CommandPriority.Descriptor instead.
+func (CommandPriority) EnumDescriptor() ([]byte, []int) {
 	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{0}
 }
 
@@ -109,6 +101,8 @@ const (
 	CommandStatus_COMMAND_STATUS_CANCELLED CommandStatus = 6
 	// It was past its end before it could begin.
 	CommandStatus_COMMAND_STATUS_EXPIRED CommandStatus = 7
+	// It was not begun: the agent's owner does not allow it, or its parameters are not such as can be run.
+	CommandStatus_COMMAND_STATUS_REFUSED CommandStatus = 8
 )
 
 // Enum value maps for CommandStatus.
@@ -122,6 +116,7 @@ var (
 		5: "COMMAND_STATUS_INTERRUPTED",
 		6: "COMMAND_STATUS_CANCELLED",
 		7: "COMMAND_STATUS_EXPIRED",
+		8: "COMMAND_STATUS_REFUSED",
 	}
 	CommandStatus_value = map[string]int32{
 		"COMMAND_STATUS_UNSPECIFIED": 0,
@@ -132,6 +127,7 @@ var (
 		"COMMAND_STATUS_INTERRUPTED": 5,
 		"COMMAND_STATUS_CANCELLED":   6,
 		"COMMAND_STATUS_EXPIRED":     7,
+		"COMMAND_STATUS_REFUSED":     8,
 	}
 )
 
@@ -173,11 +169,27 @@ type Command struct {
 	TargetHost string `protobuf:"bytes,3,opt,name=target_host,json=targetHost,proto3" json:"target_host,omitempty"`
 	// When it may no longer be begun, by the platform's clock. Absent: never.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Its place among the commands of its host in this epoch of the platform's store, from 1. An agent
+	// that keeps a journal knows by it for good what it has had. 0 for a peer that keeps none.
+	Sequence uint64 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Every command of this host up to this place has ended and is not sent any more: what an agent
+	// remembers of these one by one it may forget.
+	SettledSequence uint64 `protobuf:"varint,6,opt,name=settled_sequence,json=settledSequence,proto3" json:"settled_sequence,omitempty"`
+	// How long it may run, in seconds, from its beginning. 0: for ever.
+	Timeout uint32 `protobuf:"varint,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// What is begun first, of those that wait at the agent.
+	Priority CommandPriority `protobuf:"varint,8,opt,name=priority,proto3,enum=fleetwire.link.v1.CommandPriority" json:"priority,omitempty"`
 	// What to do.
 	//
 	// Types that are valid to be assigned to Parameters:
 	//
 	//	*Command_PackageOperation
+	//	*Command_ServiceOperation
+	//	*Command_SystemOperation
+	//	*Command_Script
+	//	*Command_FileTransfer
+	//	*Command_Inventory
+	//	*Command_AgentUpdate
 	//	*Command_Unknown
 	Parameters    isCommand_Parameters `protobuf_oneof:"parameters"`
 	unknownFields protoimpl.UnknownFields
@@ -242,6 +254,34 @@ func (x *Command) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Command) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Command) GetSettledSequence() uint64 {
+	if x != nil {
+		return x.SettledSequence
+	}
+	return 0
+}
+
+func (x *Command) GetTimeout() uint32 {
+	if x != nil {
+		return x.Timeout
+	}
+	return 0
+}
+
+func (x *Command) GetPriority() CommandPriority {
+	if x != nil {
+		return x.Priority
+	}
+	return CommandPriority_COMMAND_PRIORITY_UNSPECIFIED
+}
+
 func (x *Command) GetParameters() isCommand_Parameters {
 	if x != nil {
 		return x.Parameters
@@ -253,6 +293,60 @@ func (x *Command) GetPackageOperation() *PackageOperation {
 	if x != nil {
 		if x, ok := x.Parameters.(*Command_PackageOperation); ok {
 			return x.PackageOperation
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetServiceOperation() *ServiceOperation {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_ServiceOperation); ok {
+			return x.ServiceOperation
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSystemOperation() *SystemOperation {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_SystemOperation); ok {
+			return x.SystemOperation
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetScript() *Script {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_Script); ok {
+			return x.Script
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetFileTransfer() *FileTransfer {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_FileTransfer); ok {
+			return x.FileTransfer
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetInventory() *Inventory {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_Inventory); ok {
+			return x.Inventory
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAgentUpdate() *AgentUpdate {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_AgentUpdate); ok {
+			return x.AgentUpdate
 		}
 	}
 	return nil
@@ -276,6 +370,36 @@ type Command_PackageOperation struct {
 	PackageOperation *PackageOperation `protobuf:"bytes,16,opt,name=package_operation,json=packageOperation,proto3,oneof"`
 }
 
+type Command_ServiceOperation struct {
+	// Start or stop a service.
+	ServiceOperation *ServiceOperation `protobuf:"bytes,17,opt,name=service_operation,json=serviceOperation,proto3,oneof"`
+}
+
+type Command_SystemOperation struct {
+	// Restart the host, or set what it is called.
+	SystemOperation *SystemOperation `protobuf:"bytes,18,opt,name=system_operation,json=systemOperation,proto3,oneof"`
+}
+
+type Command_Script struct {
+	// Run a script.
+	Script *Script `protobuf:"bytes,19,opt,name=script,proto3,oneof"`
+}
+
+type Command_FileTransfer struct {
+	// Bring a file to the host, or from it.
+	FileTransfer *FileTransfer `protobuf:"bytes,20,opt,name=file_transfer,json=fileTransfer,proto3,oneof"`
+}
+
+type Command_Inventory struct {
+	// Say what the host is made of.
+	Inventory *Inventory `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
+}
+
+type Command_AgentUpdate struct {
+	// Put another agent in this one's place.
+	AgentUpdate *AgentUpdate `protobuf:"bytes,22,opt,name=agent_update,json=agentUpdate,proto3,oneof"`
+}
+
 type Command_Unknown struct {
 	// A command of a type that this schema does not name, kept as it came.
 	Unknown *UnknownCommand `protobuf:"bytes,31,opt,name=unknown,proto3,oneof"`
@@ -283,117 +407,19 @@ type Command_Unknown struct {
 
 func (*Command_PackageOperation) isCommand_Parameters() {}
 
+func (*Command_ServiceOperation) isCommand_Parameters() {}
+
+func (*Command_SystemOperation) isCommand_Parameters() {}
+
+func (*Command_Script) isCommand_Parameters() {}
+
+func (*Command_FileTransfer) isCommand_Parameters() {}
+
+func (*Command_Inventory) isCommand_Parameters() {}
+
+func (*Command_AgentUpdate) isCommand_Parameters() {}
+
 func (*Command_Unknown) isCommand_Parameters() {}
-
-// Parameters of `package_operation`.
-type PackageOperation struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to do with the packages.
-	Operation PackageAction `protobuf:"varint,1,opt,name=operation,proto3,enum=fleetwire.link.v1.PackageAction" json:"operation,omitempty"`
-	// The packages' names, as the host's package manager has them.
-	Packages []string `protobuf:"bytes,2,rep,name=packages,proto3" json:"packages,omitempty"`
-	// How to do it.
-	Options       *PackageOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PackageOperation) Reset() {
-	*x = PackageOperation{}
-	mi := &file_fleetwire_link_v1_command_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PackageOperation) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PackageOperation) ProtoMessage() {}
-
-func (x *PackageOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_link_v1_command_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PackageOperation.ProtoReflect.Descriptor instead.
-func (*PackageOperation) Descriptor() ([]byte, []int) {
-	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *PackageOperation) GetOperation() PackageAction {
-	if x != nil {
-		return x.Operation
-	}
-	return PackageAction_PACKAGE_ACTION_UNSPECIFIED
-}
-
-func (x *PackageOperation) GetPackages() []string {
-	if x != nil {
-		return x.Packages
-	}
-	return nil
-}
-
-func (x *PackageOperation) GetOptions() *PackageOptions {
-	if x != nil {
-		return x.Options
-	}
-	return nil
-}
-
-// How a package operation is done.
-type PackageOptions struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// True to go ahead without asking.
-	Yes           bool `protobuf:"varint,1,opt,name=yes,proto3" json:"yes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PackageOptions) Reset() {
-	*x = PackageOptions{}
-	mi := &file_fleetwire_link_v1_command_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PackageOptions) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PackageOptions) ProtoMessage() {}
-
-func (x *PackageOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_link_v1_command_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PackageOptions.ProtoReflect.Descriptor instead.
-func (*PackageOptions) Descriptor() ([]byte, []int) {
-	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *PackageOptions) GetYes() bool {
-	if x != nil {
-		return x.Yes
-	}
-	return false
-}
 
 // A command whose type the schema does not name.
 type UnknownCommand struct {
@@ -408,7 +434,7 @@ type UnknownCommand struct {
 
 func (x *UnknownCommand) Reset() {
 	*x = UnknownCommand{}
-	mi := &file_fleetwire_link_v1_command_proto_msgTypes[3]
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +446,7 @@ func (x *UnknownCommand) String() string {
 func (*UnknownCommand) ProtoMessage() {}
 
 func (x *UnknownCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_link_v1_command_proto_msgTypes[3]
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +459,7 @@ func (x *UnknownCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnknownCommand.ProtoReflect.Descriptor instead.
 func (*UnknownCommand) Descriptor() ([]byte, []int) {
-	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *UnknownCommand) GetCommandType() string {
@@ -450,6 +476,135 @@ func (x *UnknownCommand) GetParameters() string {
 	return ""
 }
 
+// The agent has a command in its journal: it survives a loss of power there, and is run once.
+type CommandAck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names this message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The command's `message_id`.
+	OriginalMessageId string `protobuf:"bytes,2,opt,name=original_message_id,json=originalMessageId,proto3" json:"original_message_id,omitempty"`
+	// When it was made, by the agent's clock.
+	Timestamp     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandAck) Reset() {
+	*x = CommandAck{}
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandAck) ProtoMessage() {}
+
+func (x *CommandAck) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandAck.ProtoReflect.Descriptor instead.
+func (*CommandAck) Descriptor() ([]byte, []int) {
+	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CommandAck) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *CommandAck) GetOriginalMessageId() string {
+	if x != nil {
+		return x.OriginalMessageId
+	}
+	return ""
+}
+
+func (x *CommandAck) GetTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+// A command is not wanted any more. The agent ends it where it can, and answers with its `response` in
+// any case: one that was not begun as `cancelled`, one that runs as what became of it.
+type CommandCancel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names this message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The command's `message_id`.
+	OriginalMessageId string `protobuf:"bytes,2,opt,name=original_message_id,json=originalMessageId,proto3" json:"original_message_id,omitempty"`
+	// When it was made, by the platform's clock.
+	Timestamp     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandCancel) Reset() {
+	*x = CommandCancel{}
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandCancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandCancel) ProtoMessage() {}
+
+func (x *CommandCancel) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandCancel.ProtoReflect.Descriptor instead.
+func (*CommandCancel) Descriptor() ([]byte, []int) {
+	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CommandCancel) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *CommandCancel) GetOriginalMessageId() string {
+	if x != nil {
+		return x.OriginalMessageId
+	}
+	return ""
+}
+
+func (x *CommandCancel) GetTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
 // How a command is getting on.
 type StatusUpdate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -464,7 +619,10 @@ type StatusUpdate struct {
 	// How far it is, 0 to 100. Absent where nobody knows.
 	ProgressPercent *uint32 `protobuf:"varint,5,opt,name=progress_percent,json=progressPercent,proto3,oneof" json:"progress_percent,omitempty"`
 	// What it has printed since the last update.
-	Output        string `protobuf:"bytes,6,opt,name=output,proto3" json:"output,omitempty"`
+	Output string `protobuf:"bytes,6,opt,name=output,proto3" json:"output,omitempty"`
+	// How many bytes it had printed before `output`: where some are missing in between, they were not
+	// sent. What is kept of all comes with the `response`.
+	OutputOffset  uint64 `protobuf:"varint,7,opt,name=output_offset,json=outputOffset,proto3" json:"output_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -541,7 +699,14 @@ func (x *StatusUpdate) GetOutput() string {
 	return ""
 }
 
-// What came of a command.
+func (x *StatusUpdate) GetOutputOffset() uint64 {
+	if x != nil {
+		return x.OutputOffset
+	}
+	return 0
+}
+
+// What came of a command. The agent sends it until it is acknowledged.
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names this message.
@@ -552,12 +717,24 @@ type Response struct {
 	Timestamp *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// How the command ended.
 	Status CommandStatus `protobuf:"varint,4,opt,name=status,proto3,enum=fleetwire.link.v1.CommandStatus" json:"status,omitempty"`
+	// Why it was not a success, for programs, such as `not_allowed` or `timed_out`. Absent for a success.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The same for people, with the rule or the field that it is about: one sentence.
+	Detail string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When it was begun, by the agent's clock. Absent where it was not.
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// What it gave. In JSON nothing names its type, which follows from the command: what is read
 	// there is kept raw until whoever knows the command types it.
 	//
 	// Types that are valid to be assigned to Result:
 	//
 	//	*Response_PackageOperation
+	//	*Response_ServiceOperation
+	//	*Response_SystemOperation
+	//	*Response_Script
+	//	*Response_FileTransfer
+	//	*Response_Inventory
+	//	*Response_AgentUpdate
 	//	*Response_Raw
 	Result        isResponse_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
@@ -622,6 +799,27 @@ func (x *Response) GetStatus() CommandStatus {
 	return CommandStatus_COMMAND_STATUS_UNSPECIFIED
 }
 
+func (x *Response) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Response) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Response) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
 func (x *Response) GetResult() isResponse_Result {
 	if x != nil {
 		return x.Result
@@ -633,6 +831,60 @@ func (x *Response) GetPackageOperation() *PackageResult {
 	if x != nil {
 		if x, ok := x.Result.(*Response_PackageOperation); ok {
 			return x.PackageOperation
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetServiceOperation() *ServiceResult {
+	if x != nil {
+		if x, ok := x.Result.(*Response_ServiceOperation); ok {
+			return x.ServiceOperation
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetSystemOperation() *SystemResult {
+	if x != nil {
+		if x, ok := x.Result.(*Response_SystemOperation); ok {
+			return x.SystemOperation
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetScript() *ScriptResult {
+	if x != nil {
+		if x, ok := x.Result.(*Response_Script); ok {
+			return x.Script
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetFileTransfer() *FileTransferResult {
+	if x != nil {
+		if x, ok := x.Result.(*Response_FileTransfer); ok {
+			return x.FileTransfer
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetInventory() *InventoryResult {
+	if x != nil {
+		if x, ok := x.Result.(*Response_Inventory); ok {
+			return x.Inventory
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetAgentUpdate() *AgentUpdateResult {
+	if x != nil {
+		if x, ok := x.Result.(*Response_AgentUpdate); ok {
+			return x.AgentUpdate
 		}
 	}
 	return nil
@@ -656,6 +908,36 @@ type Response_PackageOperation struct {
 	PackageOperation *PackageResult `protobuf:"bytes,16,opt,name=package_operation,json=packageOperation,proto3,oneof"`
 }
 
+type Response_ServiceOperation struct {
+	// Of a `service_operation`.
+	ServiceOperation *ServiceResult `protobuf:"bytes,17,opt,name=service_operation,json=serviceOperation,proto3,oneof"`
+}
+
+type Response_SystemOperation struct {
+	// Of a `system_operation`.
+	SystemOperation *SystemResult `protobuf:"bytes,18,opt,name=system_operation,json=systemOperation,proto3,oneof"`
+}
+
+type Response_Script struct {
+	// Of a `script`.
+	Script *ScriptResult `protobuf:"bytes,19,opt,name=script,proto3,oneof"`
+}
+
+type Response_FileTransfer struct {
+	// Of a `file_transfer`.
+	FileTransfer *FileTransferResult `protobuf:"bytes,20,opt,name=file_transfer,json=fileTransfer,proto3,oneof"`
+}
+
+type Response_Inventory struct {
+	// Of an `inventory`.
+	Inventory *InventoryResult `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
+}
+
+type Response_AgentUpdate struct {
+	// Of an `agent_update`.
+	AgentUpdate *AgentUpdateResult `protobuf:"bytes,22,opt,name=agent_update,json=agentUpdate,proto3,oneof"`
+}
+
 type Response_Raw struct {
 	// Any other, as JSON.
 	Raw string `protobuf:"bytes,31,opt,name=raw,proto3,oneof"`
@@ -663,35 +945,47 @@ type Response_Raw struct {
 
 func (*Response_PackageOperation) isResponse_Result() {}
 
+func (*Response_ServiceOperation) isResponse_Result() {}
+
+func (*Response_SystemOperation) isResponse_Result() {}
+
+func (*Response_Script) isResponse_Result() {}
+
+func (*Response_FileTransfer) isResponse_Result() {}
+
+func (*Response_Inventory) isResponse_Result() {}
+
+func (*Response_AgentUpdate) isResponse_Result() {}
+
 func (*Response_Raw) isResponse_Result() {}
 
-// What a `package_operation` gave.
-type PackageResult struct {
+// The platform has committed a response: the agent need not send it again.
+type ResponseAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The packages that it installed.
-	InstalledPackages []string `protobuf:"bytes,1,rep,name=installed_packages,json=installedPackages,proto3" json:"installed_packages,omitempty"`
-	// How long it took, in seconds.
-	ExecutionTime float64 `protobuf:"fixed64,2,opt,name=execution_time,json=executionTime,proto3" json:"execution_time,omitempty"`
-	// What it printed.
-	Output        string `protobuf:"bytes,3,opt,name=output,proto3" json:"output,omitempty"`
+	// Names this message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The response's `message_id`.
+	OriginalMessageId string `protobuf:"bytes,2,opt,name=original_message_id,json=originalMessageId,proto3" json:"original_message_id,omitempty"`
+	// When it was made, by the platform's clock.
+	Timestamp     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *PackageResult) Reset() {
-	*x = PackageResult{}
+func (x *ResponseAck) Reset() {
+	*x = ResponseAck{}
 	mi := &file_fleetwire_link_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *PackageResult) String() string {
+func (x *ResponseAck) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*PackageResult) ProtoMessage() {}
+func (*ResponseAck) ProtoMessage() {}
 
-func (x *PackageResult) ProtoReflect() protoreflect.Message {
+func (x *ResponseAck) ProtoReflect() protoreflect.Message {
 	mi := &file_fleetwire_link_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -703,37 +997,269 @@ func (x *PackageResult) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use PackageResult.ProtoReflect.Descriptor instead.
-func (*PackageResult) Descriptor() ([]byte, []int) {
+// Deprecated: Use ResponseAck.ProtoReflect.Descriptor instead.
+func (*ResponseAck) Descriptor() ([]byte, []int) {
 	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *PackageResult) GetInstalledPackages() []string {
+func (x *ResponseAck) GetMessageId() string {
 	if x != nil {
-		return x.InstalledPackages
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *ResponseAck) GetOriginalMessageId() string {
+	if x != nil {
+		return x.OriginalMessageId
+	}
+	return ""
+}
+
+func (x *ResponseAck) GetTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Timestamp
 	}
 	return nil
 }
 
-func (x *PackageResult) GetExecutionTime() float64 {
+// What the agent's journal has, after each `welcome`, and again after it has reported. The platform
+// sends no command before it has answered it.
+type Journal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names this message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// When it was made, by the agent's clock.
+	Timestamp *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// The epoch of the platform's store that the sequences are of. Absent for a journal that is new, or
+	// that was lost.
+	Epoch string `protobuf:"bytes,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The highest sequence that it has seen.
+	Sequence      uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Journal) Reset() {
+	*x = Journal{}
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Journal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Journal) ProtoMessage() {}
+
+func (x *Journal) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[7]
 	if x != nil {
-		return x.ExecutionTime
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Journal.ProtoReflect.Descriptor instead.
+func (*Journal) Descriptor() ([]byte, []int) {
+	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Journal) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *Journal) GetTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *Journal) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Journal) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
 	}
 	return 0
 }
 
-func (x *PackageResult) GetOutput() string {
+// The platform's answer to `journal`.
+type JournalSync struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names this message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// When it was made, by the platform's clock.
+	Timestamp *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// The epoch of the platform's store. Where it is another than the journal's, the store was set up anew
+	// or came from a backup: the agent writes it to its journal before anything else.
+	Epoch string `protobuf:"bytes,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The agent is to send a `command_report` of each command that it still knows, and then another
+	// `journal`. Commands come after that.
+	Report        bool `protobuf:"varint,4,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalSync) Reset() {
+	*x = JournalSync{}
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalSync) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalSync) ProtoMessage() {}
+
+func (x *JournalSync) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[8]
 	if x != nil {
-		return x.Output
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalSync.ProtoReflect.Descriptor instead.
+func (*JournalSync) Descriptor() ([]byte, []int) {
+	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *JournalSync) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
 	}
 	return ""
+}
+
+func (x *JournalSync) GetTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *JournalSync) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *JournalSync) GetReport() bool {
+	if x != nil {
+		return x.Report
+	}
+	return false
+}
+
+// What the agent knows of one command, for a platform whose store may know less.
+type CommandReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names this message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// When it was made, by the agent's clock.
+	Timestamp *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// The command as it was received.
+	Command *Command `protobuf:"bytes,3,opt,name=command,proto3" json:"command,omitempty"`
+	// Where it stands.
+	Status CommandStatus `protobuf:"varint,4,opt,name=status,proto3,enum=fleetwire.link.v1.CommandStatus" json:"status,omitempty"`
+	// What came of it, where it has ended.
+	Response      *Response `protobuf:"bytes,5,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandReport) Reset() {
+	*x = CommandReport{}
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandReport) ProtoMessage() {}
+
+func (x *CommandReport) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_link_v1_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandReport.ProtoReflect.Descriptor instead.
+func (*CommandReport) Descriptor() ([]byte, []int) {
+	return file_fleetwire_link_v1_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CommandReport) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *CommandReport) GetTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *CommandReport) GetCommand() *Command {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
+func (x *CommandReport) GetStatus() CommandStatus {
+	if x != nil {
+		return x.Status
+	}
+	return CommandStatus_COMMAND_STATUS_UNSPECIFIED
+}
+
+func (x *CommandReport) GetResponse() *Response {
+	if x != nil {
+		return x.Response
+	}
+	return nil
 }
 
 var File_fleetwire_link_v1_command_proto protoreflect.FileDescriptor
 
 const file_fleetwire_link_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffleetwire/link/v1/command.proto\x12\x11fleetwire.link.v1\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x03\n" +
+	"\x1ffleetwire/link/v1/command.proto\x12\x11fleetwire.link.v1\x1a$fleetwire/link/v1/agent_update.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\a\n" +
 	"\aCommand\x12'\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
@@ -741,25 +1267,39 @@ const file_fleetwire_link_v1_command_proto_rawDesc = "" +
 	"\vtarget_host\x18\x03 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\n" +
 	"targetHost\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12R\n" +
-	"\x11package_operation\x18\x10 \x01(\v2#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12=\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1a\n" +
+	"\bsequence\x18\x05 \x01(\x04R\bsequence\x12)\n" +
+	"\x10settled_sequence\x18\x06 \x01(\x04R\x0fsettledSequence\x12#\n" +
+	"\atimeout\x18\a \x01(\rB\t\x8a\xb5\x18\x05(\x80\x9a\x9e\x01R\atimeout\x12>\n" +
+	"\bpriority\x18\b \x01(\x0e2\".fleetwire.link.v1.CommandPriorityR\bpriority\x12R\n" +
+	"\x11package_operation\x18\x10 \x01(\v2#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n" +
+	"\x11service_operation\x18\x11 \x01(\v2#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n" +
+	"\x10system_operation\x18\x12 \x01(\v2\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x123\n" +
+	"\x06script\x18\x13 \x01(\v2\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12F\n" +
+	"\rfile_transfer\x18\x14 \x01(\v2\x1f.fleetwire.link.v1.FileTransferH\x00R\ffileTransfer\x12<\n" +
+	"\tinventory\x18\x15 \x01(\v2\x1c.fleetwire.link.v1.InventoryH\x00R\tinventory\x12C\n" +
+	"\fagent_update\x18\x16 \x01(\v2\x1e.fleetwire.link.v1.AgentUpdateH\x00R\vagentUpdate\x12=\n" +
 	"\aunknown\x18\x1f \x01(\v2!.fleetwire.link.v1.UnknownCommandH\x00R\aunknown:\x04\x88\xb5\x18\x02B,\n" +
 	"\n" +
 	"parameters\x12\x1e\x8a\xb5\x18\x1a\n" +
 	"\fcommand_type\x12\n" +
-	"parameters\"\xb7\x01\n" +
-	"\x10PackageOperation\x12>\n" +
-	"\toperation\x18\x01 \x01(\x0e2 .fleetwire.link.v1.PackageActionR\toperation\x12&\n" +
-	"\bpackages\x18\x02 \x03(\tB\n" +
-	"\x8a\xb5\x18\x06\x10\x80\x02\x18\x80\bR\bpackages\x12;\n" +
-	"\aoptions\x18\x03 \x01(\v2!.fleetwire.link.v1.PackageOptionsR\aoptions\"\"\n" +
-	"\x0ePackageOptions\x12\x10\n" +
-	"\x03yes\x18\x01 \x01(\bR\x03yes\"k\n" +
+	"parameters\"k\n" +
 	"\x0eUnknownCommand\x12+\n" +
 	"\fcommand_type\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\vcommandType\x12,\n" +
 	"\n" +
 	"parameters\x18\x02 \x01(\tB\f\x8a\xb5\x18\x04\x10\x80\x80@\x90\xb5\x18\x03R\n" +
-	"parameters\"\xda\x02\n" +
+	"parameters\"\xaf\x01\n" +
+	"\n" +
+	"CommandAck\x12'\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
+	"\x13original_message_id\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\x11originalMessageId\x128\n" +
+	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp:\x04\x88\xb5\x18\x02\"\xb2\x01\n" +
+	"\rCommandCancel\x12'\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
+	"\x13original_message_id\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\x11originalMessageId\x128\n" +
+	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp:\x04\x88\xb5\x18\x02\"\xff\x02\n" +
 	"\fStatusUpdate\x12'\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
@@ -767,29 +1307,57 @@ const file_fleetwire_link_v1_command_proto_rawDesc = "" +
 	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x128\n" +
 	"\x06status\x18\x04 \x01(\x0e2 .fleetwire.link.v1.CommandStatusR\x06status\x126\n" +
 	"\x10progress_percent\x18\x05 \x01(\rB\x06\x8a\xb5\x18\x02(dH\x00R\x0fprogressPercent\x88\x01\x01\x12 \n" +
-	"\x06output\x18\x06 \x01(\tB\b\x8a\xb5\x18\x04\x10\x80\x80\x04R\x06output:\x04\x88\xb5\x18\x02B\x13\n" +
-	"\x11_progress_percent\"\xf2\x02\n" +
+	"\x06output\x18\x06 \x01(\tB\b\x8a\xb5\x18\x04\x10\x80\x80\x04R\x06output\x12#\n" +
+	"\routput_offset\x18\a \x01(\x04R\foutputOffset:\x04\x88\xb5\x18\x02B\x13\n" +
+	"\x11_progress_percent\"\xa7\a\n" +
 	"\bResponse\x12'\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
 	"\x13original_message_id\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\x11originalMessageId\x128\n" +
 	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x128\n" +
-	"\x06status\x18\x04 \x01(\x0e2 .fleetwire.link.v1.CommandStatusR\x06status\x12O\n" +
-	"\x11package_operation\x18\x10 \x01(\v2 .fleetwire.link.v1.PackageResultH\x00R\x10packageOperation\x12 \n" +
+	"\x06status\x18\x04 \x01(\x0e2 .fleetwire.link.v1.CommandStatusR\x06status\x12 \n" +
+	"\x06reason\x18\x05 \x01(\tB\b\x8a\xb5\x18\x04\x10@0\x06R\x06reason\x12\x1f\n" +
+	"\x06detail\x18\x06 \x01(\tB\a\x8a\xb5\x18\x03\x10\x80\bR\x06detail\x129\n" +
+	"\n" +
+	"started_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12O\n" +
+	"\x11package_operation\x18\x10 \x01(\v2 .fleetwire.link.v1.PackageResultH\x00R\x10packageOperation\x12O\n" +
+	"\x11service_operation\x18\x11 \x01(\v2 .fleetwire.link.v1.ServiceResultH\x00R\x10serviceOperation\x12L\n" +
+	"\x10system_operation\x18\x12 \x01(\v2\x1f.fleetwire.link.v1.SystemResultH\x00R\x0fsystemOperation\x129\n" +
+	"\x06script\x18\x13 \x01(\v2\x1f.fleetwire.link.v1.ScriptResultH\x00R\x06script\x12L\n" +
+	"\rfile_transfer\x18\x14 \x01(\v2%.fleetwire.link.v1.FileTransferResultH\x00R\ffileTransfer\x12B\n" +
+	"\tinventory\x18\x15 \x01(\v2\".fleetwire.link.v1.InventoryResultH\x00R\tinventory\x12I\n" +
+	"\fagent_update\x18\x16 \x01(\v2$.fleetwire.link.v1.AgentUpdateResultH\x00R\vagentUpdate\x12 \n" +
 	"\x03raw\x18\x1f \x01(\tB\f\x8a\xb5\x18\x04\x10\x80\x80@\x90\xb5\x18\x03H\x00R\x03raw:\x04\x88\xb5\x18\x02B\x16\n" +
-	"\x06result\x12\f\x8a\xb5\x18\b\x12\x06result\"\x93\x01\n" +
-	"\rPackageResult\x129\n" +
-	"\x12installed_packages\x18\x01 \x03(\tB\n" +
-	"\x8a\xb5\x18\x06\x10\x80\x02\x18\x80\bR\x11installedPackages\x12%\n" +
-	"\x0eexecution_time\x18\x02 \x01(\x01R\rexecutionTime\x12 \n" +
-	"\x06output\x18\x03 \x01(\tB\b\x8a\xb5\x18\x04\x10\x80\x80@R\x06output*\xb6\x01\n" +
-	"\rPackageAction\x12\x1e\n" +
-	"\x1aPACKAGE_ACTION_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16PACKAGE_ACTION_INSTALL\x10\x01\x12\x19\n" +
-	"\x15PACKAGE_ACTION_REMOVE\x10\x02\x12\x19\n" +
-	"\x15PACKAGE_ACTION_UPDATE\x10\x03\x12\x1a\n" +
-	"\x16PACKAGE_ACTION_UPGRADE\x10\x04\x12\x17\n" +
-	"\x13PACKAGE_ACTION_LIST\x10\x05*\xf9\x01\n" +
+	"\x06result\x12\f\x8a\xb5\x18\b\x12\x06result\"\xb0\x01\n" +
+	"\vResponseAck\x12'\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
+	"\x13original_message_id\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\x11originalMessageId\x128\n" +
+	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp:\x04\x88\xb5\x18\x02\"\xac\x01\n" +
+	"\aJournal\x12'\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
+	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x1c\n" +
+	"\x05epoch\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x020\x02R\x05epoch\x12\x1a\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence:\x04\x88\xb5\x18\x02\"\xae\x01\n" +
+	"\vJournalSync\x12'\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
+	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x1e\n" +
+	"\x05epoch\x18\x03 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x05epoch\x12\x16\n" +
+	"\x06report\x18\x04 \x01(\bR\x06report:\x04\x88\xb5\x18\x02\"\xa1\x02\n" +
+	"\rCommandReport\x12'\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x01\x10@R\tmessageId\x128\n" +
+	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x124\n" +
+	"\acommand\x18\x03 \x01(\v2\x1a.fleetwire.link.v1.CommandR\acommand\x128\n" +
+	"\x06status\x18\x04 \x01(\x0e2 .fleetwire.link.v1.CommandStatusR\x06status\x127\n" +
+	"\bresponse\x18\x05 \x01(\v2\x1b.fleetwire.link.v1.ResponseR\bresponse:\x04\x88\xb5\x18\x02*\x85\x01\n" +
+	"\x0fCommandPriority\x12 \n" +
+	"\x1cCOMMAND_PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14COMMAND_PRIORITY_LOW\x10\x01\x12\x1b\n" +
+	"\x17COMMAND_PRIORITY_NORMAL\x10\x02\x12\x19\n" +
+	"\x15COMMAND_PRIORITY_HIGH\x10\x03*\x95\x02\n" +
 	"\rCommandStatus\x12\x1e\n" +
 	"\x1aCOMMAND_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17COMMAND_STATUS_RECEIVED\x10\x01\x12\x1a\n" +
@@ -798,7 +1366,8 @@ const file_fleetwire_link_v1_command_proto_rawDesc = "" +
 	"\x15COMMAND_STATUS_FAILED\x10\x04\x12\x1e\n" +
 	"\x1aCOMMAND_STATUS_INTERRUPTED\x10\x05\x12\x1c\n" +
 	"\x18COMMAND_STATUS_CANCELLED\x10\x06\x12\x1a\n" +
-	"\x16COMMAND_STATUS_EXPIRED\x10\aB\xa5\x01\n" +
+	"\x16COMMAND_STATUS_EXPIRED\x10\a\x12\x1a\n" +
+	"\x16COMMAND_STATUS_REFUSED\x10\bB\xa5\x01\n" +
 	"\x15com.fleetwire.link.v1B\fCommandProtoP\x01Z\x18fleetwire/link/v1;linkv1\xa2\x02\x03FLX\xaa\x02\x11Fleetwire.Link.V1\xca\x02\x11Fleetwire\\Link\\V1\xe2\x02\x1dFleetwire\\Link\\V1\\GPBMetadata\xea\x02\x13Fleetwire::Link::V1b\x06proto3"
 
 var (
@@ -814,36 +1383,74 @@ func file_fleetwire_link_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_link_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fleetwire_link_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_fleetwire_link_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_fleetwire_link_v1_command_proto_goTypes = []any{
-	(PackageAction)(0),            // 0: fleetwire.link.v1.PackageAction
+	(CommandPriority)(0),          // 0: fleetwire.link.v1.CommandPriority
 	(CommandStatus)(0),            // 1: fleetwire.link.v1.CommandStatus
 	(*Command)(nil),               // 2: fleetwire.link.v1.Command
-	(*PackageOperation)(nil),      // 3: fleetwire.link.v1.PackageOperation
-	(*PackageOptions)(nil),        // 4: fleetwire.link.v1.PackageOptions
-	(*UnknownCommand)(nil),        // 5: fleetwire.link.v1.UnknownCommand
+	(*UnknownCommand)(nil),        // 3: fleetwire.link.v1.UnknownCommand
+	(*CommandAck)(nil),            // 4: fleetwire.link.v1.CommandAck
+	(*CommandCancel)(nil),         // 5: fleetwire.link.v1.CommandCancel
 	(*StatusUpdate)(nil),          // 6: fleetwire.link.v1.StatusUpdate
 	(*Response)(nil),              // 7: fleetwire.link.v1.Response
-	(*PackageResult)(nil),         // 8: fleetwire.link.v1.PackageResult
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*ResponseAck)(nil),           // 8: fleetwire.link.v1.ResponseAck
+	(*Journal)(nil),               // 9: fleetwire.link.v1.Journal
+	(*JournalSync)(nil),           // 10: fleetwire.link.v1.JournalSync
+	(*CommandReport)(nil),         // 11: fleetwire.link.v1.CommandReport
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*PackageOperation)(nil),      // 13: fleetwire.link.v1.PackageOperation
+	(*ServiceOperation)(nil),      // 14: fleetwire.link.v1.ServiceOperation
+	(*SystemOperation)(nil),       // 15: fleetwire.link.v1.SystemOperation
+	(*Script)(nil),                // 16: fleetwire.link.v1.Script
+	(*FileTransfer)(nil),          // 17: fleetwire.link.v1.FileTransfer
+	(*Inventory)(nil),             // 18: fleetwire.link.v1.Inventory
+	(*AgentUpdate)(nil),           // 19: fleetwire.link.v1.AgentUpdate
+	(*PackageResult)(nil),         // 20: fleetwire.link.v1.PackageResult
+	(*ServiceResult)(nil),         // 21: fleetwire.link.v1.ServiceResult
+	(*SystemResult)(nil),          // 22: fleetwire.link.v1.SystemResult
+	(*ScriptResult)(nil),          // 23: fleetwire.link.v1.ScriptResult
+	(*FileTransferResult)(nil),    // 24: fleetwire.link.v1.FileTransferResult
+	(*InventoryResult)(nil),       // 25: fleetwire.link.v1.InventoryResult
+	(*AgentUpdateResult)(nil),     // 26: fleetwire.link.v1.AgentUpdateResult
 }
 var file_fleetwire_link_v1_command_proto_depIdxs = []int32{
-	9,  // 0: fleetwire.link.v1.Command.timestamp:type_name -> google.protobuf.Timestamp
-	9,  // 1: fleetwire.link.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 2: fleetwire.link.v1.Command.package_operation:type_name -> fleetwire.link.v1.PackageOperation
-	5,  // 3: fleetwire.link.v1.Command.unknown:type_name -> fleetwire.link.v1.UnknownCommand
-	0,  // 4: fleetwire.link.v1.PackageOperation.operation:type_name -> fleetwire.link.v1.PackageAction
-	4,  // 5: fleetwire.link.v1.PackageOperation.options:type_name -> fleetwire.link.v1.PackageOptions
-	9,  // 6: fleetwire.link.v1.StatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	1,  // 7: fleetwire.link.v1.StatusUpdate.status:type_name -> fleetwire.link.v1.CommandStatus
-	9,  // 8: fleetwire.link.v1.Response.timestamp:type_name -> google.protobuf.Timestamp
-	1,  // 9: fleetwire.link.v1.Response.status:type_name -> fleetwire.link.v1.CommandStatus
-	8,  // 10: fleetwire.link.v1.Response.package_operation:type_name -> fleetwire.link.v1.PackageResult
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 0: fleetwire.link.v1.Command.timestamp:type_name -> google.protobuf.Timestamp
+	12, // 1: fleetwire.link.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 2: fleetwire.link.v1.Command.priority:type_name -> fleetwire.link.v1.CommandPriority
+	13, // 3: fleetwire.link.v1.Command.package_operation:type_name -> fleetwire.link.v1.PackageOperation
+	14, // 4: fleetwire.link.v1.Command.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
+	15, // 5: fleetwire.link.v1.Command.system_operation:type_name -> fleetwire.link.v1.SystemOperation
+	16, // 6: fleetwire.link.v1.Command.script:type_name -> fleetwire.link.v1.Script
+	17, // 7: fleetwire.link.v1.Command.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
+	18, // 8: fleetwire.link.v1.Command.inventory:type_name -> fleetwire.link.v1.Inventory
+	19, // 9: fleetwire.link.v1.Command.agent_update:type_name -> fleetwire.link.v1.AgentUpdate
+	3,  // 10: fleetwire.link.v1.Command.unknown:type_name -> fleetwire.link.v1.UnknownCommand
+	12, // 11: fleetwire.link.v1.CommandAck.timestamp:type_name -> google.protobuf.Timestamp
+	12, // 12: fleetwire.link.v1.CommandCancel.timestamp:type_name -> google.protobuf.Timestamp
+	12, // 13: fleetwire.link.v1.StatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	1,  // 14: fleetwire.link.v1.StatusUpdate.status:type_name -> fleetwire.link.v1.CommandStatus
+	12, // 15: fleetwire.link.v1.Response.timestamp:type_name -> google.protobuf.Timestamp
+	1,  // 16: fleetwire.link.v1.Response.status:type_name -> fleetwire.link.v1.CommandStatus
+	12, // 17: fleetwire.link.v1.Response.started_at:type_name -> google.protobuf.Timestamp
+	20, // 18: fleetwire.link.v1.Response.package_operation:type_name -> fleetwire.link.v1.PackageResult
+	21, // 19: fleetwire.link.v1.Response.service_operation:type_name -> fleetwire.link.v1.ServiceResult
+	22, // 20: fleetwire.link.v1.Response.system_operation:type_name -> fleetwire.link.v1.SystemResult
+	23, // 21: fleetwire.link.v1.Response.script:type_name -> fleetwire.link.v1.ScriptResult
+	24, // 22: fleetwire.link.v1.Response.file_transfer:type_name -> fleetwire.link.v1.FileTransferResult
+	25, // 23: fleetwire.link.v1.Response.inventory:type_name -> fleetwire.link.v1.InventoryResult
+	26, // 24: fleetwire.link.v1.Response.agent_update:type_name -> fleetwire.link.v1.AgentUpdateResult
+	12, // 25: fleetwire.link.v1.ResponseAck.timestamp:type_name -> google.protobuf.Timestamp
+	12, // 26: fleetwire.link.v1.Journal.timestamp:type_name -> google.protobuf.Timestamp
+	12, // 27: fleetwire.link.v1.JournalSync.timestamp:type_name -> google.protobuf.Timestamp
+	12, // 28: fleetwire.link.v1.CommandReport.timestamp:type_name -> google.protobuf.Timestamp
+	2,  // 29: fleetwire.link.v1.CommandReport.command:type_name -> fleetwire.link.v1.Command
+	1,  // 30: fleetwire.link.v1.CommandReport.status:type_name -> fleetwire.link.v1.CommandStatus
+	7,  // 31: fleetwire.link.v1.CommandReport.response:type_name -> fleetwire.link.v1.Response
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_link_v1_command_proto_init() }
@@ -851,14 +1458,33 @@ func file_fleetwire_link_v1_command_proto_init() {
 	if File_fleetwire_link_v1_command_proto != nil {
 		return
 	}
+	file_fleetwire_link_v1_agent_update_proto_init()
+	file_fleetwire_link_v1_file_transfer_proto_init()
+	file_fleetwire_link_v1_inventory_proto_init()
 	file_fleetwire_link_v1_options_proto_init()
+	file_fleetwire_link_v1_package_proto_init()
+	file_fleetwire_link_v1_script_proto_init()
+	file_fleetwire_link_v1_service_proto_init()
+	file_fleetwire_link_v1_system_proto_init()
 	file_fleetwire_link_v1_command_proto_msgTypes[0].OneofWrappers = []any{
 		(*Command_PackageOperation)(nil),
+		(*Command_ServiceOperation)(nil),
+		(*Command_SystemOperation)(nil),
+		(*Command_Script)(nil),
+		(*Command_FileTransfer)(nil),
+		(*Command_Inventory)(nil),
+		(*Command_AgentUpdate)(nil),
 		(*Command_Unknown)(nil),
 	}
 	file_fleetwire_link_v1_command_proto_msgTypes[4].OneofWrappers = []any{}
 	file_fleetwire_link_v1_command_proto_msgTypes[5].OneofWrappers = []any{
 		(*Response_PackageOperation)(nil),
+		(*Response_ServiceOperation)(nil),
+		(*Response_SystemOperation)(nil),
+		(*Response_Script)(nil),
+		(*Response_FileTransfer)(nil),
+		(*Response_Inventory)(nil),
+		(*Response_AgentUpdate)(nil),
 		(*Response_Raw)(nil),
 	}
 	type x struct{}
@@ -867,7 +1493,7 @@ func file_fleetwire_link_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_link_v1_command_proto_rawDesc), len(file_fleetwire_link_v1_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

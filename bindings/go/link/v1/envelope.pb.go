@@ -44,6 +44,9 @@ type AgentToPlatform struct {
 	//	*AgentToPlatform_StatusUpdate
 	//	*AgentToPlatform_Response
 	//	*AgentToPlatform_Error
+	//	*AgentToPlatform_CommandAck
+	//	*AgentToPlatform_Journal
+	//	*AgentToPlatform_CommandReport
 	Message       isAgentToPlatform_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -194,6 +197,33 @@ func (x *AgentToPlatform) GetError() *Error {
 	return nil
 }
 
+func (x *AgentToPlatform) GetCommandAck() *CommandAck {
+	if x != nil {
+		if x, ok := x.Message.(*AgentToPlatform_CommandAck); ok {
+			return x.CommandAck
+		}
+	}
+	return nil
+}
+
+func (x *AgentToPlatform) GetJournal() *Journal {
+	if x != nil {
+		if x, ok := x.Message.(*AgentToPlatform_Journal); ok {
+			return x.Journal
+		}
+	}
+	return nil
+}
+
+func (x *AgentToPlatform) GetCommandReport() *CommandReport {
+	if x != nil {
+		if x, ok := x.Message.(*AgentToPlatform_CommandReport); ok {
+			return x.CommandReport
+		}
+	}
+	return nil
+}
+
 type isAgentToPlatform_Message interface {
 	isAgentToPlatform_Message()
 }
@@ -258,6 +288,21 @@ type AgentToPlatform_Error struct {
 	Error *Error `protobuf:"bytes,18,opt,name=error,proto3,oneof"`
 }
 
+type AgentToPlatform_CommandAck struct {
+	// A command is in the agent's journal.
+	CommandAck *CommandAck `protobuf:"bytes,19,opt,name=command_ack,json=commandAck,proto3,oneof"`
+}
+
+type AgentToPlatform_Journal struct {
+	// What the agent's journal has.
+	Journal *Journal `protobuf:"bytes,20,opt,name=journal,proto3,oneof"`
+}
+
+type AgentToPlatform_CommandReport struct {
+	// What the agent knows of one command.
+	CommandReport *CommandReport `protobuf:"bytes,21,opt,name=command_report,json=commandReport,proto3,oneof"`
+}
+
 func (*AgentToPlatform_Hello) isAgentToPlatform_Message() {}
 
 func (*AgentToPlatform_Heartbeat) isAgentToPlatform_Message() {}
@@ -282,6 +327,12 @@ func (*AgentToPlatform_Response) isAgentToPlatform_Message() {}
 
 func (*AgentToPlatform_Error) isAgentToPlatform_Message() {}
 
+func (*AgentToPlatform_CommandAck) isAgentToPlatform_Message() {}
+
+func (*AgentToPlatform_Journal) isAgentToPlatform_Message() {}
+
+func (*AgentToPlatform_CommandReport) isAgentToPlatform_Message() {}
+
 // What a platform sends.
 type PlatformToAgent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -305,6 +356,9 @@ type PlatformToAgent struct {
 	//	*PlatformToAgent_Certificate
 	//	*PlatformToAgent_Command
 	//	*PlatformToAgent_Error
+	//	*PlatformToAgent_ResponseAck
+	//	*PlatformToAgent_CommandCancel
+	//	*PlatformToAgent_JournalSync
 	Message       isPlatformToAgent_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -482,6 +536,33 @@ func (x *PlatformToAgent) GetError() *Error {
 	return nil
 }
 
+func (x *PlatformToAgent) GetResponseAck() *ResponseAck {
+	if x != nil {
+		if x, ok := x.Message.(*PlatformToAgent_ResponseAck); ok {
+			return x.ResponseAck
+		}
+	}
+	return nil
+}
+
+func (x *PlatformToAgent) GetCommandCancel() *CommandCancel {
+	if x != nil {
+		if x, ok := x.Message.(*PlatformToAgent_CommandCancel); ok {
+			return x.CommandCancel
+		}
+	}
+	return nil
+}
+
+func (x *PlatformToAgent) GetJournalSync() *JournalSync {
+	if x != nil {
+		if x, ok := x.Message.(*PlatformToAgent_JournalSync); ok {
+			return x.JournalSync
+		}
+	}
+	return nil
+}
+
 type isPlatformToAgent_Message interface {
 	isPlatformToAgent_Message()
 }
@@ -561,6 +642,21 @@ type PlatformToAgent_Error struct {
 	Error *Error `protobuf:"bytes,17,opt,name=error,proto3,oneof"`
 }
 
+type PlatformToAgent_ResponseAck struct {
+	// A response is committed.
+	ResponseAck *ResponseAck `protobuf:"bytes,18,opt,name=response_ack,json=responseAck,proto3,oneof"`
+}
+
+type PlatformToAgent_CommandCancel struct {
+	// A command is not wanted any more.
+	CommandCancel *CommandCancel `protobuf:"bytes,19,opt,name=command_cancel,json=commandCancel,proto3,oneof"`
+}
+
+type PlatformToAgent_JournalSync struct {
+	// The answer to `journal`.
+	JournalSync *JournalSync `protobuf:"bytes,20,opt,name=journal_sync,json=journalSync,proto3,oneof"`
+}
+
 func (*PlatformToAgent_Welcome) isPlatformToAgent_Message() {}
 
 func (*PlatformToAgent_Refuse) isPlatformToAgent_Message() {}
@@ -591,11 +687,17 @@ func (*PlatformToAgent_Command) isPlatformToAgent_Message() {}
 
 func (*PlatformToAgent_Error) isPlatformToAgent_Message() {}
 
+func (*PlatformToAgent_ResponseAck) isPlatformToAgent_Message() {}
+
+func (*PlatformToAgent_CommandCancel) isPlatformToAgent_Message() {}
+
+func (*PlatformToAgent_JournalSync) isPlatformToAgent_Message() {}
+
 var File_fleetwire_link_v1_envelope_proto protoreflect.FileDescriptor
 
 const file_fleetwire_link_v1_envelope_proto_rawDesc = "" +
 	"\n" +
-	" fleetwire/link/v1/envelope.proto\x12\x11fleetwire.link.v1\x1a#fleetwire/link/v1/certificate.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a\x1dfleetwire/link/v1/error.proto\x1a!fleetwire/link/v1/handshake.proto\x1a\x1efleetwire/link/v1/stream.proto\x1a!fleetwire/link/v1/telemetry.proto\"\xa0\x06\n" +
+	" fleetwire/link/v1/envelope.proto\x12\x11fleetwire.link.v1\x1a#fleetwire/link/v1/certificate.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a\x1dfleetwire/link/v1/error.proto\x1a!fleetwire/link/v1/handshake.proto\x1a\x1efleetwire/link/v1/stream.proto\x1a!fleetwire/link/v1/telemetry.proto\"\xe5\a\n" +
 	"\x0fAgentToPlatform\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.fleetwire.link.v1.HelloH\x00R\x05hello\x12<\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x1c.fleetwire.link.v1.HeartbeatH\x00R\theartbeat\x12*\n" +
@@ -610,8 +712,12 @@ const file_fleetwire_link_v1_envelope_proto_rawDesc = "" +
 	"\x13certificate_request\x18\t \x01(\v2%.fleetwire.link.v1.CertificateRequestH\x00R\x12certificateRequest\x12F\n" +
 	"\rstatus_update\x18\x10 \x01(\v2\x1f.fleetwire.link.v1.StatusUpdateH\x00R\fstatusUpdate\x129\n" +
 	"\bresponse\x18\x11 \x01(\v2\x1b.fleetwire.link.v1.ResponseH\x00R\bresponse\x120\n" +
-	"\x05error\x18\x12 \x01(\v2\x18.fleetwire.link.v1.ErrorH\x00R\x05errorB\t\n" +
-	"\amessage\"\xc4\a\n" +
+	"\x05error\x18\x12 \x01(\v2\x18.fleetwire.link.v1.ErrorH\x00R\x05error\x12@\n" +
+	"\vcommand_ack\x18\x13 \x01(\v2\x1d.fleetwire.link.v1.CommandAckH\x00R\n" +
+	"commandAck\x126\n" +
+	"\ajournal\x18\x14 \x01(\v2\x1a.fleetwire.link.v1.JournalH\x00R\ajournal\x12I\n" +
+	"\x0ecommand_report\x18\x15 \x01(\v2 .fleetwire.link.v1.CommandReportH\x00R\rcommandReportB\t\n" +
+	"\amessage\"\x99\t\n" +
 	"\x0fPlatformToAgent\x126\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1a.fleetwire.link.v1.WelcomeH\x00R\awelcome\x123\n" +
 	"\x06refuse\x18\x02 \x01(\v2\x19.fleetwire.link.v1.RefuseH\x00R\x06refuse\x12F\n" +
@@ -630,7 +736,10 @@ const file_fleetwire_link_v1_envelope_proto_rawDesc = "" +
 	"\rsession_close\x18\f \x01(\v2\x1f.fleetwire.link.v1.SessionCloseH\x00R\fsessionClose\x12B\n" +
 	"\vcertificate\x18\r \x01(\v2\x1e.fleetwire.link.v1.CertificateH\x00R\vcertificate\x126\n" +
 	"\acommand\x18\x10 \x01(\v2\x1a.fleetwire.link.v1.CommandH\x00R\acommand\x120\n" +
-	"\x05error\x18\x11 \x01(\v2\x18.fleetwire.link.v1.ErrorH\x00R\x05errorB\t\n" +
+	"\x05error\x18\x11 \x01(\v2\x18.fleetwire.link.v1.ErrorH\x00R\x05error\x12C\n" +
+	"\fresponse_ack\x18\x12 \x01(\v2\x1e.fleetwire.link.v1.ResponseAckH\x00R\vresponseAck\x12I\n" +
+	"\x0ecommand_cancel\x18\x13 \x01(\v2 .fleetwire.link.v1.CommandCancelH\x00R\rcommandCancel\x12C\n" +
+	"\fjournal_sync\x18\x14 \x01(\v2\x1e.fleetwire.link.v1.JournalSyncH\x00R\vjournalSyncB\t\n" +
 	"\amessageB\xa6\x01\n" +
 	"\x15com.fleetwire.link.v1B\rEnvelopeProtoP\x01Z\x18fleetwire/link/v1;linkv1\xa2\x02\x03FLX\xaa\x02\x11Fleetwire.Link.V1\xca\x02\x11Fleetwire\\Link\\V1\xe2\x02\x1dFleetwire\\Link\\V1\\GPBMetadata\xea\x02\x13Fleetwire::Link::V1b\x06proto3"
 
@@ -662,15 +771,21 @@ var file_fleetwire_link_v1_envelope_proto_goTypes = []any{
 	(*StatusUpdate)(nil),       // 11: fleetwire.link.v1.StatusUpdate
 	(*Response)(nil),           // 12: fleetwire.link.v1.Response
 	(*Error)(nil),              // 13: fleetwire.link.v1.Error
-	(*Welcome)(nil),            // 14: fleetwire.link.v1.Welcome
-	(*Refuse)(nil),             // 15: fleetwire.link.v1.Refuse
-	(*HeartbeatAck)(nil),       // 16: fleetwire.link.v1.HeartbeatAck
-	(*GoAway)(nil),             // 17: fleetwire.link.v1.GoAway
-	(*HttpRequest)(nil),        // 18: fleetwire.link.v1.HttpRequest
-	(*SessionOpen)(nil),        // 19: fleetwire.link.v1.SessionOpen
-	(*SessionClose)(nil),       // 20: fleetwire.link.v1.SessionClose
-	(*Certificate)(nil),        // 21: fleetwire.link.v1.Certificate
-	(*Command)(nil),            // 22: fleetwire.link.v1.Command
+	(*CommandAck)(nil),         // 14: fleetwire.link.v1.CommandAck
+	(*Journal)(nil),            // 15: fleetwire.link.v1.Journal
+	(*CommandReport)(nil),      // 16: fleetwire.link.v1.CommandReport
+	(*Welcome)(nil),            // 17: fleetwire.link.v1.Welcome
+	(*Refuse)(nil),             // 18: fleetwire.link.v1.Refuse
+	(*HeartbeatAck)(nil),       // 19: fleetwire.link.v1.HeartbeatAck
+	(*GoAway)(nil),             // 20: fleetwire.link.v1.GoAway
+	(*HttpRequest)(nil),        // 21: fleetwire.link.v1.HttpRequest
+	(*SessionOpen)(nil),        // 22: fleetwire.link.v1.SessionOpen
+	(*SessionClose)(nil),       // 23: fleetwire.link.v1.SessionClose
+	(*Certificate)(nil),        // 24: fleetwire.link.v1.Certificate
+	(*Command)(nil),            // 25: fleetwire.link.v1.Command
+	(*ResponseAck)(nil),        // 26: fleetwire.link.v1.ResponseAck
+	(*CommandCancel)(nil),      // 27: fleetwire.link.v1.CommandCancel
+	(*JournalSync)(nil),        // 28: fleetwire.link.v1.JournalSync
 }
 var file_fleetwire_link_v1_envelope_proto_depIdxs = []int32{
 	2,  // 0: fleetwire.link.v1.AgentToPlatform.hello:type_name -> fleetwire.link.v1.Hello
@@ -685,26 +800,32 @@ var file_fleetwire_link_v1_envelope_proto_depIdxs = []int32{
 	11, // 9: fleetwire.link.v1.AgentToPlatform.status_update:type_name -> fleetwire.link.v1.StatusUpdate
 	12, // 10: fleetwire.link.v1.AgentToPlatform.response:type_name -> fleetwire.link.v1.Response
 	13, // 11: fleetwire.link.v1.AgentToPlatform.error:type_name -> fleetwire.link.v1.Error
-	14, // 12: fleetwire.link.v1.PlatformToAgent.welcome:type_name -> fleetwire.link.v1.Welcome
-	15, // 13: fleetwire.link.v1.PlatformToAgent.refuse:type_name -> fleetwire.link.v1.Refuse
-	16, // 14: fleetwire.link.v1.PlatformToAgent.heartbeat_ack:type_name -> fleetwire.link.v1.HeartbeatAck
-	4,  // 15: fleetwire.link.v1.PlatformToAgent.ack:type_name -> fleetwire.link.v1.Ack
-	17, // 16: fleetwire.link.v1.PlatformToAgent.go_away:type_name -> fleetwire.link.v1.GoAway
-	18, // 17: fleetwire.link.v1.PlatformToAgent.http_request:type_name -> fleetwire.link.v1.HttpRequest
-	6,  // 18: fleetwire.link.v1.PlatformToAgent.stream_data:type_name -> fleetwire.link.v1.StreamData
-	7,  // 19: fleetwire.link.v1.PlatformToAgent.stream_credit:type_name -> fleetwire.link.v1.StreamCredit
-	8,  // 20: fleetwire.link.v1.PlatformToAgent.stream_reset:type_name -> fleetwire.link.v1.StreamReset
-	9,  // 21: fleetwire.link.v1.PlatformToAgent.stream_stop:type_name -> fleetwire.link.v1.StreamStop
-	19, // 22: fleetwire.link.v1.PlatformToAgent.session_open:type_name -> fleetwire.link.v1.SessionOpen
-	20, // 23: fleetwire.link.v1.PlatformToAgent.session_close:type_name -> fleetwire.link.v1.SessionClose
-	21, // 24: fleetwire.link.v1.PlatformToAgent.certificate:type_name -> fleetwire.link.v1.Certificate
-	22, // 25: fleetwire.link.v1.PlatformToAgent.command:type_name -> fleetwire.link.v1.Command
-	13, // 26: fleetwire.link.v1.PlatformToAgent.error:type_name -> fleetwire.link.v1.Error
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	14, // 12: fleetwire.link.v1.AgentToPlatform.command_ack:type_name -> fleetwire.link.v1.CommandAck
+	15, // 13: fleetwire.link.v1.AgentToPlatform.journal:type_name -> fleetwire.link.v1.Journal
+	16, // 14: fleetwire.link.v1.AgentToPlatform.command_report:type_name -> fleetwire.link.v1.CommandReport
+	17, // 15: fleetwire.link.v1.PlatformToAgent.welcome:type_name -> fleetwire.link.v1.Welcome
+	18, // 16: fleetwire.link.v1.PlatformToAgent.refuse:type_name -> fleetwire.link.v1.Refuse
+	19, // 17: fleetwire.link.v1.PlatformToAgent.heartbeat_ack:type_name -> fleetwire.link.v1.HeartbeatAck
+	4,  // 18: fleetwire.link.v1.PlatformToAgent.ack:type_name -> fleetwire.link.v1.Ack
+	20, // 19: fleetwire.link.v1.PlatformToAgent.go_away:type_name -> fleetwire.link.v1.GoAway
+	21, // 20: fleetwire.link.v1.PlatformToAgent.http_request:type_name -> fleetwire.link.v1.HttpRequest
+	6,  // 21: fleetwire.link.v1.PlatformToAgent.stream_data:type_name -> fleetwire.link.v1.StreamData
+	7,  // 22: fleetwire.link.v1.PlatformToAgent.stream_credit:type_name -> fleetwire.link.v1.StreamCredit
+	8,  // 23: fleetwire.link.v1.PlatformToAgent.stream_reset:type_name -> fleetwire.link.v1.StreamReset
+	9,  // 24: fleetwire.link.v1.PlatformToAgent.stream_stop:type_name -> fleetwire.link.v1.StreamStop
+	22, // 25: fleetwire.link.v1.PlatformToAgent.session_open:type_name -> fleetwire.link.v1.SessionOpen
+	23, // 26: fleetwire.link.v1.PlatformToAgent.session_close:type_name -> fleetwire.link.v1.SessionClose
+	24, // 27: fleetwire.link.v1.PlatformToAgent.certificate:type_name -> fleetwire.link.v1.Certificate
+	25, // 28: fleetwire.link.v1.PlatformToAgent.command:type_name -> fleetwire.link.v1.Command
+	13, // 29: fleetwire.link.v1.PlatformToAgent.error:type_name -> fleetwire.link.v1.Error
+	26, // 30: fleetwire.link.v1.PlatformToAgent.response_ack:type_name -> fleetwire.link.v1.ResponseAck
+	27, // 31: fleetwire.link.v1.PlatformToAgent.command_cancel:type_name -> fleetwire.link.v1.CommandCancel
+	28, // 32: fleetwire.link.v1.PlatformToAgent.journal_sync:type_name -> fleetwire.link.v1.JournalSync
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_link_v1_envelope_proto_init() }
@@ -731,6 +852,9 @@ func file_fleetwire_link_v1_envelope_proto_init() {
 		(*AgentToPlatform_StatusUpdate)(nil),
 		(*AgentToPlatform_Response)(nil),
 		(*AgentToPlatform_Error)(nil),
+		(*AgentToPlatform_CommandAck)(nil),
+		(*AgentToPlatform_Journal)(nil),
+		(*AgentToPlatform_CommandReport)(nil),
 	}
 	file_fleetwire_link_v1_envelope_proto_msgTypes[1].OneofWrappers = []any{
 		(*PlatformToAgent_Welcome)(nil),
@@ -748,6 +872,9 @@ func file_fleetwire_link_v1_envelope_proto_init() {
 		(*PlatformToAgent_Certificate)(nil),
 		(*PlatformToAgent_Command)(nil),
 		(*PlatformToAgent_Error)(nil),
+		(*PlatformToAgent_ResponseAck)(nil),
+		(*PlatformToAgent_CommandCancel)(nil),
+		(*PlatformToAgent_JournalSync)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from fleetwire.api.v1 import options_pb2 as fleetwire_dot_api_dot_v1_dot_options__pb2
 from fleetwire.link.v1 import options_pb2 as fleetwire_dot_link_dot_v1_dot_options__pb2
+from fleetwire.link.v1 import package_pb2 as fleetwire_dot_link_dot_v1_dot_package__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/command.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x03\n\x07\x43ommand\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12!\n\x07host_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x06hostId\x12+\n\x0c\x63ommand_type\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x0b\x63ommandType\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\x12\x1b\n\x04user\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04user\x12\x39\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n\x07timeout\x18\x08 \x01(\rR\x07timeout\x12Q\n\x11package_operation\x18\x10 \x01(\x0b\x32\".fleetwire.api.v1.PackageOperationH\x00R\x10packageOperationB\x0c\n\nparameters\"\x9c\x01\n\x10PackageOperation\x12$\n\toperation\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\toperation\x12&\n\x08packages\x18\x02 \x03(\tB\n\x8a\xb5\x18\x06\x18\x80\x08\x38\x80\x02R\x08packages\x12:\n\x07options\x18\x03 \x01(\x0b\x32 .fleetwire.api.v1.PackageOptionsR\x07options\"\"\n\x0ePackageOptions\x12\x10\n\x03yes\x18\x01 \x01(\x08R\x03yes\"\x92\x02\n\x16InstallPackagesRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\x12&\n\x08packages\x18\x02 \x03(\tB\n\x8a\xb5\x18\x06\x18\x80\x08\x38\x80\x02R\x08packages\x12:\n\x07options\x18\x03 \x01(\x0b\x32 .fleetwire.api.v1.PackageOptionsR\x07options\x12)\n\x07timeout\x18\x04 \x01(\rB\n\x8a\xb5\x18\x06 \x01(\x80\xa3\x05H\x00R\x07timeout\x88\x01\x01\x12\x39\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAtB\n\n\x08_timeout\"x\n\x17InstallPackagesResponse\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x80\x01\n\x13ListCommandsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\"\x87\x01\n\x14ListCommandsResponse\x12>\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x19.fleetwire.api.v1.CommandB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08\x63ommands\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"<\n\x11GetCommandRequest\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\"I\n\x12GetCommandResponse\x12\x33\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x19.fleetwire.api.v1.CommandR\x07\x63ommand*b\n\x0c\x43ommandState\x12\x1d\n\x19\x43OMMAND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMMAND_STATE_QUEUED\x10\x01\x12\x19\n\x15\x43OMMAND_STATE_EXPIRED\x10\x02\x32\xbe\x03\n\x0e\x43ommandService\x12\xa2\x01\n\x0fInstallPackages\x12(.fleetwire.api.v1.InstallPackagesRequest\x1a).fleetwire.api.v1.InstallPackagesResponse\":\xaa\xbb\x18\x06\x08\x02\x18\x01P\x01\x82\xd3\xe4\x93\x02*\"%/api/hosts/{host_id}/packages/install:\x01*\x12z\n\x0cListCommands\x12%.fleetwire.api.v1.ListCommandsRequest\x1a&.fleetwire.api.v1.ListCommandsResponse\"\x1b\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/commands\x12\x8a\x01\n\nGetCommand\x12#.fleetwire.api.v1.GetCommandRequest\x1a$.fleetwire.api.v1.GetCommandResponse\"1\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02%\x12\x1a/api/commands/{command_id}b\x07\x63ommandB\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0c\x43ommandProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/command.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1f\x66leetwire/link/v1/package.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n\x07\x43ommand\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12!\n\x07host_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x06hostId\x12+\n\x0c\x63ommand_type\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x0b\x63ommandType\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\x12\x1b\n\x04user\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04user\x12\x39\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n\x07timeout\x18\x08 \x01(\rR\x07timeout\x12R\n\x11package_operation\x18\x10 \x01(\x0b\x32#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperationB\x0c\n\nparameters\"\x93\x02\n\x16InstallPackagesRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\x12&\n\x08packages\x18\x02 \x03(\tB\n\x8a\xb5\x18\x06\x18\x80\x08\x38\x80\x02R\x08packages\x12;\n\x07options\x18\x03 \x01(\x0b\x32!.fleetwire.link.v1.PackageOptionsR\x07options\x12)\n\x07timeout\x18\x04 \x01(\rB\n\x8a\xb5\x18\x06 \x01(\x80\xa3\x05H\x00R\x07timeout\x88\x01\x01\x12\x39\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAtB\n\n\x08_timeout\"x\n\x17InstallPackagesResponse\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x80\x01\n\x13ListCommandsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\"\x87\x01\n\x14ListCommandsResponse\x12>\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x19.fleetwire.api.v1.CommandB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08\x63ommands\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"<\n\x11GetCommandRequest\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\"I\n\x12GetCommandResponse\x12\x33\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x19.fleetwire.api.v1.CommandR\x07\x63ommand*b\n\x0c\x43ommandState\x12\x1d\n\x19\x43OMMAND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMMAND_STATE_QUEUED\x10\x01\x12\x19\n\x15\x43OMMAND_STATE_EXPIRED\x10\x02\x32\xbe\x03\n\x0e\x43ommandService\x12\xa2\x01\n\x0fInstallPackages\x12(.fleetwire.api.v1.InstallPackagesRequest\x1a).fleetwire.api.v1.InstallPackagesResponse\":\xaa\xbb\x18\x06\x08\x02\x18\x01P\x01\x82\xd3\xe4\x93\x02*\"%/api/hosts/{host_id}/packages/install:\x01*\x12z\n\x0cListCommands\x12%.fleetwire.api.v1.ListCommandsRequest\x1a&.fleetwire.api.v1.ListCommandsResponse\"\x1b\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/commands\x12\x8a\x01\n\nGetCommand\x12#.fleetwire.api.v1.GetCommandRequest\x1a$.fleetwire.api.v1.GetCommandResponse\"1\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02%\x12\x1a/api/commands/{command_id}b\x07\x63ommandB\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0c\x43ommandProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,10 +45,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMAND'].fields_by_name['command_type']._serialized_options = b'\212\265\030\004\010\0018@'
   _globals['_COMMAND'].fields_by_name['user']._loaded_options = None
   _globals['_COMMAND'].fields_by_name['user']._serialized_options = b'\212\265\030\0038\375\001'
-  _globals['_PACKAGEOPERATION'].fields_by_name['operation']._loaded_options = None
-  _globals['_PACKAGEOPERATION'].fields_by_name['operation']._serialized_options = b'\212\265\030\0028@'
-  _globals['_PACKAGEOPERATION'].fields_by_name['packages']._loaded_options = None
-  _globals['_PACKAGEOPERATION'].fields_by_name['packages']._serialized_options = b'\212\265\030\006\030\200\0108\200\002'
   _globals['_INSTALLPACKAGESREQUEST'].fields_by_name['host_id']._loaded_options = None
   _globals['_INSTALLPACKAGESREQUEST'].fields_by_name['host_id']._serialized_options = b'\212\265\030\005\010\0018\375\001'
   _globals['_INSTALLPACKAGESREQUEST'].fields_by_name['packages']._loaded_options = None
@@ -74,26 +71,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMANDSERVICE'].methods_by_name['ListCommands']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\017\022\r/api/commands'
   _globals['_COMMANDSERVICE'].methods_by_name['GetCommand']._loaded_options = None
   _globals['_COMMANDSERVICE'].methods_by_name['GetCommand']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002%\022\032/api/commands/{command_id}b\007command'
-  _globals['_COMMANDSTATE']._serialized_start=1622
-  _globals['_COMMANDSTATE']._serialized_end=1720
-  _globals['_COMMAND']._serialized_start=181
-  _globals['_COMMAND']._serialized_end=620
-  _globals['_PACKAGEOPERATION']._serialized_start=623
-  _globals['_PACKAGEOPERATION']._serialized_end=779
-  _globals['_PACKAGEOPTIONS']._serialized_start=781
-  _globals['_PACKAGEOPTIONS']._serialized_end=815
-  _globals['_INSTALLPACKAGESREQUEST']._serialized_start=818
-  _globals['_INSTALLPACKAGESREQUEST']._serialized_end=1092
-  _globals['_INSTALLPACKAGESRESPONSE']._serialized_start=1094
-  _globals['_INSTALLPACKAGESRESPONSE']._serialized_end=1214
-  _globals['_LISTCOMMANDSREQUEST']._serialized_start=1217
-  _globals['_LISTCOMMANDSREQUEST']._serialized_end=1345
-  _globals['_LISTCOMMANDSRESPONSE']._serialized_start=1348
-  _globals['_LISTCOMMANDSRESPONSE']._serialized_end=1483
-  _globals['_GETCOMMANDREQUEST']._serialized_start=1485
-  _globals['_GETCOMMANDREQUEST']._serialized_end=1545
-  _globals['_GETCOMMANDRESPONSE']._serialized_start=1547
-  _globals['_GETCOMMANDRESPONSE']._serialized_end=1620
-  _globals['_COMMANDSERVICE']._serialized_start=1723
-  _globals['_COMMANDSERVICE']._serialized_end=2169
+  _globals['_COMMANDSTATE']._serialized_start=1462
+  _globals['_COMMANDSTATE']._serialized_end=1560
+  _globals['_COMMAND']._serialized_start=214
+  _globals['_COMMAND']._serialized_end=654
+  _globals['_INSTALLPACKAGESREQUEST']._serialized_start=657
+  _globals['_INSTALLPACKAGESREQUEST']._serialized_end=932
+  _globals['_INSTALLPACKAGESRESPONSE']._serialized_start=934
+  _globals['_INSTALLPACKAGESRESPONSE']._serialized_end=1054
+  _globals['_LISTCOMMANDSREQUEST']._serialized_start=1057
+  _globals['_LISTCOMMANDSREQUEST']._serialized_end=1185
+  _globals['_LISTCOMMANDSRESPONSE']._serialized_start=1188
+  _globals['_LISTCOMMANDSRESPONSE']._serialized_end=1323
+  _globals['_GETCOMMANDREQUEST']._serialized_start=1325
+  _globals['_GETCOMMANDREQUEST']._serialized_end=1385
+  _globals['_GETCOMMANDRESPONSE']._serialized_start=1387
+  _globals['_GETCOMMANDRESPONSE']._serialized_end=1460
+  _globals['_COMMANDSERVICE']._serialized_start=1563
+  _globals['_COMMANDSERVICE']._serialized_end=2009
 # @@protoc_insertion_point(module_scope)

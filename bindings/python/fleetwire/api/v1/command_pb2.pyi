@@ -2,6 +2,7 @@ import datetime
 
 from fleetwire.api.v1 import options_pb2 as _options_pb2
 from fleetwire.link.v1 import options_pb2 as _options_pb2_1
+from fleetwire.link.v1 import package_pb2 as _package_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -41,24 +42,8 @@ class Command(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     expires_at: _timestamp_pb2.Timestamp
     timeout: int
-    package_operation: PackageOperation
-    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., package_operation: _Optional[_Union[PackageOperation, _Mapping]] = ...) -> None: ...
-
-class PackageOperation(_message.Message):
-    __slots__ = ("operation", "packages", "options")
-    OPERATION_FIELD_NUMBER: _ClassVar[int]
-    PACKAGES_FIELD_NUMBER: _ClassVar[int]
-    OPTIONS_FIELD_NUMBER: _ClassVar[int]
-    operation: str
-    packages: _containers.RepeatedScalarFieldContainer[str]
-    options: PackageOptions
-    def __init__(self, operation: _Optional[str] = ..., packages: _Optional[_Iterable[str]] = ..., options: _Optional[_Union[PackageOptions, _Mapping]] = ...) -> None: ...
-
-class PackageOptions(_message.Message):
-    __slots__ = ("yes",)
-    YES_FIELD_NUMBER: _ClassVar[int]
-    yes: bool
-    def __init__(self, yes: _Optional[bool] = ...) -> None: ...
+    package_operation: _package_pb2.PackageOperation
+    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ...) -> None: ...
 
 class InstallPackagesRequest(_message.Message):
     __slots__ = ("host_id", "packages", "options", "timeout", "expires_at")
@@ -69,10 +54,10 @@ class InstallPackagesRequest(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     host_id: str
     packages: _containers.RepeatedScalarFieldContainer[str]
-    options: PackageOptions
+    options: _package_pb2.PackageOptions
     timeout: int
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, host_id: _Optional[str] = ..., packages: _Optional[_Iterable[str]] = ..., options: _Optional[_Union[PackageOptions, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, host_id: _Optional[str] = ..., packages: _Optional[_Iterable[str]] = ..., options: _Optional[_Union[_package_pb2.PackageOptions, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class InstallPackagesResponse(_message.Message):
     __slots__ = ("command_id", "state")

@@ -22,11 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from fleetwire.link.v1 import agent_update_pb2 as fleetwire_dot_link_dot_v1_dot_agent__update__pb2
+from fleetwire.link.v1 import file_transfer_pb2 as fleetwire_dot_link_dot_v1_dot_file__transfer__pb2
+from fleetwire.link.v1 import inventory_pb2 as fleetwire_dot_link_dot_v1_dot_inventory__pb2
 from fleetwire.link.v1 import options_pb2 as fleetwire_dot_link_dot_v1_dot_options__pb2
+from fleetwire.link.v1 import package_pb2 as fleetwire_dot_link_dot_v1_dot_package__pb2
+from fleetwire.link.v1 import script_pb2 as fleetwire_dot_link_dot_v1_dot_script__pb2
+from fleetwire.link.v1 import service_pb2 as fleetwire_dot_link_dot_v1_dot_service__pb2
+from fleetwire.link.v1 import system_pb2 as fleetwire_dot_link_dot_v1_dot_system__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66leetwire/link/v1/command.proto\x12\x11\x66leetwire.link.v1\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x03\n\x07\x43ommand\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12)\n\x0btarget_host\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\ntargetHost\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12R\n\x11package_operation\x18\x10 \x01(\x0b\x32#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12=\n\x07unknown\x18\x1f \x01(\x0b\x32!.fleetwire.link.v1.UnknownCommandH\x00R\x07unknown:\x04\x88\xb5\x18\x02\x42,\n\nparameters\x12\x1e\x8a\xb5\x18\x1a\n\x0c\x63ommand_type\x12\nparameters\"\xb7\x01\n\x10PackageOperation\x12>\n\toperation\x18\x01 \x01(\x0e\x32 .fleetwire.link.v1.PackageActionR\toperation\x12&\n\x08packages\x18\x02 \x03(\tB\n\x8a\xb5\x18\x06\x10\x80\x02\x18\x80\x08R\x08packages\x12;\n\x07options\x18\x03 \x01(\x0b\x32!.fleetwire.link.v1.PackageOptionsR\x07options\"\"\n\x0ePackageOptions\x12\x10\n\x03yes\x18\x01 \x01(\x08R\x03yes\"k\n\x0eUnknownCommand\x12+\n\x0c\x63ommand_type\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x0b\x63ommandType\x12,\n\nparameters\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x10\x80\x80@\x90\xb5\x18\x03R\nparameters\"\xda\x02\n\x0cStatusUpdate\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\x13original_message_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x11originalMessageId\x12\x38\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32 .fleetwire.link.v1.CommandStatusR\x06status\x12\x36\n\x10progress_percent\x18\x05 \x01(\rB\x06\x8a\xb5\x18\x02(dH\x00R\x0fprogressPercent\x88\x01\x01\x12 \n\x06output\x18\x06 \x01(\tB\x08\x8a\xb5\x18\x04\x10\x80\x80\x04R\x06output:\x04\x88\xb5\x18\x02\x42\x13\n\x11_progress_percent\"\xf2\x02\n\x08Response\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\x13original_message_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x11originalMessageId\x12\x38\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32 .fleetwire.link.v1.CommandStatusR\x06status\x12O\n\x11package_operation\x18\x10 \x01(\x0b\x32 .fleetwire.link.v1.PackageResultH\x00R\x10packageOperation\x12 \n\x03raw\x18\x1f \x01(\tB\x0c\x8a\xb5\x18\x04\x10\x80\x80@\x90\xb5\x18\x03H\x00R\x03raw:\x04\x88\xb5\x18\x02\x42\x16\n\x06result\x12\x0c\x8a\xb5\x18\x08\x12\x06result\"\x93\x01\n\rPackageResult\x12\x39\n\x12installed_packages\x18\x01 \x03(\tB\n\x8a\xb5\x18\x06\x10\x80\x02\x18\x80\x08R\x11installedPackages\x12%\n\x0e\x65xecution_time\x18\x02 \x01(\x01R\rexecutionTime\x12 \n\x06output\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x10\x80\x80@R\x06output*\xb6\x01\n\rPackageAction\x12\x1e\n\x1aPACKAGE_ACTION_UNSPECIFIED\x10\x00\x12\x1a\n\x16PACKAGE_ACTION_INSTALL\x10\x01\x12\x19\n\x15PACKAGE_ACTION_REMOVE\x10\x02\x12\x19\n\x15PACKAGE_ACTION_UPDATE\x10\x03\x12\x1a\n\x16PACKAGE_ACTION_UPGRADE\x10\x04\x12\x17\n\x13PACKAGE_ACTION_LIST\x10\x05*\xf9\x01\n\rCommandStatus\x12\x1e\n\x1a\x43OMMAND_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43OMMAND_STATUS_RECEIVED\x10\x01\x12\x1a\n\x16\x43OMMAND_STATUS_RUNNING\x10\x02\x12\x1a\n\x16\x43OMMAND_STATUS_SUCCESS\x10\x03\x12\x19\n\x15\x43OMMAND_STATUS_FAILED\x10\x04\x12\x1e\n\x1a\x43OMMAND_STATUS_INTERRUPTED\x10\x05\x12\x1c\n\x18\x43OMMAND_STATUS_CANCELLED\x10\x06\x12\x1a\n\x16\x43OMMAND_STATUS_EXPIRED\x10\x07\x42\xa5\x01\n\x15\x63om.fleetwire.link.v1B\x0c\x43ommandProtoP\x01Z\x18\x66leetwire/link/v1;linkv1\xa2\x02\x03\x46LX\xaa\x02\x11\x46leetwire.Link.V1\xca\x02\x11\x46leetwire\\Link\\V1\xe2\x02\x1d\x46leetwire\\Link\\V1\\GPBMetadata\xea\x02\x13\x46leetwire::Link::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66leetwire/link/v1/command.proto\x12\x11\x66leetwire.link.v1\x1a$fleetwire/link/v1/agent_update.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1f\x66leetwire/link/v1/package.proto\x1a\x1e\x66leetwire/link/v1/script.proto\x1a\x1f\x66leetwire/link/v1/service.proto\x1a\x1e\x66leetwire/link/v1/system.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x07\n\x07\x43ommand\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12)\n\x0btarget_host\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\ntargetHost\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1a\n\x08sequence\x18\x05 \x01(\x04R\x08sequence\x12)\n\x10settled_sequence\x18\x06 \x01(\x04R\x0fsettledSequence\x12#\n\x07timeout\x18\x07 \x01(\rB\t\x8a\xb5\x18\x05(\x80\x9a\x9e\x01R\x07timeout\x12>\n\x08priority\x18\x08 \x01(\x0e\x32\".fleetwire.link.v1.CommandPriorityR\x08priority\x12R\n\x11package_operation\x18\x10 \x01(\x0b\x32#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n\x11service_operation\x18\x11 \x01(\x0b\x32#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n\x10system_operation\x18\x12 \x01(\x0b\x32\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x12\x33\n\x06script\x18\x13 \x01(\x0b\x32\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12\x46\n\rfile_transfer\x18\x14 \x01(\x0b\x32\x1f.fleetwire.link.v1.FileTransferH\x00R\x0c\x66ileTransfer\x12<\n\tinventory\x18\x15 \x01(\x0b\x32\x1c.fleetwire.link.v1.InventoryH\x00R\tinventory\x12\x43\n\x0c\x61gent_update\x18\x16 \x01(\x0b\x32\x1e.fleetwire.link.v1.AgentUpdateH\x00R\x0b\x61gentUpdate\x12=\n\x07unknown\x18\x1f \x01(\x0b\x32!.fleetwire.link.v1.UnknownCommandH\x00R\x07unknown:\x04\x88\xb5\x18\x02\x42,\n\nparameters\x12\x1e\x8a\xb5\x18\x1a\n\x0c\x63ommand_type\x12\nparameters\"k\n\x0eUnknownCommand\x12+\n\x0c\x63ommand_type\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x0b\x63ommandType\x12,\n\nparameters\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x10\x80\x80@\x90\xb5\x18\x03R\nparameters\"\xaf\x01\n\nCommandAck\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\x13original_message_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x11originalMessageId\x12\x38\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp:\x04\x88\xb5\x18\x02\"\xb2\x01\n\rCommandCancel\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\x13original_message_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x11originalMessageId\x12\x38\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp:\x04\x88\xb5\x18\x02\"\xff\x02\n\x0cStatusUpdate\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\x13original_message_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x11originalMessageId\x12\x38\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32 .fleetwire.link.v1.CommandStatusR\x06status\x12\x36\n\x10progress_percent\x18\x05 \x01(\rB\x06\x8a\xb5\x18\x02(dH\x00R\x0fprogressPercent\x88\x01\x01\x12 \n\x06output\x18\x06 \x01(\tB\x08\x8a\xb5\x18\x04\x10\x80\x80\x04R\x06output\x12#\n\routput_offset\x18\x07 \x01(\x04R\x0coutputOffset:\x04\x88\xb5\x18\x02\x42\x13\n\x11_progress_percent\"\xa7\x07\n\x08Response\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\x13original_message_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x11originalMessageId\x12\x38\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32 .fleetwire.link.v1.CommandStatusR\x06status\x12 \n\x06reason\x18\x05 \x01(\tB\x08\x8a\xb5\x18\x04\x10@0\x06R\x06reason\x12\x1f\n\x06\x64\x65tail\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x10\x80\x08R\x06\x64\x65tail\x12\x39\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12O\n\x11package_operation\x18\x10 \x01(\x0b\x32 .fleetwire.link.v1.PackageResultH\x00R\x10packageOperation\x12O\n\x11service_operation\x18\x11 \x01(\x0b\x32 .fleetwire.link.v1.ServiceResultH\x00R\x10serviceOperation\x12L\n\x10system_operation\x18\x12 \x01(\x0b\x32\x1f.fleetwire.link.v1.SystemResultH\x00R\x0fsystemOperation\x12\x39\n\x06script\x18\x13 \x01(\x0b\x32\x1f.fleetwire.link.v1.ScriptResultH\x00R\x06script\x12L\n\rfile_transfer\x18\x14 \x01(\x0b\x32%.fleetwire.link.v1.FileTransferResultH\x00R\x0c\x66ileTransfer\x12\x42\n\tinventory\x18\x15 \x01(\x0b\x32\".fleetwire.link.v1.InventoryResultH\x00R\tinventory\x12I\n\x0c\x61gent_update\x18\x16 \x01(\x0b\x32$.fleetwire.link.v1.AgentUpdateResultH\x00R\x0b\x61gentUpdate\x12 \n\x03raw\x18\x1f \x01(\tB\x0c\x8a\xb5\x18\x04\x10\x80\x80@\x90\xb5\x18\x03H\x00R\x03raw:\x04\x88\xb5\x18\x02\x42\x16\n\x06result\x12\x0c\x8a\xb5\x18\x08\x12\x06result\"\xb0\x01\n\x0bResponseAck\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\x13original_message_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\x11originalMessageId\x12\x38\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp:\x04\x88\xb5\x18\x02\"\xac\x01\n\x07Journal\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12\x1c\n\x05\x65poch\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02R\x05\x65poch\x12\x1a\n\x08sequence\x18\x04 \x01(\x04R\x08sequence:\x04\x88\xb5\x18\x02\"\xae\x01\n\x0bJournalSync\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12\x1e\n\x05\x65poch\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x05\x65poch\x12\x16\n\x06report\x18\x04 \x01(\x08R\x06report:\x04\x88\xb5\x18\x02\"\xa1\x02\n\rCommandReport\x12\'\n\nmessage_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10@R\tmessageId\x12\x38\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12\x34\n\x07\x63ommand\x18\x03 \x01(\x0b\x32\x1a.fleetwire.link.v1.CommandR\x07\x63ommand\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32 .fleetwire.link.v1.CommandStatusR\x06status\x12\x37\n\x08response\x18\x05 \x01(\x0b\x32\x1b.fleetwire.link.v1.ResponseR\x08response:\x04\x88\xb5\x18\x02*\x85\x01\n\x0f\x43ommandPriority\x12 \n\x1c\x43OMMAND_PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMMAND_PRIORITY_LOW\x10\x01\x12\x1b\n\x17\x43OMMAND_PRIORITY_NORMAL\x10\x02\x12\x19\n\x15\x43OMMAND_PRIORITY_HIGH\x10\x03*\x95\x02\n\rCommandStatus\x12\x1e\n\x1a\x43OMMAND_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43OMMAND_STATUS_RECEIVED\x10\x01\x12\x1a\n\x16\x43OMMAND_STATUS_RUNNING\x10\x02\x12\x1a\n\x16\x43OMMAND_STATUS_SUCCESS\x10\x03\x12\x19\n\x15\x43OMMAND_STATUS_FAILED\x10\x04\x12\x1e\n\x1a\x43OMMAND_STATUS_INTERRUPTED\x10\x05\x12\x1c\n\x18\x43OMMAND_STATUS_CANCELLED\x10\x06\x12\x1a\n\x16\x43OMMAND_STATUS_EXPIRED\x10\x07\x12\x1a\n\x16\x43OMMAND_STATUS_REFUSED\x10\x08\x42\xa5\x01\n\x15\x63om.fleetwire.link.v1B\x0c\x43ommandProtoP\x01Z\x18\x66leetwire/link/v1;linkv1\xa2\x02\x03\x46LX\xaa\x02\x11\x46leetwire.Link.V1\xca\x02\x11\x46leetwire\\Link\\V1\xe2\x02\x1d\x46leetwire\\Link\\V1\\GPBMetadata\xea\x02\x13\x46leetwire::Link::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,14 +47,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMAND'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
   _globals['_COMMAND'].fields_by_name['target_host']._loaded_options = None
   _globals['_COMMAND'].fields_by_name['target_host']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_COMMAND'].fields_by_name['timeout']._loaded_options = None
+  _globals['_COMMAND'].fields_by_name['timeout']._serialized_options = b'\212\265\030\005(\200\232\236\001'
   _globals['_COMMAND']._loaded_options = None
   _globals['_COMMAND']._serialized_options = b'\210\265\030\002'
-  _globals['_PACKAGEOPERATION'].fields_by_name['packages']._loaded_options = None
-  _globals['_PACKAGEOPERATION'].fields_by_name['packages']._serialized_options = b'\212\265\030\006\020\200\002\030\200\010'
   _globals['_UNKNOWNCOMMAND'].fields_by_name['command_type']._loaded_options = None
   _globals['_UNKNOWNCOMMAND'].fields_by_name['command_type']._serialized_options = b'\212\265\030\004\010\001\020@'
   _globals['_UNKNOWNCOMMAND'].fields_by_name['parameters']._loaded_options = None
   _globals['_UNKNOWNCOMMAND'].fields_by_name['parameters']._serialized_options = b'\212\265\030\004\020\200\200@\220\265\030\003'
+  _globals['_COMMANDACK'].fields_by_name['message_id']._loaded_options = None
+  _globals['_COMMANDACK'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_COMMANDACK'].fields_by_name['original_message_id']._loaded_options = None
+  _globals['_COMMANDACK'].fields_by_name['original_message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_COMMANDACK']._loaded_options = None
+  _globals['_COMMANDACK']._serialized_options = b'\210\265\030\002'
+  _globals['_COMMANDCANCEL'].fields_by_name['message_id']._loaded_options = None
+  _globals['_COMMANDCANCEL'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_COMMANDCANCEL'].fields_by_name['original_message_id']._loaded_options = None
+  _globals['_COMMANDCANCEL'].fields_by_name['original_message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_COMMANDCANCEL']._loaded_options = None
+  _globals['_COMMANDCANCEL']._serialized_options = b'\210\265\030\002'
   _globals['_STATUSUPDATE'].fields_by_name['message_id']._loaded_options = None
   _globals['_STATUSUPDATE'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
   _globals['_STATUSUPDATE'].fields_by_name['original_message_id']._loaded_options = None
@@ -64,30 +83,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESPONSE'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
   _globals['_RESPONSE'].fields_by_name['original_message_id']._loaded_options = None
   _globals['_RESPONSE'].fields_by_name['original_message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_RESPONSE'].fields_by_name['reason']._loaded_options = None
+  _globals['_RESPONSE'].fields_by_name['reason']._serialized_options = b'\212\265\030\004\020@0\006'
+  _globals['_RESPONSE'].fields_by_name['detail']._loaded_options = None
+  _globals['_RESPONSE'].fields_by_name['detail']._serialized_options = b'\212\265\030\003\020\200\010'
   _globals['_RESPONSE'].fields_by_name['raw']._loaded_options = None
   _globals['_RESPONSE'].fields_by_name['raw']._serialized_options = b'\212\265\030\004\020\200\200@\220\265\030\003'
   _globals['_RESPONSE']._loaded_options = None
   _globals['_RESPONSE']._serialized_options = b'\210\265\030\002'
-  _globals['_PACKAGERESULT'].fields_by_name['installed_packages']._loaded_options = None
-  _globals['_PACKAGERESULT'].fields_by_name['installed_packages']._serialized_options = b'\212\265\030\006\020\200\002\030\200\010'
-  _globals['_PACKAGERESULT'].fields_by_name['output']._loaded_options = None
-  _globals['_PACKAGERESULT'].fields_by_name['output']._serialized_options = b'\212\265\030\004\020\200\200@'
-  _globals['_PACKAGEACTION']._serialized_start=1736
-  _globals['_PACKAGEACTION']._serialized_end=1918
-  _globals['_COMMANDSTATUS']._serialized_start=1921
-  _globals['_COMMANDSTATUS']._serialized_end=2170
-  _globals['_COMMAND']._serialized_start=121
-  _globals['_COMMAND']._serialized_end=530
-  _globals['_PACKAGEOPERATION']._serialized_start=533
-  _globals['_PACKAGEOPERATION']._serialized_end=716
-  _globals['_PACKAGEOPTIONS']._serialized_start=718
-  _globals['_PACKAGEOPTIONS']._serialized_end=752
-  _globals['_UNKNOWNCOMMAND']._serialized_start=754
-  _globals['_UNKNOWNCOMMAND']._serialized_end=861
-  _globals['_STATUSUPDATE']._serialized_start=864
-  _globals['_STATUSUPDATE']._serialized_end=1210
-  _globals['_RESPONSE']._serialized_start=1213
-  _globals['_RESPONSE']._serialized_end=1583
-  _globals['_PACKAGERESULT']._serialized_start=1586
-  _globals['_PACKAGERESULT']._serialized_end=1733
+  _globals['_RESPONSEACK'].fields_by_name['message_id']._loaded_options = None
+  _globals['_RESPONSEACK'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_RESPONSEACK'].fields_by_name['original_message_id']._loaded_options = None
+  _globals['_RESPONSEACK'].fields_by_name['original_message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_RESPONSEACK']._loaded_options = None
+  _globals['_RESPONSEACK']._serialized_options = b'\210\265\030\002'
+  _globals['_JOURNAL'].fields_by_name['message_id']._loaded_options = None
+  _globals['_JOURNAL'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_JOURNAL'].fields_by_name['epoch']._loaded_options = None
+  _globals['_JOURNAL'].fields_by_name['epoch']._serialized_options = b'\212\265\030\0020\002'
+  _globals['_JOURNAL']._loaded_options = None
+  _globals['_JOURNAL']._serialized_options = b'\210\265\030\002'
+  _globals['_JOURNALSYNC'].fields_by_name['message_id']._loaded_options = None
+  _globals['_JOURNALSYNC'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_JOURNALSYNC'].fields_by_name['epoch']._loaded_options = None
+  _globals['_JOURNALSYNC'].fields_by_name['epoch']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_JOURNALSYNC']._loaded_options = None
+  _globals['_JOURNALSYNC']._serialized_options = b'\210\265\030\002'
+  _globals['_COMMANDREPORT'].fields_by_name['message_id']._loaded_options = None
+  _globals['_COMMANDREPORT'].fields_by_name['message_id']._serialized_options = b'\212\265\030\004\010\001\020@'
+  _globals['_COMMANDREPORT']._loaded_options = None
+  _globals['_COMMANDREPORT']._serialized_options = b'\210\265\030\002'
+  _globals['_COMMANDPRIORITY']._serialized_start=3983
+  _globals['_COMMANDPRIORITY']._serialized_end=4116
+  _globals['_COMMANDSTATUS']._serialized_start=4119
+  _globals['_COMMANDSTATUS']._serialized_end=4396
+  _globals['_COMMAND']._serialized_start=363
+  _globals['_COMMAND']._serialized_end=1365
+  _globals['_UNKNOWNCOMMAND']._serialized_start=1367
+  _globals['_UNKNOWNCOMMAND']._serialized_end=1474
+  _globals['_COMMANDACK']._serialized_start=1477
+  _globals['_COMMANDACK']._serialized_end=1652
+  _globals['_COMMANDCANCEL']._serialized_start=1655
+  _globals['_COMMANDCANCEL']._serialized_end=1833
+  _globals['_STATUSUPDATE']._serialized_start=1836
+  _globals['_STATUSUPDATE']._serialized_end=2219
+  _globals['_RESPONSE']._serialized_start=2222
+  _globals['_RESPONSE']._serialized_end=3157
+  _globals['_RESPONSEACK']._serialized_start=3160
+  _globals['_RESPONSEACK']._serialized_end=3336
+  _globals['_JOURNAL']._serialized_start=3339
+  _globals['_JOURNAL']._serialized_end=3511
+  _globals['_JOURNALSYNC']._serialized_start=3514
+  _globals['_JOURNALSYNC']._serialized_end=3688
+  _globals['_COMMANDREPORT']._serialized_start=3691
+  _globals['_COMMANDREPORT']._serialized_end=3980
 # @@protoc_insertion_point(module_scope)

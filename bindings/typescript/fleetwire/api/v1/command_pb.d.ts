@@ -7,6 +7,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { PackageOperation, PackageOptions } from "../../link/v1/package_pb.js";
 
 /**
  * Describes the file fleetwire/api/v1/command.proto.
@@ -84,7 +85,7 @@ export declare type Command = Message<"fleetwire.api.v1.Command"> & {
     /**
      * Of a `package_operation`.
      *
-     * @generated from field: fleetwire.api.v1.PackageOperation package_operation = 16;
+     * @generated from field: fleetwire.link.v1.PackageOperation package_operation = 16;
      */
     value: PackageOperation;
     case: "packageOperation";
@@ -96,60 +97,6 @@ export declare type Command = Message<"fleetwire.api.v1.Command"> & {
  * Use `create(CommandSchema)` to create a new message.
  */
 export declare const CommandSchema: GenMessage<Command>;
-
-/**
- * What to do with packages.
- *
- * @generated from message fleetwire.api.v1.PackageOperation
- */
-export declare type PackageOperation = Message<"fleetwire.api.v1.PackageOperation"> & {
-  /**
-   * What, such as `install`.
-   *
-   * @generated from field: string operation = 1;
-   */
-  operation: string;
-
-  /**
-   * The packages' names, as the host's package manager has them.
-   *
-   * @generated from field: repeated string packages = 2;
-   */
-  packages: string[];
-
-  /**
-   * How to do it.
-   *
-   * @generated from field: fleetwire.api.v1.PackageOptions options = 3;
-   */
-  options?: PackageOptions | undefined;
-};
-
-/**
- * Describes the message fleetwire.api.v1.PackageOperation.
- * Use `create(PackageOperationSchema)` to create a new message.
- */
-export declare const PackageOperationSchema: GenMessage<PackageOperation>;
-
-/**
- * How a package operation is done.
- *
- * @generated from message fleetwire.api.v1.PackageOptions
- */
-export declare type PackageOptions = Message<"fleetwire.api.v1.PackageOptions"> & {
-  /**
-   * True to go ahead without asking.
-   *
-   * @generated from field: bool yes = 1;
-   */
-  yes: boolean;
-};
-
-/**
- * Describes the message fleetwire.api.v1.PackageOptions.
- * Use `create(PackageOptionsSchema)` to create a new message.
- */
-export declare const PackageOptionsSchema: GenMessage<PackageOptions>;
 
 /**
  * Asks for packages on a host.
@@ -174,7 +121,7 @@ export declare type InstallPackagesRequest = Message<"fleetwire.api.v1.InstallPa
   /**
    * How to install them.
    *
-   * @generated from field: fleetwire.api.v1.PackageOptions options = 3;
+   * @generated from field: fleetwire.link.v1.PackageOptions options = 3;
    */
   options?: PackageOptions | undefined;
 

@@ -7,6 +7,13 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { PackageOperation, PackageResult } from "./package_pb.js";
+import type { ServiceOperation, ServiceResult } from "./service_pb.js";
+import type { SystemOperation, SystemResult } from "./system_pb.js";
+import type { Script, ScriptResult } from "./script_pb.js";
+import type { FileTransfer, FileTransferResult } from "./file_transfer_pb.js";
+import type { Inventory, InventoryResult } from "./inventory_pb.js";
+import type { AgentUpdate, AgentUpdateResult } from "./agent_update_pb.js";
 
 /**
  * Describes the file fleetwire/link/v1/command.proto.
@@ -48,6 +55,36 @@ export declare type Command = Message<"fleetwire.link.v1.Command"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
+   * Its place among the commands of its host in this epoch of the platform's store, from 1. An agent
+   * that keeps a journal knows by it for good what it has had. 0 for a peer that keeps none.
+   *
+   * @generated from field: uint64 sequence = 5;
+   */
+  sequence: bigint;
+
+  /**
+   * Every command of this host up to this place has ended and is not sent any more: what an agent
+   * remembers of these one by one it may forget.
+   *
+   * @generated from field: uint64 settled_sequence = 6;
+   */
+  settledSequence: bigint;
+
+  /**
+   * How long it may run, in seconds, from its beginning. 0: for ever.
+   *
+   * @generated from field: uint32 timeout = 7;
+   */
+  timeout: number;
+
+  /**
+   * What is begun first, of those that wait at the agent.
+   *
+   * @generated from field: fleetwire.link.v1.CommandPriority priority = 8;
+   */
+  priority: CommandPriority;
+
+  /**
    * What to do.
    *
    * @generated from oneof fleetwire.link.v1.Command.parameters
@@ -60,6 +97,54 @@ export declare type Command = Message<"fleetwire.link.v1.Command"> & {
      */
     value: PackageOperation;
     case: "packageOperation";
+  } | {
+    /**
+     * Start or stop a service.
+     *
+     * @generated from field: fleetwire.link.v1.ServiceOperation service_operation = 17;
+     */
+    value: ServiceOperation;
+    case: "serviceOperation";
+  } | {
+    /**
+     * Restart the host, or set what it is called.
+     *
+     * @generated from field: fleetwire.link.v1.SystemOperation system_operation = 18;
+     */
+    value: SystemOperation;
+    case: "systemOperation";
+  } | {
+    /**
+     * Run a script.
+     *
+     * @generated from field: fleetwire.link.v1.Script script = 19;
+     */
+    value: Script;
+    case: "script";
+  } | {
+    /**
+     * Bring a file to the host, or from it.
+     *
+     * @generated from field: fleetwire.link.v1.FileTransfer file_transfer = 20;
+     */
+    value: FileTransfer;
+    case: "fileTransfer";
+  } | {
+    /**
+     * Say what the host is made of.
+     *
+     * @generated from field: fleetwire.link.v1.Inventory inventory = 21;
+     */
+    value: Inventory;
+    case: "inventory";
+  } | {
+    /**
+     * Put another agent in this one's place.
+     *
+     * @generated from field: fleetwire.link.v1.AgentUpdate agent_update = 22;
+     */
+    value: AgentUpdate;
+    case: "agentUpdate";
   } | {
     /**
      * A command of a type that this schema does not name, kept as it came.
@@ -76,60 +161,6 @@ export declare type Command = Message<"fleetwire.link.v1.Command"> & {
  * Use `create(CommandSchema)` to create a new message.
  */
 export declare const CommandSchema: GenMessage<Command>;
-
-/**
- * Parameters of `package_operation`.
- *
- * @generated from message fleetwire.link.v1.PackageOperation
- */
-export declare type PackageOperation = Message<"fleetwire.link.v1.PackageOperation"> & {
-  /**
-   * What to do with the packages.
-   *
-   * @generated from field: fleetwire.link.v1.PackageAction operation = 1;
-   */
-  operation: PackageAction;
-
-  /**
-   * The packages' names, as the host's package manager has them.
-   *
-   * @generated from field: repeated string packages = 2;
-   */
-  packages: string[];
-
-  /**
-   * How to do it.
-   *
-   * @generated from field: fleetwire.link.v1.PackageOptions options = 3;
-   */
-  options?: PackageOptions | undefined;
-};
-
-/**
- * Describes the message fleetwire.link.v1.PackageOperation.
- * Use `create(PackageOperationSchema)` to create a new message.
- */
-export declare const PackageOperationSchema: GenMessage<PackageOperation>;
-
-/**
- * How a package operation is done.
- *
- * @generated from message fleetwire.link.v1.PackageOptions
- */
-export declare type PackageOptions = Message<"fleetwire.link.v1.PackageOptions"> & {
-  /**
-   * True to go ahead without asking.
-   *
-   * @generated from field: bool yes = 1;
-   */
-  yes: boolean;
-};
-
-/**
- * Describes the message fleetwire.link.v1.PackageOptions.
- * Use `create(PackageOptionsSchema)` to create a new message.
- */
-export declare const PackageOptionsSchema: GenMessage<PackageOptions>;
 
 /**
  * A command whose type the schema does not name.
@@ -157,6 +188,75 @@ export declare type UnknownCommand = Message<"fleetwire.link.v1.UnknownCommand">
  * Use `create(UnknownCommandSchema)` to create a new message.
  */
 export declare const UnknownCommandSchema: GenMessage<UnknownCommand>;
+
+/**
+ * The agent has a command in its journal: it survives a loss of power there, and is run once.
+ *
+ * @generated from message fleetwire.link.v1.CommandAck
+ */
+export declare type CommandAck = Message<"fleetwire.link.v1.CommandAck"> & {
+  /**
+   * Names this message.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * The command's `message_id`.
+   *
+   * @generated from field: string original_message_id = 2;
+   */
+  originalMessageId: string;
+
+  /**
+   * When it was made, by the agent's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp timestamp = 3;
+   */
+  timestamp?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message fleetwire.link.v1.CommandAck.
+ * Use `create(CommandAckSchema)` to create a new message.
+ */
+export declare const CommandAckSchema: GenMessage<CommandAck>;
+
+/**
+ * A command is not wanted any more. The agent ends it where it can, and answers with its `response` in
+ * any case: one that was not begun as `cancelled`, one that runs as what became of it.
+ *
+ * @generated from message fleetwire.link.v1.CommandCancel
+ */
+export declare type CommandCancel = Message<"fleetwire.link.v1.CommandCancel"> & {
+  /**
+   * Names this message.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * The command's `message_id`.
+   *
+   * @generated from field: string original_message_id = 2;
+   */
+  originalMessageId: string;
+
+  /**
+   * When it was made, by the platform's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp timestamp = 3;
+   */
+  timestamp?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message fleetwire.link.v1.CommandCancel.
+ * Use `create(CommandCancelSchema)` to create a new message.
+ */
+export declare const CommandCancelSchema: GenMessage<CommandCancel>;
 
 /**
  * How a command is getting on.
@@ -205,6 +305,14 @@ export declare type StatusUpdate = Message<"fleetwire.link.v1.StatusUpdate"> & {
    * @generated from field: string output = 6;
    */
   output: string;
+
+  /**
+   * How many bytes it had printed before `output`: where some are missing in between, they were not
+   * sent. What is kept of all comes with the `response`.
+   *
+   * @generated from field: uint64 output_offset = 7;
+   */
+  outputOffset: bigint;
 };
 
 /**
@@ -214,7 +322,7 @@ export declare type StatusUpdate = Message<"fleetwire.link.v1.StatusUpdate"> & {
 export declare const StatusUpdateSchema: GenMessage<StatusUpdate>;
 
 /**
- * What came of a command.
+ * What came of a command. The agent sends it until it is acknowledged.
  *
  * @generated from message fleetwire.link.v1.Response
  */
@@ -248,6 +356,27 @@ export declare type Response = Message<"fleetwire.link.v1.Response"> & {
   status: CommandStatus;
 
   /**
+   * Why it was not a success, for programs, such as `not_allowed` or `timed_out`. Absent for a success.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * The same for people, with the rule or the field that it is about: one sentence.
+   *
+   * @generated from field: string detail = 6;
+   */
+  detail: string;
+
+  /**
+   * When it was begun, by the agent's clock. Absent where it was not.
+   *
+   * @generated from field: google.protobuf.Timestamp started_at = 7;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
    * What it gave. In JSON nothing names its type, which follows from the command: what is read
    * there is kept raw until whoever knows the command types it.
    *
@@ -261,6 +390,54 @@ export declare type Response = Message<"fleetwire.link.v1.Response"> & {
      */
     value: PackageResult;
     case: "packageOperation";
+  } | {
+    /**
+     * Of a `service_operation`.
+     *
+     * @generated from field: fleetwire.link.v1.ServiceResult service_operation = 17;
+     */
+    value: ServiceResult;
+    case: "serviceOperation";
+  } | {
+    /**
+     * Of a `system_operation`.
+     *
+     * @generated from field: fleetwire.link.v1.SystemResult system_operation = 18;
+     */
+    value: SystemResult;
+    case: "systemOperation";
+  } | {
+    /**
+     * Of a `script`.
+     *
+     * @generated from field: fleetwire.link.v1.ScriptResult script = 19;
+     */
+    value: ScriptResult;
+    case: "script";
+  } | {
+    /**
+     * Of a `file_transfer`.
+     *
+     * @generated from field: fleetwire.link.v1.FileTransferResult file_transfer = 20;
+     */
+    value: FileTransferResult;
+    case: "fileTransfer";
+  } | {
+    /**
+     * Of an `inventory`.
+     *
+     * @generated from field: fleetwire.link.v1.InventoryResult inventory = 21;
+     */
+    value: InventoryResult;
+    case: "inventory";
+  } | {
+    /**
+     * Of an `agent_update`.
+     *
+     * @generated from field: fleetwire.link.v1.AgentUpdateResult agent_update = 22;
+     */
+    value: AgentUpdateResult;
+    case: "agentUpdate";
   } | {
     /**
      * Any other, as JSON.
@@ -279,92 +456,212 @@ export declare type Response = Message<"fleetwire.link.v1.Response"> & {
 export declare const ResponseSchema: GenMessage<Response>;
 
 /**
- * What a `package_operation` gave.
+ * The platform has committed a response: the agent need not send it again.
  *
- * @generated from message fleetwire.link.v1.PackageResult
+ * @generated from message fleetwire.link.v1.ResponseAck
  */
-export declare type PackageResult = Message<"fleetwire.link.v1.PackageResult"> & {
+export declare type ResponseAck = Message<"fleetwire.link.v1.ResponseAck"> & {
   /**
-   * The packages that it installed.
+   * Names this message.
    *
-   * @generated from field: repeated string installed_packages = 1;
+   * @generated from field: string message_id = 1;
    */
-  installedPackages: string[];
+  messageId: string;
 
   /**
-   * How long it took, in seconds.
+   * The response's `message_id`.
    *
-   * @generated from field: double execution_time = 2;
+   * @generated from field: string original_message_id = 2;
    */
-  executionTime: number;
+  originalMessageId: string;
 
   /**
-   * What it printed.
+   * When it was made, by the platform's clock.
    *
-   * @generated from field: string output = 3;
+   * @generated from field: google.protobuf.Timestamp timestamp = 3;
    */
-  output: string;
+  timestamp?: Timestamp | undefined;
 };
 
 /**
- * Describes the message fleetwire.link.v1.PackageResult.
- * Use `create(PackageResultSchema)` to create a new message.
+ * Describes the message fleetwire.link.v1.ResponseAck.
+ * Use `create(ResponseAckSchema)` to create a new message.
  */
-export declare const PackageResultSchema: GenMessage<PackageResult>;
+export declare const ResponseAckSchema: GenMessage<ResponseAck>;
 
 /**
- * What to do with packages.
+ * What the agent's journal has, after each `welcome`, and again after it has reported. The platform
+ * sends no command before it has answered it.
  *
- * @generated from enum fleetwire.link.v1.PackageAction
+ * @generated from message fleetwire.link.v1.Journal
  */
-export enum PackageAction {
+export declare type Journal = Message<"fleetwire.link.v1.Journal"> & {
   /**
-   * Not said: refused.
+   * Names this message.
    *
-   * @generated from enum value: PACKAGE_ACTION_UNSPECIFIED = 0;
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * When it was made, by the agent's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp timestamp = 2;
+   */
+  timestamp?: Timestamp | undefined;
+
+  /**
+   * The epoch of the platform's store that the sequences are of. Absent for a journal that is new, or
+   * that was lost.
+   *
+   * @generated from field: string epoch = 3;
+   */
+  epoch: string;
+
+  /**
+   * The highest sequence that it has seen.
+   *
+   * @generated from field: uint64 sequence = 4;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message fleetwire.link.v1.Journal.
+ * Use `create(JournalSchema)` to create a new message.
+ */
+export declare const JournalSchema: GenMessage<Journal>;
+
+/**
+ * The platform's answer to `journal`.
+ *
+ * @generated from message fleetwire.link.v1.JournalSync
+ */
+export declare type JournalSync = Message<"fleetwire.link.v1.JournalSync"> & {
+  /**
+   * Names this message.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * When it was made, by the platform's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp timestamp = 2;
+   */
+  timestamp?: Timestamp | undefined;
+
+  /**
+   * The epoch of the platform's store. Where it is another than the journal's, the store was set up anew
+   * or came from a backup: the agent writes it to its journal before anything else.
+   *
+   * @generated from field: string epoch = 3;
+   */
+  epoch: string;
+
+  /**
+   * The agent is to send a `command_report` of each command that it still knows, and then another
+   * `journal`. Commands come after that.
+   *
+   * @generated from field: bool report = 4;
+   */
+  report: boolean;
+};
+
+/**
+ * Describes the message fleetwire.link.v1.JournalSync.
+ * Use `create(JournalSyncSchema)` to create a new message.
+ */
+export declare const JournalSyncSchema: GenMessage<JournalSync>;
+
+/**
+ * What the agent knows of one command, for a platform whose store may know less.
+ *
+ * @generated from message fleetwire.link.v1.CommandReport
+ */
+export declare type CommandReport = Message<"fleetwire.link.v1.CommandReport"> & {
+  /**
+   * Names this message.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * When it was made, by the agent's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp timestamp = 2;
+   */
+  timestamp?: Timestamp | undefined;
+
+  /**
+   * The command as it was received.
+   *
+   * @generated from field: fleetwire.link.v1.Command command = 3;
+   */
+  command?: Command | undefined;
+
+  /**
+   * Where it stands.
+   *
+   * @generated from field: fleetwire.link.v1.CommandStatus status = 4;
+   */
+  status: CommandStatus;
+
+  /**
+   * What came of it, where it has ended.
+   *
+   * @generated from field: fleetwire.link.v1.Response response = 5;
+   */
+  response?: Response | undefined;
+};
+
+/**
+ * Describes the message fleetwire.link.v1.CommandReport.
+ * Use `create(CommandReportSchema)` to create a new message.
+ */
+export declare const CommandReportSchema: GenMessage<CommandReport>;
+
+/**
+ * Which commands come first.
+ *
+ * @generated from enum fleetwire.link.v1.CommandPriority
+ */
+export enum CommandPriority {
+  /**
+   * Not said: as normal.
+   *
+   * @generated from enum value: COMMAND_PRIORITY_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Install them.
+   * After all others.
    *
-   * @generated from enum value: PACKAGE_ACTION_INSTALL = 1;
+   * @generated from enum value: COMMAND_PRIORITY_LOW = 1;
    */
-  INSTALL = 1,
+  LOW = 1,
 
   /**
-   * Remove them.
+   * In the order in which they were asked for.
    *
-   * @generated from enum value: PACKAGE_ACTION_REMOVE = 2;
+   * @generated from enum value: COMMAND_PRIORITY_NORMAL = 2;
    */
-  REMOVE = 2,
+  NORMAL = 2,
 
   /**
-   * Refresh the lists of what there is.
+   * Before all others.
    *
-   * @generated from enum value: PACKAGE_ACTION_UPDATE = 3;
+   * @generated from enum value: COMMAND_PRIORITY_HIGH = 3;
    */
-  UPDATE = 3,
-
-  /**
-   * Bring them, or everything, to the newest version.
-   *
-   * @generated from enum value: PACKAGE_ACTION_UPGRADE = 4;
-   */
-  UPGRADE = 4,
-
-  /**
-   * List what is installed.
-   *
-   * @generated from enum value: PACKAGE_ACTION_LIST = 5;
-   */
-  LIST = 5,
+  HIGH = 3,
 }
 
 /**
- * Describes the enum fleetwire.link.v1.PackageAction.
+ * Describes the enum fleetwire.link.v1.CommandPriority.
  */
-export declare const PackageActionSchema: GenEnum<PackageAction>;
+export declare const CommandPrioritySchema: GenEnum<CommandPriority>;
 
 /**
  * Where a command stands, or how it ended.
@@ -427,6 +724,13 @@ export enum CommandStatus {
    * @generated from enum value: COMMAND_STATUS_EXPIRED = 7;
    */
   EXPIRED = 7,
+
+  /**
+   * It was not begun: the agent's owner does not allow it, or its parameters are not such as can be run.
+   *
+   * @generated from enum value: COMMAND_STATUS_REFUSED = 8;
+   */
+  REFUSED = 8,
 }
 
 /**

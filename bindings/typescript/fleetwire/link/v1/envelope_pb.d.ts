@@ -11,7 +11,7 @@ import type { GoAway, Hello, Refuse, Welcome } from "./handshake_pb.js";
 import type { Heartbeat, HeartbeatAck } from "./telemetry_pb.js";
 import type { Ack, HttpRequest, HttpResponse, SessionClose, SessionOpen, StreamCredit, StreamData, StreamReset, StreamStop } from "./stream_pb.js";
 import type { Certificate, CertificateRequest } from "./certificate_pb.js";
-import type { Command, Response, StatusUpdate } from "./command_pb.js";
+import type { Command, CommandAck, CommandCancel, CommandReport, Journal, JournalSync, Response, ResponseAck, StatusUpdate } from "./command_pb.js";
 import type { Error } from "./error_pb.js";
 
 /**
@@ -127,6 +127,30 @@ export declare type AgentToPlatform = Message<"fleetwire.link.v1.AgentToPlatform
      */
     value: Error;
     case: "error";
+  } | {
+    /**
+     * A command is in the agent's journal.
+     *
+     * @generated from field: fleetwire.link.v1.CommandAck command_ack = 19;
+     */
+    value: CommandAck;
+    case: "commandAck";
+  } | {
+    /**
+     * What the agent's journal has.
+     *
+     * @generated from field: fleetwire.link.v1.Journal journal = 20;
+     */
+    value: Journal;
+    case: "journal";
+  } | {
+    /**
+     * What the agent knows of one command.
+     *
+     * @generated from field: fleetwire.link.v1.CommandReport command_report = 21;
+     */
+    value: CommandReport;
+    case: "commandReport";
   } | { case: undefined; value?: undefined };
 };
 
@@ -268,6 +292,30 @@ export declare type PlatformToAgent = Message<"fleetwire.link.v1.PlatformToAgent
      */
     value: Error;
     case: "error";
+  } | {
+    /**
+     * A response is committed.
+     *
+     * @generated from field: fleetwire.link.v1.ResponseAck response_ack = 18;
+     */
+    value: ResponseAck;
+    case: "responseAck";
+  } | {
+    /**
+     * A command is not wanted any more.
+     *
+     * @generated from field: fleetwire.link.v1.CommandCancel command_cancel = 19;
+     */
+    value: CommandCancel;
+    case: "commandCancel";
+  } | {
+    /**
+     * The answer to `journal`.
+     *
+     * @generated from field: fleetwire.link.v1.JournalSync journal_sync = 20;
+     */
+    value: JournalSync;
+    case: "journalSync";
   } | { case: undefined; value?: undefined };
 };
 

@@ -1,0 +1,120 @@
+//! What runs commands: one file a kind, each behind [`Executor`]. Here is what they all see, a job and
+//! what it may say while it runs; that a command runs once, and that what came of it is kept, is the
+//! affair of `agent::commands`.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::wire::messages::{CommandParameters, ResponseResult};
+
+/// The most that is kept of what a command prints, in bytes: its end.
+pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
+
+/// A command that is to be run now.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The command's id.
+    pub id: String,
+    /// What to do.
+    pub parameters: CommandParameters,
+    /// How long it may take. `None`: for ever.
+    pub time_limit: Option<Duration>,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Whether it did what it was to do.
+    pub status: Ended,
+    /// Why not, for programs and for people. `None` for a success.
+    pub fault: Option<Fault>,
+    /// What it gave.
+    pub result: Option<ResponseResult>,
+}
+
+/// The ends that a run can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It did what it was to do.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// It was stopped because nobody wants it any more.
+    Cancelled,
+}
+
+/// Why a command was refused, or failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// A stable word, such as `not_allowed`, `parameters_invalid`, `timed_out`, `exit_code`.
+    pub reason: &'static str,
+    /// One sentence, with the rule or the field that it is about.
+    pub detail: String,
+}
+
+/// What a run says before its end. What nobody takes in time is dropped, never waited for.
+#[derive(Clone, Debug)]
+pub struct Reports(mpsc::Sender<Report>);
+
+/// One thing that it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Bytes that it printed.
+    Output(Vec<u8>),
+    /// How far it is, in percent.
+    Progress(u8),
+}
+
+impl Reports {
+    /// The two ends: at most `count` reports wait.
+    pub fn channel(count: usize) -> (Self, mpsc::Receiver<Report>) {
+        let (sender, receiver) = mpsc::channel(count);
+        (Self(sender), receiver)
+    }
+
+    /// Says it, where there is room.
+    pub fn say(&self, report: Report) {
+        // Somebody who does not keep up is told the end of it with the outcome.
+        let _ = self.0.try_send(report);
+    }
+}
+
+/// Whether a run is to stop: told once.
+#[derive(Clone, Debug)]
+pub struct Stop(pub watch::Receiver<bool>);
+
+impl Stop {
+    /// Returns when the run is to stop; never, where nobody can say it any more.
+    pub async fn told(&mut self) {
+        if self.0.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// What runs commands of one kind.
+pub trait Executor {
+    /// Its parameters.
+    type Parameters;
+
+    /// Whether the agent's owner allows it, and whether it can be run at all. Asked before a command is
+    /// accepted; nothing has happened yet where the answer is no.
+    fn check(&self, parameters: &Self::Parameters) -> Result<(), Fault>;
+
+    /// Runs it to its end, within its time limit, or until it is told to stop.
+    fn run(
+        &self,
+        job: &Job,
+        parameters: &Self::Parameters,
+        reports: &Reports,
+        stop: Stop,
+    ) -> impl Future<Output = Outcome> + Send;
+
+    /// What became of a run that the agent's own end cut: `None` where nobody knows.
+    fn after_restart(&self, parameters: &Self::Parameters) -> Option<Outcome> {
+        let _ = parameters;
+        None
+    }
+}
