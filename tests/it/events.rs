@@ -19,7 +19,7 @@ use crate::support::{Agent, PATIENCE, Platform};
 const JSON: &str = "fleetwire.events.v1.json";
 const PROTO: &str = "fleetwire.events.v1.proto";
 
-type Socket = WebSocketStream<TcpStream>;
+pub type Socket = WebSocketStream<TcpStream>;
 
 async fn connect(
     http: SocketAddr,
@@ -40,13 +40,19 @@ async fn connect(
     connected.map(|(socket, _)| socket).map_err(Box::new)
 }
 
-async fn say(socket: &mut Socket, value: &Value) {
+/// Follows events as JSON with this token.
+pub async fn connect_json(platform: &Platform, token: &str) -> Socket {
+    let socket = connect(platform.http, JSON, Some(token)).await;
+    socket.expect("let in")
+}
+
+pub async fn say(socket: &mut Socket, value: &Value) {
     let said = socket.send(Message::text(value.to_string())).await;
     said.expect("taken");
 }
 
 /// What comes next that is no ping: text as JSON, or how the platform closes.
-async fn hear(socket: &mut Socket) -> Result<Value, (u16, String)> {
+pub async fn hear(socket: &mut Socket) -> Result<Value, (u16, String)> {
     loop {
         let next = timeout(PATIENCE, socket.next()).await.expect("something");
         match next {
@@ -74,8 +80,7 @@ async fn event(socket: &mut Socket, kind: &str) -> Value {
 
 async fn follow(platform: &Platform, watch: Value) -> Socket {
     let token = platform.admin_token();
-    let socket = connect(platform.http, JSON, Some(&token)).await;
-    let mut socket = socket.expect("let in");
+    let mut socket = connect_json(platform, &token).await;
     say(&mut socket, &json!({ "watch": watch })).await;
     socket
 }

@@ -32,6 +32,7 @@ mod programs;
 mod random;
 mod round_trips;
 mod served_documents;
+mod sign_in;
 mod support;
 mod tls;
 mod traces;

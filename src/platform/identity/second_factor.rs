@@ -1,5 +1,5 @@
 //! A user's own second factor: begun with a secret for its app, on once a code of that came back, and off
-//! with the password and a code. Who has lost both app and recovery codes asks an administrator.
+//! with the password and a code, which get new recovery codes as well. Who has lost both app and recovery codes asks an administrator.
 
 use super::access::Caller;
 use super::sign_in::{signed_in_at, totp_invalid, vault_closed};
@@ -9,7 +9,7 @@ use super::{ClientInfo, Identity, User};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::platform::service::{ErrorKind, ServiceError};
-use crate::platform::store::users::{TotpRecord, UserChange};
+use crate::platform::store::users::{SecondFactor, TotpRecord, UserChange};
 use crate::secret::Secret;
 
 /// A second factor that is not on yet.
@@ -35,7 +35,7 @@ impl Identity {
         client: ClientInfo,
     ) -> Result<TotpBegun, ServiceError> {
         signed_in_at(caller)?;
-        let known = self.proves(caller, now, password, None, client).await?;
+        let (known, _) = self.proves(caller, now, password, None, client).await?;
         let record = &known.record;
         if record.totp.as_ref().is_some_and(|totp| totp.on) {
             let detail = "the second factor is on: turn it off first";
@@ -119,13 +119,8 @@ impl Identity {
         code: &Secret,
         client: ClientInfo,
     ) -> Result<(), ServiceError> {
-        signed_in_at(caller)?;
-        let known = self.user_known(caller.user)?;
-        if known.record.totp.as_ref().is_none_or(|totp| !totp.on) {
-            let detail = "there is no second factor to turn off";
-            return Err(ServiceError::new(ErrorKind::Conflict, "totp_off", detail));
-        }
-        let known = self
+        self.has_totp(caller, "there is no second factor to turn off")?;
+        let (known, _) = self
             .proves(caller, now, password, Some(code), client)
             .await?;
         let change = UserChange {
@@ -136,6 +131,57 @@ impl Identity {
         self.change_totp(caller, now, known.record.version, change, "off")
             .await
             .map(|_| ())
+    }
+
+    /// Gives the caller other recovery codes in place of those that it has, for the password and a code of
+    /// the second factor or one of those. Its sign-ins go on: nothing that lets in was taken from it.
+    ///
+    /// # Errors
+    /// `not_signed_in` for an API key, `credentials_invalid`, `totp_off`, `totp_invalid`,
+    /// `rate_limited`.
+    pub async fn renew_recovery_codes(
+        &self,
+        caller: &Caller,
+        now: UnixMillis,
+        password: Secret,
+        code: &Secret,
+        client: ClientInfo,
+    ) -> Result<Vec<Secret>, ServiceError> {
+        self.has_totp(
+            caller,
+            "there is no second factor to have recovery codes for",
+        )?;
+        let (known, second) = self
+            .proves(caller, now, password, Some(code), client)
+            .await?;
+        let record = &known.record;
+        // The code that was shown here signs nobody in a moment later.
+        let totp = match (&record.totp, second) {
+            (Some(totp), Some(SecondFactor::Totp(last_step))) => Some(Some(TotpRecord {
+                last_step,
+                ..totp.clone()
+            })),
+            _ => None,
+        };
+        let (codes, hashes) = self.shared.vault.recovery_codes(record.id);
+        let change = UserChange {
+            totp,
+            recovery_codes: Some(hashes),
+            ..UserChange::default()
+        };
+        self.change_totp(caller, now, record.version, change, "recovery_codes")
+            .await?;
+        Ok(codes)
+    }
+
+    /// Refuses a caller that has not signed in, or has no second factor that is on.
+    fn has_totp(&self, caller: &Caller, detail: &str) -> Result<(), ServiceError> {
+        signed_in_at(caller)?;
+        let known = self.user_known(caller.user)?;
+        if known.record.totp.as_ref().is_some_and(|totp| totp.on) {
+            return Ok(());
+        }
+        Err(ServiceError::new(ErrorKind::Conflict, "totp_off", detail))
     }
 
     /// How many recovery codes the caller has left.

@@ -222,7 +222,7 @@ impl Identity {
         client: ClientInfo,
     ) -> Result<(), ServiceError> {
         signed_in_at(caller)?;
-        let known = self.proves(caller, now, present, None, client).await?;
+        let (known, _) = self.proves(caller, now, present, None, client).await?;
         let record = &known.record;
         let change = UserChange {
             password: self.new_password(&record.name, Some(new)).await?.map(Some),
@@ -243,7 +243,7 @@ impl Identity {
     }
 
     /// Refuses a caller that does not say its password, and where that is asked for a code of its second
-    /// factor.
+    /// factor; the proof that this is comes with who it is.
     pub(super) async fn proves(
         &self,
         caller: &Caller,
@@ -251,22 +251,18 @@ impl Identity {
         password: Secret,
         code: Option<&Secret>,
         client: ClientInfo,
-    ) -> Result<Arc<Known>, ServiceError> {
+    ) -> Result<(Arc<Known>, Option<SecondFactor>), ServiceError> {
         let known = self.user_known(caller.user)?;
         let tried = self.admit(now, Some(&caller.name), Some(&known), client)?;
         let stored = known.record.password.clone();
-        let mut fault = None;
+        let (mut fault, mut second) = (None, None);
         if !password::is_bounded(&password)
             || !self.shared.passwords.verify(stored, password).await?
         {
             fault = Some(credentials_invalid());
-        } else if let Some(code) = code
-            && self
-                .second_factor(now, &known, code.expose())
-                .await?
-                .is_none()
-        {
-            fault = Some(totp_invalid());
+        } else if let Some(code) = code {
+            second = self.second_factor(now, &known, code.expose()).await?;
+            fault = second.is_none().then(totp_invalid);
         }
         if let Some(fault) = fault {
             self.failed(now, Some(&known), client, "password", fault.code)
@@ -274,7 +270,7 @@ impl Identity {
             return Err(fault);
         }
         self.shared.limits.give_back(tried);
-        Ok(known)
+        Ok((known, second))
     }
 
     /// Lets somebody from an address try something beside signing in with a password, such as to

@@ -16,7 +16,8 @@ use crate::wire::api::{
     ChangePasswordRequest, ChangePasswordResponse, CompleteOidcSignInRequest,
     CompleteOidcSignInResponse, ConfirmTotpRequest, ConfirmTotpResponse, DisableTotpRequest,
     DisableTotpResponse, GetMeRequest, GetMeResponse, RefreshTokensRequest, RefreshTokensResponse,
-    SignInRequest, SignInResponse, SignOutRequest, SignOutResponse, Tokens,
+    RenewRecoveryCodesRequest, RenewRecoveryCodesResponse, SignInRequest, SignInResponse,
+    SignOutRequest, SignOutResponse, Tokens,
 };
 
 impl AuthService for Platform {
@@ -149,6 +150,19 @@ impl AuthService for Platform {
             .confirm_totp(&call.caller, UnixMillis::now(), &request.code)
             .await?;
         Ok(ConfirmTotpResponse { recovery_codes })
+    }
+
+    async fn renew_recovery_codes(
+        self: Arc<Self>,
+        call: Call,
+        request: RenewRecoveryCodesRequest,
+    ) -> Answer<RenewRecoveryCodesResponse> {
+        let (now, client) = (UnixMillis::now(), client(call.address));
+        let recovery_codes = self
+            .identity
+            .renew_recovery_codes(&call.caller, now, request.password, &request.code, client)
+            .await?;
+        Ok(RenewRecoveryCodesResponse { recovery_codes })
     }
 
     async fn disable_totp(

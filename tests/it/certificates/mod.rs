@@ -3,11 +3,11 @@
 //! change (`authority`), and hosts whose certificates a proxy keeps back (`proxied`).
 
 mod authority;
-mod machine;
+pub mod machine;
 mod presented;
 mod proxied;
 mod renewed;
 mod revoked;
 
 /// The name that agents ask for.
-const AGENTS: &str = "platform.fleetwire.internal";
+pub const AGENTS: &str = "platform.fleetwire.internal";

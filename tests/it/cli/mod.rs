@@ -3,5 +3,5 @@
 
 mod calls;
 mod completion;
-mod contexts;
+pub mod contexts;
 mod sign_in;

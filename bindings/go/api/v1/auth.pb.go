@@ -957,6 +957,107 @@ func (x *ConfirmTotpResponse) GetRecoveryCodes() []string {
 	return nil
 }
 
+// Asks for other recovery codes.
+type RenewRecoveryCodesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's password.
+	Password string `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
+	// A code of the second factor, or a recovery code.
+	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewRecoveryCodesRequest) Reset() {
+	*x = RenewRecoveryCodesRequest{}
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewRecoveryCodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewRecoveryCodesRequest) ProtoMessage() {}
+
+func (x *RenewRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewRecoveryCodesRequest.ProtoReflect.Descriptor instead.
+func (*RenewRecoveryCodesRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RenewRecoveryCodesRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *RenewRecoveryCodesRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// The recovery codes are others now.
+type RenewRecoveryCodesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Codes for when the app is lost, each good once. They are shown this once.
+	RecoveryCodes []string `protobuf:"bytes,1,rep,name=recovery_codes,json=recoveryCodes,proto3" json:"recovery_codes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewRecoveryCodesResponse) Reset() {
+	*x = RenewRecoveryCodesResponse{}
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewRecoveryCodesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewRecoveryCodesResponse) ProtoMessage() {}
+
+func (x *RenewRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewRecoveryCodesResponse.ProtoReflect.Descriptor instead.
+func (*RenewRecoveryCodesResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RenewRecoveryCodesResponse) GetRecoveryCodes() []string {
+	if x != nil {
+		return x.RecoveryCodes
+	}
+	return nil
+}
+
 // Asks for the second factor to be turned off.
 type DisableTotpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -970,7 +1071,7 @@ type DisableTotpRequest struct {
 
 func (x *DisableTotpRequest) Reset() {
 	*x = DisableTotpRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1083,7 @@ func (x *DisableTotpRequest) String() string {
 func (*DisableTotpRequest) ProtoMessage() {}
 
 func (x *DisableTotpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1096,7 @@ func (x *DisableTotpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTotpRequest.ProtoReflect.Descriptor instead.
 func (*DisableTotpRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{19}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DisableTotpRequest) GetPassword() string {
@@ -1021,7 +1122,7 @@ type DisableTotpResponse struct {
 
 func (x *DisableTotpResponse) Reset() {
 	*x = DisableTotpResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1134,7 @@ func (x *DisableTotpResponse) String() string {
 func (*DisableTotpResponse) ProtoMessage() {}
 
 func (x *DisableTotpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1147,7 @@ func (x *DisableTotpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTotpResponse.ProtoReflect.Descriptor instead.
 func (*DisableTotpResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{20}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{22}
 }
 
 var File_fleetwire_api_v1_auth_proto protoreflect.FileDescriptor
@@ -1099,12 +1200,16 @@ const file_fleetwire_api_v1_auth_proto_rawDesc = "" +
 	"\x12ConfirmTotpRequest\x12 \n" +
 	"\x04code\x18\x01 \x01(\tB\f\x8a\xb5\x18\x04\b\x018@\x98\xb5\x18\x01R\x04code\"J\n" +
 	"\x13ConfirmTotpResponse\x123\n" +
+	"\x0erecovery_codes\x18\x01 \x03(\tB\f\x8a\xb5\x18\x04\x18 8@\x98\xb5\x18\x01R\rrecoveryCodes\"h\n" +
+	"\x19RenewRecoveryCodesRequest\x12)\n" +
+	"\bpassword\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x02\x98\xb5\x18\x01R\bpassword\x12 \n" +
+	"\x04code\x18\x02 \x01(\tB\f\x8a\xb5\x18\x04\b\x018@\x98\xb5\x18\x01R\x04code\"Q\n" +
+	"\x1aRenewRecoveryCodesResponse\x123\n" +
 	"\x0erecovery_codes\x18\x01 \x03(\tB\f\x8a\xb5\x18\x04\x18 8@\x98\xb5\x18\x01R\rrecoveryCodes\"a\n" +
 	"\x12DisableTotpRequest\x12)\n" +
 	"\bpassword\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x02\x98\xb5\x18\x01R\bpassword\x12 \n" +
 	"\x04code\x18\x02 \x01(\tB\f\x8a\xb5\x18\x04\b\x018@\x98\xb5\x18\x01R\x04code\"\x15\n" +
-	"\x13DisableTotpResponse2\xbb\n" +
-	"\n" +
+	"\x13DisableTotpResponse2\xdd\v\n" +
 	"\vAuthService\x12w\n" +
 	"\x06SignIn\x12\x1f.fleetwire.api.v1.SignInRequest\x1a .fleetwire.api.v1.SignInResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e:\x01*b\x06tokens\"\x11/api/auth/sign-in\x12\x8c\x01\n" +
 	"\rRefreshTokens\x12&.fleetwire.api.v1.RefreshTokensRequest\x1a'.fleetwire.api.v1.RefreshTokensResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e:\x01*b\x06tokens\"\x11/api/auth/refresh\x12\x8d\x01\n" +
@@ -1114,7 +1219,8 @@ const file_fleetwire_api_v1_auth_proto_rawDesc = "" +
 	"\x05GetMe\x12\x1e.fleetwire.api.v1.GetMeRequest\x1a\x1f.fleetwire.api.v1.GetMeResponse\" \xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x14b\x04user\x12\f/api/auth/me\x12\x88\x01\n" +
 	"\x0eChangePassword\x12'.fleetwire.api.v1.ChangePasswordRequest\x1a(.fleetwire.api.v1.ChangePasswordResponse\"#\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/api/auth/password\x12{\n" +
 	"\tBeginTotp\x12\".fleetwire.api.v1.BeginTotpRequest\x1a#.fleetwire.api.v1.BeginTotpResponse\"%\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/auth/totp/begin\x12\x83\x01\n" +
-	"\vConfirmTotp\x12$.fleetwire.api.v1.ConfirmTotpRequest\x1a%.fleetwire.api.v1.ConfirmTotpResponse\"'\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/auth/totp/confirm\x12\x83\x01\n" +
+	"\vConfirmTotp\x12$.fleetwire.api.v1.ConfirmTotpRequest\x1a%.fleetwire.api.v1.ConfirmTotpResponse\"'\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/auth/totp/confirm\x12\x9f\x01\n" +
+	"\x12RenewRecoveryCodes\x12+.fleetwire.api.v1.RenewRecoveryCodesRequest\x1a,.fleetwire.api.v1.RenewRecoveryCodesResponse\".\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/api/auth/totp/recovery-codes\x12\x83\x01\n" +
 	"\vDisableTotp\x12$.fleetwire.api.v1.DisableTotpRequest\x1a%.fleetwire.api.v1.DisableTotpResponse\"'\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/auth/totp/disableB\x9b\x01\n" +
 	"\x14com.fleetwire.api.v1B\tAuthProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
@@ -1130,7 +1236,7 @@ func file_fleetwire_api_v1_auth_proto_rawDescGZIP() []byte {
 	return file_fleetwire_api_v1_auth_proto_rawDescData
 }
 
-var file_fleetwire_api_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_fleetwire_api_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_fleetwire_api_v1_auth_proto_goTypes = []any{
 	(*Tokens)(nil),                     // 0: fleetwire.api.v1.Tokens
 	(*SignInRequest)(nil),              // 1: fleetwire.api.v1.SignInRequest
@@ -1151,19 +1257,21 @@ var file_fleetwire_api_v1_auth_proto_goTypes = []any{
 	(*BeginTotpResponse)(nil),          // 16: fleetwire.api.v1.BeginTotpResponse
 	(*ConfirmTotpRequest)(nil),         // 17: fleetwire.api.v1.ConfirmTotpRequest
 	(*ConfirmTotpResponse)(nil),        // 18: fleetwire.api.v1.ConfirmTotpResponse
-	(*DisableTotpRequest)(nil),         // 19: fleetwire.api.v1.DisableTotpRequest
-	(*DisableTotpResponse)(nil),        // 20: fleetwire.api.v1.DisableTotpResponse
-	(*User)(nil),                       // 21: fleetwire.api.v1.User
-	(*timestamppb.Timestamp)(nil),      // 22: google.protobuf.Timestamp
+	(*RenewRecoveryCodesRequest)(nil),  // 19: fleetwire.api.v1.RenewRecoveryCodesRequest
+	(*RenewRecoveryCodesResponse)(nil), // 20: fleetwire.api.v1.RenewRecoveryCodesResponse
+	(*DisableTotpRequest)(nil),         // 21: fleetwire.api.v1.DisableTotpRequest
+	(*DisableTotpResponse)(nil),        // 22: fleetwire.api.v1.DisableTotpResponse
+	(*User)(nil),                       // 23: fleetwire.api.v1.User
+	(*timestamppb.Timestamp)(nil),      // 24: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_auth_proto_depIdxs = []int32{
-	21, // 0: fleetwire.api.v1.Tokens.user:type_name -> fleetwire.api.v1.User
-	22, // 1: fleetwire.api.v1.Tokens.access_expires_at:type_name -> google.protobuf.Timestamp
-	22, // 2: fleetwire.api.v1.Tokens.refresh_expires_at:type_name -> google.protobuf.Timestamp
+	23, // 0: fleetwire.api.v1.Tokens.user:type_name -> fleetwire.api.v1.User
+	24, // 1: fleetwire.api.v1.Tokens.access_expires_at:type_name -> google.protobuf.Timestamp
+	24, // 2: fleetwire.api.v1.Tokens.refresh_expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 3: fleetwire.api.v1.SignInResponse.tokens:type_name -> fleetwire.api.v1.Tokens
 	0,  // 4: fleetwire.api.v1.RefreshTokensResponse.tokens:type_name -> fleetwire.api.v1.Tokens
 	0,  // 5: fleetwire.api.v1.CompleteOidcSignInResponse.tokens:type_name -> fleetwire.api.v1.Tokens
-	21, // 6: fleetwire.api.v1.GetMeResponse.user:type_name -> fleetwire.api.v1.User
+	23, // 6: fleetwire.api.v1.GetMeResponse.user:type_name -> fleetwire.api.v1.User
 	1,  // 7: fleetwire.api.v1.AuthService.SignIn:input_type -> fleetwire.api.v1.SignInRequest
 	3,  // 8: fleetwire.api.v1.AuthService.RefreshTokens:input_type -> fleetwire.api.v1.RefreshTokensRequest
 	5,  // 9: fleetwire.api.v1.AuthService.BeginOidcSignIn:input_type -> fleetwire.api.v1.BeginOidcSignInRequest
@@ -1173,19 +1281,21 @@ var file_fleetwire_api_v1_auth_proto_depIdxs = []int32{
 	13, // 13: fleetwire.api.v1.AuthService.ChangePassword:input_type -> fleetwire.api.v1.ChangePasswordRequest
 	15, // 14: fleetwire.api.v1.AuthService.BeginTotp:input_type -> fleetwire.api.v1.BeginTotpRequest
 	17, // 15: fleetwire.api.v1.AuthService.ConfirmTotp:input_type -> fleetwire.api.v1.ConfirmTotpRequest
-	19, // 16: fleetwire.api.v1.AuthService.DisableTotp:input_type -> fleetwire.api.v1.DisableTotpRequest
-	2,  // 17: fleetwire.api.v1.AuthService.SignIn:output_type -> fleetwire.api.v1.SignInResponse
-	4,  // 18: fleetwire.api.v1.AuthService.RefreshTokens:output_type -> fleetwire.api.v1.RefreshTokensResponse
-	6,  // 19: fleetwire.api.v1.AuthService.BeginOidcSignIn:output_type -> fleetwire.api.v1.BeginOidcSignInResponse
-	8,  // 20: fleetwire.api.v1.AuthService.CompleteOidcSignIn:output_type -> fleetwire.api.v1.CompleteOidcSignInResponse
-	10, // 21: fleetwire.api.v1.AuthService.SignOut:output_type -> fleetwire.api.v1.SignOutResponse
-	12, // 22: fleetwire.api.v1.AuthService.GetMe:output_type -> fleetwire.api.v1.GetMeResponse
-	14, // 23: fleetwire.api.v1.AuthService.ChangePassword:output_type -> fleetwire.api.v1.ChangePasswordResponse
-	16, // 24: fleetwire.api.v1.AuthService.BeginTotp:output_type -> fleetwire.api.v1.BeginTotpResponse
-	18, // 25: fleetwire.api.v1.AuthService.ConfirmTotp:output_type -> fleetwire.api.v1.ConfirmTotpResponse
-	20, // 26: fleetwire.api.v1.AuthService.DisableTotp:output_type -> fleetwire.api.v1.DisableTotpResponse
-	17, // [17:27] is the sub-list for method output_type
-	7,  // [7:17] is the sub-list for method input_type
+	19, // 16: fleetwire.api.v1.AuthService.RenewRecoveryCodes:input_type -> fleetwire.api.v1.RenewRecoveryCodesRequest
+	21, // 17: fleetwire.api.v1.AuthService.DisableTotp:input_type -> fleetwire.api.v1.DisableTotpRequest
+	2,  // 18: fleetwire.api.v1.AuthService.SignIn:output_type -> fleetwire.api.v1.SignInResponse
+	4,  // 19: fleetwire.api.v1.AuthService.RefreshTokens:output_type -> fleetwire.api.v1.RefreshTokensResponse
+	6,  // 20: fleetwire.api.v1.AuthService.BeginOidcSignIn:output_type -> fleetwire.api.v1.BeginOidcSignInResponse
+	8,  // 21: fleetwire.api.v1.AuthService.CompleteOidcSignIn:output_type -> fleetwire.api.v1.CompleteOidcSignInResponse
+	10, // 22: fleetwire.api.v1.AuthService.SignOut:output_type -> fleetwire.api.v1.SignOutResponse
+	12, // 23: fleetwire.api.v1.AuthService.GetMe:output_type -> fleetwire.api.v1.GetMeResponse
+	14, // 24: fleetwire.api.v1.AuthService.ChangePassword:output_type -> fleetwire.api.v1.ChangePasswordResponse
+	16, // 25: fleetwire.api.v1.AuthService.BeginTotp:output_type -> fleetwire.api.v1.BeginTotpResponse
+	18, // 26: fleetwire.api.v1.AuthService.ConfirmTotp:output_type -> fleetwire.api.v1.ConfirmTotpResponse
+	20, // 27: fleetwire.api.v1.AuthService.RenewRecoveryCodes:output_type -> fleetwire.api.v1.RenewRecoveryCodesResponse
+	22, // 28: fleetwire.api.v1.AuthService.DisableTotp:output_type -> fleetwire.api.v1.DisableTotpResponse
+	18, // [18:29] is the sub-list for method output_type
+	7,  // [7:18] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1205,7 +1315,7 @@ func file_fleetwire_api_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_auth_proto_rawDesc), len(file_fleetwire_api_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

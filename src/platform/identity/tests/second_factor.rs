@@ -134,6 +134,55 @@ async fn a_recovery_code_stands_in_once() {
 }
 
 #[tokio::test]
+async fn recovery_codes_are_renewed_with_both_and_those_of_before_are_void() {
+    let alice = signed_in().await;
+    let identity = &alice.fixture.identity;
+    let renewed = async |now, password: &str, code: &str| {
+        identity
+            .renew_recovery_codes(
+                &alice.caller,
+                now,
+                secret(password),
+                &secret(code),
+                client(1),
+            )
+            .await
+    };
+    assert_eq!(code(renewed(T0, PASSWORD, "000000").await), "totp_off");
+    let before = alice.turned_on().await;
+    let recovery = before[0].expose();
+    let refused = renewed(T0, "wrong", recovery).await;
+    assert_eq!(code(refused), "credentials_invalid");
+    let refused = renewed(T0, PASSWORD, "aaaa-bbbb").await;
+    assert_eq!(code(refused), "totp_invalid");
+    let left = identity.recovery_codes_left(&alice.caller).await;
+    assert_eq!(left, Ok(10), "a refusal changes nothing");
+
+    // By a code of the app, which is used up by that.
+    let now = at(60);
+    let shown = app(&alice.fixture, alice.user.id, now).await;
+    let after = renewed(now, PASSWORD, &shown).await.expect("renewed");
+    assert_eq!(after.len(), 10);
+    for used in [&shown, recovery] {
+        let refused = alice.sign_in(now, Some(used)).await;
+        assert_eq!(code(refused), "totp_invalid");
+    }
+    assert!(alice.sign_in(now, Some(after[0].expose())).await.is_ok());
+    // By one that is left of them.
+    let last = renewed(now, PASSWORD, after[1].expose()).await;
+    let last = last.expect("renewed");
+    let refused = alice.sign_in(now, Some(after[2].expose())).await;
+    assert_eq!(code(refused), "totp_invalid");
+    assert!(alice.sign_in(now, Some(last[0].expose())).await.is_ok());
+    let key = alice.fixture.caller(&alice.user).await;
+    let left = secret(last[1].expose());
+    let refused = identity
+        .renew_recovery_codes(&key, now, secret(PASSWORD), &left, client(1))
+        .await;
+    assert_eq!(code(refused), "not_signed_in");
+}
+
+#[tokio::test]
 async fn codes_are_not_guessed_with_the_password_in_hand() {
     let alice = signed_in().await;
     alice.turned_on().await;

@@ -139,6 +139,20 @@ class ConfirmTotpResponse(_message.Message):
     recovery_codes: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, recovery_codes: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class RenewRecoveryCodesRequest(_message.Message):
+    __slots__ = ("password", "code")
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    password: str
+    code: str
+    def __init__(self, password: _Optional[str] = ..., code: _Optional[str] = ...) -> None: ...
+
+class RenewRecoveryCodesResponse(_message.Message):
+    __slots__ = ("recovery_codes",)
+    RECOVERY_CODES_FIELD_NUMBER: _ClassVar[int]
+    recovery_codes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, recovery_codes: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class DisableTotpRequest(_message.Message):
     __slots__ = ("password", "code")
     PASSWORD_FIELD_NUMBER: _ClassVar[int]

@@ -444,6 +444,53 @@ export declare type ConfirmTotpResponse = Message<"fleetwire.api.v1.ConfirmTotpR
 export declare const ConfirmTotpResponseSchema: GenMessage<ConfirmTotpResponse>;
 
 /**
+ * Asks for other recovery codes.
+ *
+ * @generated from message fleetwire.api.v1.RenewRecoveryCodesRequest
+ */
+export declare type RenewRecoveryCodesRequest = Message<"fleetwire.api.v1.RenewRecoveryCodesRequest"> & {
+  /**
+   * The caller's password.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+
+  /**
+   * A code of the second factor, or a recovery code.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RenewRecoveryCodesRequest.
+ * Use `create(RenewRecoveryCodesRequestSchema)` to create a new message.
+ */
+export declare const RenewRecoveryCodesRequestSchema: GenMessage<RenewRecoveryCodesRequest>;
+
+/**
+ * The recovery codes are others now.
+ *
+ * @generated from message fleetwire.api.v1.RenewRecoveryCodesResponse
+ */
+export declare type RenewRecoveryCodesResponse = Message<"fleetwire.api.v1.RenewRecoveryCodesResponse"> & {
+  /**
+   * Codes for when the app is lost, each good once. They are shown this once.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RenewRecoveryCodesResponse.
+ * Use `create(RenewRecoveryCodesResponseSchema)` to create a new message.
+ */
+export declare const RenewRecoveryCodesResponseSchema: GenMessage<RenewRecoveryCodesResponse>;
+
+/**
  * Asks for the second factor to be turned off.
  *
  * @generated from message fleetwire.api.v1.DisableTotpRequest
@@ -582,6 +629,16 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof ConfirmTotpRequestSchema;
     output: typeof ConfirmTotpResponseSchema;
+  },
+  /**
+   * Gives the caller new recovery codes. Those of before are good no more.
+   *
+   * @generated from rpc fleetwire.api.v1.AuthService.RenewRecoveryCodes
+   */
+  renewRecoveryCodes: {
+    methodKind: "unary";
+    input: typeof RenewRecoveryCodesRequestSchema;
+    output: typeof RenewRecoveryCodesResponseSchema;
   },
   /**
    * Turns the second factor off. All sign-ins of the caller end.
