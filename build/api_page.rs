@@ -172,7 +172,7 @@ fn write_headers(out: &mut String, operation: &Operation<'_>) -> Result<()> {
     let reads = method.http.verb == Verb::Get;
     let headers = [
         (
-            method.policy.creates,
+            method.policy.takes_key(),
             "Idempotency-Key",
             "Makes trying again safe: 16 to 255 visible ASCII characters, new for each request, such as a UUID. The same request with the same key is answered as the first was, within a day.",
         ),
@@ -305,7 +305,7 @@ fn example(operation: &Operation<'_>) -> String {
     if method.policy.role.is_some() {
         parts.push("-H \"Authorization: Bearer $TOKEN\"".into());
     }
-    if method.policy.creates {
+    if method.policy.takes_key() {
         parts.push("-H \"Idempotency-Key: $(uuidgen)\"".into());
     }
     if method.http.body {

@@ -4,7 +4,7 @@
 //!
 //! The words follow by rule: a service is a group, called after what it serves, and a method is a
 //! command of it, called after what is left of its name. What stands in the path and texts that have
-//! to be there are positional, all else is a flag.
+//! to be there are positional, all else is a flag. A method whose policy says why it has no command has none.
 
 use crate::{
     messages::snake,
@@ -45,6 +45,9 @@ pub fn generate(schema: &Schema) -> Result<String> {
     )?;
     let mut groups = BTreeMap::new();
     for service in &schema.services {
+        if service.commands().next().is_none() {
+            continue;
+        }
         let group = group_name(service);
         if let Some(other) = groups.insert(group.clone(), &service.name) {
             return Err(format!("{other} and {} are both {group}", service.name).into());
@@ -56,7 +59,7 @@ pub fn generate(schema: &Schema) -> Result<String> {
             help(&service.comment)
         )?;
         let mut names = BTreeSet::new();
-        for method in &service.methods {
+        for method in service.commands() {
             let name = command_name(service, method);
             if !names.insert(name.clone()) {
                 return Err(
@@ -69,7 +72,7 @@ pub fn generate(schema: &Schema) -> Result<String> {
     }
     writeln!(out, "];")?;
     for service in &schema.services {
-        for method in &service.methods {
+        for method in service.commands() {
             write_call(&mut out, service, method)?;
         }
     }
@@ -80,7 +83,7 @@ pub fn generate(schema: &Schema) -> Result<String> {
 fn shown_messages(schema: &Schema) -> Result<Vec<&Message>> {
     let mut names = BTreeSet::new();
     let mut waiting = Vec::new();
-    for method in schema.services.iter().flat_map(|service| &service.methods) {
+    for method in schema.services.iter().flat_map(Service::commands) {
         waiting.push(shown(schema, method)?);
     }
     while let Some(message) = waiting.pop() {

@@ -7,7 +7,7 @@ use crate::{
     model::{Enum, Field, FieldKind, Format, JsonForm, Message, Oneof, Schema},
     rules,
 };
-use std::{error::Error, fmt::Write};
+use std::{collections::BTreeSet, error::Error, fmt::Write};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -28,6 +28,16 @@ pub fn generate(schema: &Schema) -> Result<String> {
         write_struct(&mut out, message)?;
         write_from_wire(&mut out, schema, message)?;
         write_to_wire(&mut out, message)?;
+    }
+    let methods = schema.services.iter().flat_map(|service| &service.methods);
+    let whole: BTreeSet<_> = methods
+        .flat_map(|method| [&method.request, &method.response])
+        .collect();
+    for name in whole {
+        writeln!(
+            out,
+            "impl super::json::api::Whole for {name} {{\n    type Wire = pb::{name};\n}}"
+        )?;
     }
     Ok(out)
 }

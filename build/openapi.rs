@@ -274,7 +274,7 @@ impl<'a> Operation<'a> {
             taken.push(self.parameter(field, "query"));
         }
         let by_name = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
-        if policy.creates {
+        if policy.takes_key() {
             taken.push(by_name("IdempotencyKey"));
         }
         if self.has_condition() {

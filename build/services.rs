@@ -55,6 +55,8 @@ pub struct Policy {
     pub creates: bool,
     /// Whether what it answers of has only begun.
     pub begins: bool,
+    /// Whether the operator's command has a command for it.
+    pub command: bool,
     /// The field that REST hands on as it is, and its media type.
     pub raw: Option<(String, String)>,
 }
@@ -90,6 +92,11 @@ impl Http {
 }
 
 impl Service {
+    /// The methods that the operator's command has.
+    pub fn commands(&self) -> impl Iterator<Item = &Method> {
+        self.methods.iter().filter(|method| method.policy.command)
+    }
+
     pub fn read(descriptor: &ServiceDescriptor) -> Result<Self> {
         let file = descriptor.parent_file();
         Ok(Self {
@@ -199,6 +206,11 @@ impl Http {
 }
 
 impl Policy {
+    /// Whether a key makes it safe to try again. A caller without a credential has no keys.
+    pub const fn takes_key(&self) -> bool {
+        self.creates && self.role.is_some()
+    }
+
     fn read(policy: &DynamicMessage) -> std::result::Result<Self, String> {
         let flag = |name| {
             let value = policy.get_field_by_name(name);
@@ -216,6 +228,7 @@ impl Policy {
             role,
             creates: flag("creates"),
             begins: flag("begins"),
+            command: text(policy, "no_command").is_empty(),
             raw: (!raw.is_empty()).then(|| (raw, text(policy, "raw_media_type"))),
         })
     }

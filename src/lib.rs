@@ -4,8 +4,6 @@
 #[cfg(feature = "agent")]
 pub mod agent;
 #[cfg(feature = "net")]
-pub mod api;
-#[cfg(feature = "net")]
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;

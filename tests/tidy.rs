@@ -13,9 +13,7 @@ use std::{fmt::Write as _, fs};
 const CORE: &[&str] = &["ids", "limits", "wire", "link"];
 
 /// What the programs share beside the core: the operating system, secrets, forms of the API.
-const COMMON: &[&str] = &[
-    "clock", "files", "logging", "process", "secret", "api", "audit",
-];
+const COMMON: &[&str] = &["clock", "files", "logging", "process", "secret", "audit"];
 
 /// Each room of the crate, and the rooms that it may name, in groups.
 const ROOMS: &[(&str, &[&[&str]])] = &[
@@ -29,7 +27,6 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("logging", &[]),
     ("process", &[]),
     ("secret", &[&["ids", "limits", "wire"]]),
-    ("api", &[&["ids", "limits", "wire", "clock", "secret"]]),
     ("audit", &[&["ids", "clock", "secret"]]),
     ("net", &[CORE, COMMON]),
     ("agent", &[CORE, COMMON, &["net"]]),

@@ -7,7 +7,6 @@ use super::{
     identity::{Identity, end_of},
 };
 use crate::{
-    api::Renewed,
     clock::UnixMillis,
     ids::{Uuid, random_uuid},
     link::{Agent, AgentEvent, Link, Time},
@@ -26,6 +25,7 @@ use crate::{
     secret,
     wire::{
         Encoding,
+        api::RenewCertificateResponse,
         messages::{
             Certificate, CertificateRequest, Command, Error, ErrorCode, GoAway, Heartbeat, Hello,
             HttpRequest, Refuse, Welcome,
@@ -430,7 +430,7 @@ impl Dialer {
 
     /// Takes over a certificate that came over the connection, for the next one.
     fn renewed(&mut self, certificate: Certificate) -> Result<(), Fatal> {
-        let renewed = Renewed {
+        let renewed = RenewCertificateResponse {
             auth_token: certificate.auth_token,
             server_name: certificate.server_name,
             ca_pem: certificate.ca_pem,

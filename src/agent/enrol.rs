@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Method;
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, IdentityError};
-use crate::api::{Enrol, Enrolled, Renew, Renewed};
 use crate::clock::UnixMillis;
 use crate::files::{self, FileError, MODE_SECRET};
 use crate::net::enrolment::{ENROL_PATH, EnrolmentToken, RENEW_PATH, TEXT_BYTES_MAX, TokenError};
 use crate::net::http_client::{HttpClient, HttpError, ServerUrl, ServerUrlError};
 use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
+use crate::wire::api::{
+    EnrolHostRequest, EnrolHostResponse, RenewCertificateRequest, RenewCertificateResponse,
+};
 
 /// The layout of the state file.
 const STATE_VERSION: u32 = 1;
@@ -235,14 +236,12 @@ impl StateDir {
             HttpClient::plain(platform.clone())?
         };
         let identity = self.identity()?;
-        let request = Enrol {
+        let request = EnrolHostRequest {
             token: token.to_text(),
             name: name.to_owned(),
             csr: identity.request()?,
         };
-        let enrolled: Enrolled = client
-            .call(Method::POST, ENROL_PATH, Some(&request))
-            .await?;
+        let enrolled: EnrolHostResponse = client.post(ENROL_PATH, request).await?;
         let ca = tls::certificates_from_pem(&enrolled.ca_pem)?;
         if ca.first().map(tls::fingerprint) != Some(*token.ca_fingerprint()) {
             return Err(EnrolError::OtherCa);
@@ -250,7 +249,7 @@ impl StateDir {
         identity.with_certificate(&enrolled.certificate)?;
         let state = AgentState {
             version: STATE_VERSION,
-            host_id: enrolled.host_id,
+            host_id: enrolled.host_id.to_string(),
             name: enrolled.name,
             auth_token: enrolled.auth_token,
             server_name: enrolled.server_name,
@@ -289,11 +288,11 @@ impl StateDir {
             let config = tls::client_trusting(roots, true)?;
             HttpClient::new(platform.clone(), config, Some(&state.server_name))?
         };
-        let request = Renew {
+        let request = RenewCertificateRequest {
             auth_token: state.auth_token.clone(),
             csr: identity.request()?,
         };
-        let renewed = client.call(Method::POST, RENEW_PATH, Some(&request)).await;
+        let renewed = client.post(RENEW_PATH, request).await;
         let renewed = renewed.map_err(|source| EnrolError::Renewal { source })?;
         self.take(identity, state, renewed)
     }
@@ -306,7 +305,7 @@ impl StateDir {
         &self,
         identity: &Identity,
         state: &AgentState,
-        renewed: Renewed,
+        renewed: RenewCertificateResponse,
     ) -> Result<AgentState, EnrolError> {
         identity.with_certificate(&renewed.certificate)?;
         tls::certificates_from_pem(&renewed.ca_pem)?;

@@ -135,20 +135,20 @@ impl Target {
         };
         let connector = TlsConnector::from(config.clone());
         let stream = connector.connect(name.clone(), tcp).await;
-        let stream = stream.map_err(|error| {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-            match inner {
-                // It was asked for HTTP/2 and nothing else.
-                Some(rustls::Error::AlertReceived(
-                    rustls::AlertDescription::NoApplicationProtocol,
-                )) => self.no_grpc(),
-                Some(inner) => HttpError::Tls {
-                    server: server.clone(),
-                    source: rustls::Error::clone(inner),
-                },
-                None => self.broken(tls::plain_words(&error.to_string()).to_owned()),
-            }
-        })?;
+        let stream =
+            stream.map_err(|error| {
+                match HttpError::of_handshake(server, &error) {
+                    // It was asked for HTTP/2 and nothing else.
+                    HttpError::Tls {
+                        source:
+                            rustls::Error::AlertReceived(
+                                rustls::AlertDescription::NoApplicationProtocol,
+                            ),
+                        ..
+                    } => self.no_grpc(),
+                    error => error,
+                }
+            })?;
         if stream.get_ref().1.alpn_protocol() != Some(tls::ALPN_HTTP2) {
             return Err(self.no_grpc());
         }

@@ -1,6 +1,6 @@
 //! Enrolment tokens, as both sides read them. A token authenticates both: it carries the fingerprint
 //! of the platform's CA, so that an agent's first contact is no leap of faith, and a secret that the
-//! platform takes once. What the two say to each other is in [`crate::api`].
+//! platform takes once. What the two say to each other is the schema's `EnrolmentService`.
 
 use std::fmt;
 

@@ -14,15 +14,14 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{tcp, tls};
-use crate::api::Problem;
 use crate::secret::Secret;
+use crate::wire::json::api::{self, Whole};
 
 /// A connection that takes longer is to nobody.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,6 +132,17 @@ impl std::fmt::Display for ServerUrl {
     }
 }
 
+/// What a refusal says: the part of RFC 9457 problem details that a client of ours looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, for people.
+    pub detail: String,
+    /// What happened, as a stable word for programs.
+    pub code: String,
+}
+
 /// A call did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -171,6 +181,19 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// Why TLS with this server came to nothing.
+    pub fn of_handshake(server: &ServerUrl, error: &io::Error) -> Self {
+        let server = server.clone();
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match inner.cloned() {
+            Some(source) => Self::Tls { server, source },
+            None => Self::Protocol {
+                server,
+                reason: tls::plain_words(&error.to_string()).to_owned(),
+            },
+        }
+    }
+
     /// The stable code of a refusal.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -244,26 +267,22 @@ impl HttpClient {
         self
     }
 
-    /// Makes a call with a JSON body and reads a JSON answer. An empty answer reads as `null`.
+    /// Posts a request of the API and reads its answer, both as the schema has them.
     ///
     /// # Errors
     /// See [`HttpError`]; a refusal by the platform is [`HttpError::Problem`].
-    pub async fn call<Q, A>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Q>,
-    ) -> Result<A, HttpError>
-    where
-        Q: Serialize + ?Sized,
-        A: DeserializeOwned,
-    {
-        let body = match body {
-            Some(body) => serde_json::to_vec(body)
-                .map_err(|error| self.protocol(error.to_string()))?
-                .into(),
-            None => Bytes::new(),
-        };
+    pub async fn post<Q: Whole, A: Whole>(&self, path: &str, request: Q) -> Result<A, HttpError> {
+        let body = api::write_request(request);
+        let answer = self.call(Method::POST, path, body).await?;
+        api::read_answer(&answer)
+            .map_err(|error| self.protocol(format!("its answer cannot be read: {error}")))
+    }
+
+    /// Makes a call with a JSON body, or none, and hands on the body of the answer as it came.
+    ///
+    /// # Errors
+    /// As [`Self::post`].
+    pub async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, HttpError> {
         let exchange = self.exchange(method, path, body);
         let (status, answer) = timeout(REQUEST_TIMEOUT, exchange)
             .await
@@ -271,13 +290,7 @@ impl HttpClient {
         if !status.is_success() {
             return Err(self.refused(status, &answer));
         }
-        let answer = if answer.is_empty() {
-            b"null"
-        } else {
-            &answer[..]
-        };
-        serde_json::from_slice(answer)
-            .map_err(|error| self.protocol(format!("its answer cannot be read: {error}")))
+        Ok(answer)
     }
 
     fn refused(&self, status: StatusCode, answer: &[u8]) -> HttpError {
@@ -311,7 +324,7 @@ impl HttpClient {
                 let stream = connector
                     .connect(name.clone(), tcp)
                     .await
-                    .map_err(|error| self.tls_error(error))?;
+                    .map_err(|error| HttpError::of_handshake(&self.server, &error))?;
                 self.over(stream, method, path, body).await
             }
             None => self.over(tcp, method, path, body).await,
@@ -383,20 +396,6 @@ impl HttpClient {
         request
             .body(Full::new(body))
             .map_err(|error| invalid(error.to_string()))
-    }
-
-    fn tls_error(&self, error: io::Error) -> HttpError {
-        let server = self.server.clone();
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            Some(inner) => HttpError::Tls {
-                server,
-                source: inner.clone(),
-            },
-            None => self.protocol(error.to_string()),
-        }
     }
 
     fn protocol(&self, reason: String) -> HttpError {

@@ -61,7 +61,7 @@ fn a_first_start_makes_what_it_needs() {
 #[tokio::test]
 async fn only_an_api_token_opens_the_api() {
     let platform = Platform::start(&[]);
-    let list = |client: fleetwire::net::http_client::HttpClient| async move {
+    let list = |client: crate::support::Client| async move {
         client
             .call::<(), Value>(Method::GET, "/api/hosts", None)
             .await

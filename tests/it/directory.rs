@@ -1,28 +1,23 @@
 //! Users, groups and API keys over REST, as an administrator has them and as others do not. The rules
 //! behind are tested in `identity`; what is tested here is that they hold for whoever comes by the door.
 
-use fleetwire::net::http_client::{HttpClient, HttpError};
+use fleetwire::net::http_client::HttpError;
 use fleetwire::secret::Secret;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::Platform;
+use crate::support::{Client, Platform};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-async fn call(client: &HttpClient, method: Method, path: &str, body: Value) -> Value {
+async fn call(client: &Client, method: Method, path: &str, body: Value) -> Value {
     asked(client, method, path, body)
         .await
         .unwrap_or_else(|code| panic!("{path}: {code}"))
 }
 
 /// The answer, or the stable code of the refusal.
-async fn asked(
-    client: &HttpClient,
-    method: Method,
-    path: &str,
-    body: Value,
-) -> Result<Value, String> {
+async fn asked(client: &Client, method: Method, path: &str, body: Value) -> Result<Value, String> {
     let body = (!body.is_null()).then_some(&body);
     let code = |error: HttpError| {
         error

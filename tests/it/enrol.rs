@@ -7,11 +7,10 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fleetwire::agent::enrol::{AgentState, EnrolError, StateDir};
-use fleetwire::api::{Enrol, Enrolled};
 use fleetwire::net::enrolment::{ENROL_PATH, EnrolmentToken};
 use fleetwire::net::http_client::HttpError;
 use fleetwire::secret::Secret;
-use hyper::Method;
+use fleetwire::wire::api::{EnrolHostRequest, EnrolHostResponse};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use tempfile::TempDir;
 
@@ -219,29 +218,24 @@ async fn names_are_unique_and_a_named_token_enrols_anew() {
 async fn a_lost_answer_costs_no_token() {
     let platform = Platform::start(&[]);
     let token = Secret::new(platform.enrolment_token(&[]));
-    let request = Enrol {
+    let request = EnrolHostRequest {
         token: token.clone(),
         name: "kvm".to_owned(),
         csr: request_by(&key()),
     };
-    let client = platform.anonymous();
-    let lost: Enrolled = client
-        .call(Method::POST, ENROL_PATH, Some(&request))
-        .await
-        .expect("enrolled");
-    let kept: Enrolled = client
-        .call(Method::POST, ENROL_PATH, Some(&request))
-        .await
-        .expect("enrolled");
+    let client = platform.anonymous().0;
+    let enrol = async |request: &EnrolHostRequest| -> Result<EnrolHostResponse, HttpError> {
+        client.post(ENROL_PATH, request.clone()).await
+    };
+    let lost = enrol(&request).await.expect("enrolled");
+    let kept = enrol(&request).await.expect("enrolled");
     assert_eq!(lost.host_id, kept.host_id);
     assert_ne!(lost.auth_token, kept.auth_token);
-    let thief = Enrol {
+    let thief = EnrolHostRequest {
         csr: request_by(&key()),
         ..request
     };
-    let refused = client
-        .call::<_, Enrolled>(Method::POST, ENROL_PATH, Some(&thief))
-        .await;
+    let refused = enrol(&thief).await;
     assert_eq!(refused.expect_err("used").code(), Some("token_used"));
     // Nothing of the token is in the platform's log or database.
     assert!(!platform.process.said().contains(token.expose()));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use fleetwire::api::Problem;
+use fleetwire::net::http_client::Problem;
 use fleetwire::net::tls;
 use fleetwire::platform::sessions::ENTRY_PATH;
 use rcgen::{CertificateParams, KeyPair};

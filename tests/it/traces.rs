@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use fleetwire::net::http_client::HttpClient;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,7 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::metrics::Watched;
-use crate::support::{Agent, Platform, until_true};
+use crate::support::{Agent, Client, Platform, until_true};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -130,7 +129,7 @@ async fn list_hosts(platform: &Platform, fields: &str) -> String {
     answer
 }
 
-async fn list(client: &HttpClient) {
+async fn list(client: &Client) {
     let listed = client.call::<(), Value>(Method::GET, "/api/hosts", None);
     listed.await.expect("listed");
 }

@@ -1,12 +1,12 @@
 //! The next certificate of a host that is connected, over its connection.
 
 use crate::{
-    api,
     ids::{HostId, random_uuid},
     net::stream::Tunnel,
-    platform::Platform,
+    platform::{Platform, service::enrolment::Renewed},
     secret,
     wire::{
+        api::RenewCertificateRequest,
         messages::{Certificate, CertificateRequest, Error, ErrorCode},
         values::Timestamp,
     },
@@ -53,10 +53,12 @@ impl Renewals {
 async fn renew(platform: &Platform, host: HostId, request: CertificateRequest, tunnel: &Tunnel) {
     let CertificateRequest { auth_token, csr } = request;
     match platform
-        .renew_of(host, api::Renew { auth_token, csr })
+        .renew_of(host, RenewCertificateRequest { auth_token, csr })
         .await
     {
-        Ok(renewed) => {
+        Ok(Renewed {
+            answer: renewed, ..
+        }) => {
             let sent = tunnel.send(Certificate {
                 certificate: renewed.certificate,
                 ca_pem: renewed.ca_pem,

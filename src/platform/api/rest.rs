@@ -1,5 +1,5 @@
 //! The REST door: a request's path, query and body become one message, and an answer becomes JSON. Which
-//! path is which method's is generated. The health checks and an agent's enrolment stand here too.
+//! path is which method's is generated. The health checks stand here too.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,17 +14,15 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
-use tracing::Instrument as _;
 
 use super::{
     Allowed, Answer, ComesFrom, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer,
     documents, grpc_routes, json, problem, rest_routes, standard,
 };
-use crate::net::enrolment::{ENROL_PATH, RENEW_PATH};
 use crate::platform::Platform;
 use crate::platform::metrics::ApiDoor;
 use crate::platform::service::{ErrorKind, ServiceError};
@@ -45,14 +43,12 @@ const PASSED_OVER_BYTES_MAX: usize = 1024 * 1024;
 /// Parameters of one query, which are compared with each other.
 const PARAMETERS_MAX: usize = 64;
 
-/// The routes of the API, the enrolment and the health checks.
+/// The routes of the API and the health checks.
 pub(in crate::platform) fn router(platform: Arc<Platform>) -> Router {
     rest_routes()
         .merge(grpc_routes(&Grpc(platform.clone())))
         .merge(standard::routes(&platform))
         .merge(documents::routes())
-        .route(ENROL_PATH, post(enrol))
-        .route(RENEW_PATH, post(renew))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .method_not_allowed_fallback(method_not_allowed)
@@ -353,42 +349,6 @@ pub(super) fn matches(headers: &HeaderMap, name: &HeaderName, etag: &HeaderValue
             item == b"*" || item.strip_prefix(b"W/").unwrap_or(item) == etag.as_bytes()
         })
     })
-}
-
-async fn enrol(
-    State(platform): State<Arc<Platform>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer<Response> {
-    let body = read_body(&headers, body).await?;
-    let request = serde_json::from_slice(&body);
-    let request = request.map_err(|error| invalid(error.to_string(), None))?;
-    // To its end, whether or not the agent is still there.
-    let enrolled = tokio::spawn(async move { platform.enrol(request).await }.in_current_span());
-    let enrolled = enrolled.await.map_err(|_| {
-        ServiceError::new(ErrorKind::Internal, "internal", "the enrolment broke off")
-    })??;
-    let mut response = (StatusCode::CREATED, axum::Json(enrolled)).into_response();
-    not_stored(&mut response);
-    Ok(response)
-}
-
-async fn renew(
-    State(platform): State<Arc<Platform>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer<Response> {
-    let body = read_body(&headers, body).await?;
-    let request = serde_json::from_slice(&body);
-    let request = request.map_err(|error| invalid(error.to_string(), None))?;
-    let renewed =
-        tokio::spawn(async move { platform.renew(request, "by a request of its own").await });
-    let renewed = renewed.await.map_err(|_| {
-        ServiceError::new(ErrorKind::Internal, "internal", "the renewal broke off")
-    })??;
-    let mut response = axum::Json(renewed).into_response();
-    not_stored(&mut response);
-    Ok(response)
 }
 
 async fn ready(State(platform): State<Arc<Platform>>) -> Response {

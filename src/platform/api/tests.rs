@@ -340,3 +340,83 @@ async fn a_change_asks_for_the_state_that_it_has_seen() {
     .await;
     assert_eq!(status, StatusCode::NOT_MODIFIED);
 }
+
+/// An agent's request for a certificate, by a key of its own.
+fn request_for_a_certificate() -> String {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+    let request = rcgen::CertificateParams::default().serialize_request(&key);
+    request.expect("signed").pem().expect("PEM")
+}
+
+#[tokio::test]
+async fn an_agent_enrols_and_renews_at_either_door() {
+    let fixture = Fixture::new().await;
+    let token = fixture.must("POST", "/api/tokens", json!({})).await["token"].clone();
+    let csr = request_for_a_certificate();
+    let members = |answer: &Value| {
+        let members = answer.as_object().expect("an object").keys();
+        members.cloned().collect::<Vec<_>>()
+    };
+
+    let path = "/v1/agent/enroll";
+    let body = json!({"token": token, "name": "kvm", "csr": csr});
+    let (status, enrolled) = fixture.rest(None, "POST", path, Some(body)).await;
+    assert_eq!(status, StatusCode::CREATED, "{enrolled}");
+    let kept = [
+        "auth_token",
+        "ca_pem",
+        "certificate",
+        "host_id",
+        "name",
+        "renew_after_seconds",
+        "server_name",
+    ];
+    assert_eq!(members(&enrolled), kept);
+    assert_eq!(enrolled["renew_after_seconds"], 20 * 24 * 60 * 60);
+    let path = "/v1/agent/renew";
+    let body = json!({"auth_token": enrolled["auth_token"], "csr": csr});
+    let (status, renewed) = fixture.rest(None, "POST", path, Some(body)).await;
+    assert_eq!(status, StatusCode::OK, "{renewed}");
+    assert_eq!(members(&renewed), [&kept[..3], &kept[5..]].concat());
+
+    // The same key is the same agent, whatever it comes by, until it has connected.
+    use pb::enrolment_service_server::EnrolmentService as _;
+    let grpc = Grpc(fixture.platform.clone());
+    let request = pb::RenewCertificateRequest {
+        auth_token: renewed["auth_token"].as_str().expect("a token").to_owned(),
+        csr: csr.clone(),
+    };
+    let again = grpc.renew_certificate(tonic::Request::new(request)).await;
+    let again = again.expect("renewed").into_inner();
+    assert_ne!(again.auth_token, renewed["auth_token"]);
+    let request = pb::EnrolHostRequest {
+        token: token.as_str().expect("a token").to_owned(),
+        name: "kvm".to_owned(),
+        csr: request_for_a_certificate(),
+    };
+    let thief = grpc.enrol_host(tonic::Request::new(request)).await;
+    let refused = thief.expect_err("used").code();
+    assert_eq!(refused, tonic::Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_key_for_trying_again_is_nothing_to_whoever_has_no_credential() {
+    let fixture = Fixture::new().await;
+    let token = fixture.must("POST", "/api/tokens", json!({})).await["token"].clone();
+    let body = json!({"token": token, "name": "kvm", "csr": request_for_a_certificate()});
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/v1/agent/enroll")
+            .header("content-type", "application/json")
+            .header("idempotency-key", ANY)
+            .body(Body::from(body.to_string()));
+        let (status, answer, _) = fixture.send(request.expect("a request")).await;
+        assert_eq!(status, StatusCode::CREATED);
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        ids.push((answer["host_id"].clone(), answer["auth_token"].clone()));
+    }
+    assert_eq!(ids[0].0, ids[1].0);
+    assert_ne!(ids[0].1, ids[1].1, "what was lost is made anew");
+}

@@ -502,34 +502,30 @@ fn idle_before(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0.saturating_sub(FAMILY_IDLE.as_millis() as u64))
 }
 
-fn unauthenticated(code: &'static str, detail: &str) -> ServiceError {
-    ServiceError::new(ErrorKind::Unauthenticated, code, detail)
-}
-
 /// The same whether the name or the password was wrong.
 pub(super) fn credentials_invalid() -> ServiceError {
-    unauthenticated(
+    ServiceError::unauthenticated(
         "credentials_invalid",
         "there is no user of this name with this password",
     )
 }
 
 pub(super) fn totp_invalid() -> ServiceError {
-    unauthenticated(
+    ServiceError::unauthenticated(
         "totp_invalid",
         "this is no code of now, or it was used: wait for the next one",
     )
 }
 
 pub(super) fn user_disabled() -> ServiceError {
-    unauthenticated(
+    ServiceError::unauthenticated(
         "user_disabled",
         "this user is kept out: ask an administrator",
     )
 }
 
 fn refresh_token_invalid() -> ServiceError {
-    unauthenticated(
+    ServiceError::unauthenticated(
         "refresh_token_invalid",
         "this refresh token is not known or its sign-in has ended: sign in again",
     )

@@ -1,5 +1,5 @@
-//! How an agent becomes a host and stays one: the tokens by which they join, enrolment, the renewal of
-//! certificates and device tokens, who a device token belongs to, and revocation.
+//! How an agent becomes a host and stays one: enrolment, the renewal of certificates and device tokens,
+//! who a device token belongs to, and revocation. The tokens by which they join are `enrolment_tokens`'.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use tracing::{error, info, warn};
 
 use super::hosts::name_invalid;
 use super::{ErrorKind, ServiceError, name_taken};
-use crate::api;
 use crate::audit::{Entry, Outcome};
 use crate::clock::UnixMillis;
-use crate::ids::{HostId, HostName};
+use crate::ids::HostId;
 use crate::net::enrolment::EnrolmentToken;
 use crate::platform::Platform;
-use crate::platform::api::{Answer, Call, CreateEnrolmentToken, EnrolmentTokenService};
+use crate::platform::api::{Answer, EnrolmentService, Guest};
 use crate::platform::ca::Serial;
 use crate::platform::credential::ProvenKey;
 use crate::platform::registry::LinkEnd;
 use crate::platform::sessions::CloseReason;
 use crate::platform::store::{
-    Enrolment, EnrolmentOutcome, HostRecord, Issued, NewEnrolmentToken, Renewal, RenewalOutcome,
-    StoreError,
+    Enrolment, EnrolmentOutcome, HostRecord, Issued, Renewal, RenewalOutcome, StoreError,
 };
 use crate::secret::{Secret, random};
-use crate::wire::api::{CreateEnrolmentTokenRequest, CreateEnrolmentTokenResponse};
+use crate::wire::api::{
+    EnrolHostRequest, EnrolHostResponse, RenewCertificateRequest, RenewCertificateResponse,
+};
 
 /// How an agent's device token begins.
 pub(super) const AUTH_TOKEN_PREFIX: &str = "agt_";
@@ -32,43 +32,30 @@ pub(super) const AUTH_TOKEN_PREFIX: &str = "agt_";
 /// token and not its key could otherwise fill the log.
 const REFUSAL_AUDITED_EVERY: Duration = Duration::from_secs(60);
 
-impl EnrolmentTokenService for Platform {
-    async fn create_enrolment_token(
+/// What came of a renewal.
+pub struct Renewed {
+    /// What the agent is told.
+    pub answer: RenewCertificateResponse,
+    /// The end of its certificate.
+    pub until: UnixMillis,
+}
+
+impl EnrolmentService for Platform {
+    async fn enrol_host(
         self: Arc<Self>,
-        call: Call,
-        request: CreateEnrolmentTokenRequest,
-    ) -> Answer<CreateEnrolmentTokenResponse> {
-        // It may name any host, which is enrolled anew then.
-        call.caller.needs_all_hosts()?;
-        if let Some(name) = &request.name {
-            name.parse::<HostName>().map_err(name_invalid)?;
-        }
-        let ttl = request.ttl_seconds;
-        let ttl = ttl.map_or(self.config.token_ttl, Duration::from_secs);
-        let fingerprint = self.authority().fingerprint();
-        let token =
-            EnrolmentToken::generate(fingerprint, &self.config.server_name).map_err(internal)?;
-        let now = UnixMillis::now();
-        let expires = now.plus(ttl);
-        let record = NewEnrolmentToken {
-            secret: token.secret_hash(),
-            name: request.name.clone(),
-            at: now,
-            expires,
-        };
-        let mut audit = Entry::new(now, call.actor(), "token.create", "token")
-            .detail("expires", expires.to_string());
-        if let Some(name) = &request.name {
-            audit = audit.detail("name", name.as_str());
-        }
-        let answer = CreateEnrolmentTokenResponse {
-            token: token.to_text(),
-            name: request.name,
-            expires_at: Some(expires.into()),
-        };
-        let change = call.change::<CreateEnrolmentToken>(audit, &answer)?;
-        self.store.create_enrolment_token(record, change).await?;
-        Ok(answer)
+        _: Guest,
+        request: EnrolHostRequest,
+    ) -> Answer<EnrolHostResponse> {
+        self.enrol(request).await
+    }
+
+    async fn renew_certificate(
+        self: Arc<Self>,
+        _: Guest,
+        request: RenewCertificateRequest,
+    ) -> Answer<RenewCertificateResponse> {
+        let renewed = self.renew(request, "by a request of its own").await?;
+        Ok(renewed.answer)
     }
 }
 
@@ -77,10 +64,10 @@ impl Platform {
     ///
     /// # Errors
     /// `csr_invalid`, `token_unknown`, `token_used`, `token_expired`, `name_taken`, `name_invalid`.
-    pub async fn enrol(&self, request: api::Enrol) -> Result<api::Enrolled, ServiceError> {
+    async fn enrol(&self, request: EnrolHostRequest) -> Result<EnrolHostResponse, ServiceError> {
         // What cannot be read was never given out: it is as unknown as a wrong secret.
         let token = EnrolmentToken::parse(request.token.expose()).map_err(|_| {
-            unauthenticated(
+            ServiceError::unauthenticated(
                 "token_unknown",
                 "the platform has given out no such enrolment token",
             )
@@ -96,7 +83,7 @@ impl Platform {
             at: now,
         };
         let used = || {
-            unauthenticated(
+            ServiceError::unauthenticated(
                 "token_used",
                 "the enrolment token was used before: create another",
             )
@@ -104,7 +91,7 @@ impl Platform {
         let (id, name) = match self.store.enrol(enrolment).await? {
             EnrolmentOutcome::Enrolled { id, name } => (id, name),
             EnrolmentOutcome::TokenUnknown => {
-                return Err(unauthenticated(
+                return Err(ServiceError::unauthenticated(
                     "token_unknown",
                     "the platform has given out no such enrolment token",
                 ));
@@ -115,7 +102,7 @@ impl Platform {
                 return Err(used());
             }
             EnrolmentOutcome::TokenExpired => {
-                return Err(unauthenticated(
+                return Err(ServiceError::unauthenticated(
                     "token_expired",
                     "the enrolment token has expired: create another",
                 ));
@@ -131,8 +118,8 @@ impl Platform {
         let certificate = authority
             .issue(id, &key, certificate.serial, now, certificate.until)
             .map_err(internal)?;
-        Ok(api::Enrolled {
-            host_id: id.to_string(),
+        Ok(EnrolHostResponse {
+            host_id: id.into(),
             name,
             auth_token,
             server_name: self.config.server_name.clone(),
@@ -147,11 +134,11 @@ impl Platform {
     ///
     /// # Errors
     /// `csr_invalid`, `token_unknown`, `host_revoked`, `key_mismatch`, `certificate_none`.
-    pub async fn renew(
+    async fn renew(
         &self,
-        request: api::Renew,
+        request: RenewCertificateRequest,
         how: &'static str,
-    ) -> Result<api::Renewed, ServiceError> {
+    ) -> Result<Renewed, ServiceError> {
         let (key, certificate, now) = self.prove(&request.csr)?;
         let auth_token = Secret::generate(AUTH_TOKEN_PREFIX);
         let renewal = Renewal {
@@ -164,17 +151,20 @@ impl Platform {
         let host = match self.store.renew(renewal).await? {
             RenewalOutcome::Renewed(host) => host,
             RenewalOutcome::TokenUnknown => {
-                return Err(unauthenticated(
+                return Err(ServiceError::unauthenticated(
                     "token_unknown",
                     "this device token is not known: enrol the agent anew",
                 ));
             }
             RenewalOutcome::Revoked => {
-                return Err(unauthenticated("host_revoked", "this host was revoked"));
+                return Err(ServiceError::unauthenticated(
+                    "host_revoked",
+                    "this host was revoked",
+                ));
             }
             RenewalOutcome::OtherKey(host) => {
                 self.audit_refusal(host, "host.renew", "key_mismatch").await;
-                return Err(unauthenticated(
+                return Err(ServiceError::unauthenticated(
                     "key_mismatch",
                     "a certificate is renewed for the key that its host was enrolled with: enrol the agent anew",
                 ));
@@ -188,17 +178,18 @@ impl Platform {
             }
         };
         info!(%host, how, "certificate renewed");
-        let authority = self.authority();
+        let (authority, until) = (self.authority(), certificate.until);
         let certificate = authority
-            .issue(host, &key, certificate.serial, now, certificate.until)
+            .issue(host, &key, certificate.serial, now, until)
             .map_err(internal)?;
-        Ok(api::Renewed {
+        let answer = RenewCertificateResponse {
             auth_token,
             server_name: self.config.server_name.clone(),
             ca_pem: authority.trusted_pem().to_owned(),
             certificate,
             renew_after_seconds: self.renew_after_seconds(),
-        })
+        };
+        Ok(Renewed { answer, until })
     }
 
     /// The same for a host that is connected, over its connection: with its own token and no other's.
@@ -208,11 +199,11 @@ impl Platform {
     pub async fn renew_of(
         &self,
         host: HostId,
-        request: api::Renew,
-    ) -> Result<api::Renewed, ServiceError> {
+        request: RenewCertificateRequest,
+    ) -> Result<Renewed, ServiceError> {
         let found = self.store.host_by_token(request.auth_token.hash()).await?;
         if found.is_some_and(|found| found.host.id != host) {
-            return Err(unauthenticated(
+            return Err(ServiceError::unauthenticated(
                 "host_mismatch",
                 "this device token belongs to another host",
             ));
@@ -325,11 +316,7 @@ impl Platform {
     }
 }
 
-fn unauthenticated(code: &'static str, detail: &str) -> ServiceError {
-    ServiceError::new(ErrorKind::Unauthenticated, code, detail)
-}
-
-fn internal(error: impl std::fmt::Display) -> ServiceError {
+pub(super) fn internal(error: impl std::fmt::Display) -> ServiceError {
     error!(%error, "a certificate could not be issued");
     ServiceError::new(
         ErrorKind::Internal,

@@ -9,7 +9,8 @@ mod audit;
 mod auth;
 mod commands;
 mod consoles;
-mod enrolment;
+pub mod enrolment;
+mod enrolment_tokens;
 mod events;
 mod groups;
 mod hosts;
@@ -92,6 +93,11 @@ impl ServiceError {
             field: None,
             retry_after: None,
         }
+    }
+
+    /// A credential that is missing or not good.
+    pub fn unauthenticated(code: &'static str, detail: &str) -> Self {
+        Self::new(ErrorKind::Unauthenticated, code, detail)
     }
 
     /// The same, with the time after which to try again.

@@ -23,6 +23,7 @@ use super::{
     writer::{self, Extent, Members, Object},
 };
 use crate::schema::api as pb;
+use crate::wire::FieldInvalid;
 use bytes::{BufMut, Bytes, BytesMut};
 
 include!(concat!(env!("OUT_DIR"), "/api_json.rs"));
@@ -103,6 +104,45 @@ fn read_parameter<M: JsonMessage>(
         return read(&text);
     }
     listed
+}
+
+/// A request or an answer as a whole, checked, with what it is on its way. Generated.
+pub trait Whole: TryFrom<Self::Wire, Error = FieldInvalid> {
+    /// The same, unchecked.
+    type Wire: JsonMessage + From<Self>;
+}
+
+/// Writes a request as REST takes it.
+pub fn write_request<M: Whole>(request: M) -> Bytes {
+    let mut out = BytesMut::new();
+    write(&M::Wire::from(request), &mut out);
+    out.freeze()
+}
+
+/// Reads an answer of REST. What a newer platform says beside it is passed over.
+///
+/// # Errors
+/// Where it is no such object, or a field breaks a rule of the schema.
+pub fn read_answer<M: Whole>(body: &Bytes) -> Result<M, AnswerInvalid> {
+    let read = || {
+        let mut reader = Reader::new(body)?;
+        let wire: M::Wire = message(&mut reader, None)?;
+        reader.end()?;
+        Ok(wire)
+    };
+    let wire = read().map_err(|fault: Fault| AnswerInvalid::Malformed(fault.to_string()))?;
+    Ok(M::try_from(wire)?)
+}
+
+/// An answer cannot be read. Whose fault: the platform's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerInvalid {
+    /// It is no such object.
+    #[error("{0}")]
+    Malformed(String),
+    /// A field breaks a rule of the schema.
+    #[error(transparent)]
+    Field(#[from] FieldInvalid),
 }
 
 /// Writes a message as one object, with every field that is never absent.

@@ -3,12 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use fleetwire::api::{Enrol, Enrolled, Renew, Renewed};
 use fleetwire::net::enrolment::{ENROL_PATH, RENEW_PATH};
 use fleetwire::net::http_client::HttpError;
 use fleetwire::net::tls;
 use fleetwire::secret::Secret;
 use fleetwire::wire::Encoding;
+use fleetwire::wire::api::{
+    EnrolHostRequest, EnrolHostResponse, RenewCertificateRequest, RenewCertificateResponse,
+};
 use fleetwire::wire::messages::{ErrorCode, PlatformToAgent, Refuse};
 use hyper::Method;
 use rcgen::KeyPair;
@@ -21,7 +23,7 @@ use crate::support::Platform;
 
 pub struct Machine {
     pub key: KeyPair,
-    pub enrolled: Enrolled,
+    pub enrolled: EnrolHostResponse,
 }
 
 impl Machine {
@@ -57,7 +59,11 @@ impl Machine {
     }
 
     /// Renews with this device token.
-    pub async fn renew(&self, platform: &Platform, token: &Secret) -> Result<Renewed, HttpError> {
+    pub async fn renew(
+        &self,
+        platform: &Platform,
+        token: &Secret,
+    ) -> Result<RenewCertificateResponse, HttpError> {
         renew(platform, token, request_by(&self.key)).await
     }
 }
@@ -67,23 +73,25 @@ pub async fn enrol(
     token: &str,
     name: &str,
     csr: String,
-) -> Result<Enrolled, HttpError> {
-    let request = Enrol {
+) -> Result<EnrolHostResponse, HttpError> {
+    let request = EnrolHostRequest {
         token: Secret::new(token.to_owned()),
         name: name.to_owned(),
         csr,
     };
-    let client = platform.anonymous();
-    client.call(Method::POST, ENROL_PATH, Some(&request)).await
+    platform.anonymous().0.post(ENROL_PATH, request).await
 }
 
-pub async fn renew(platform: &Platform, token: &Secret, csr: String) -> Result<Renewed, HttpError> {
-    let request = Renew {
+pub async fn renew(
+    platform: &Platform,
+    token: &Secret,
+    csr: String,
+) -> Result<RenewCertificateResponse, HttpError> {
+    let request = RenewCertificateRequest {
         auth_token: token.clone(),
         csr,
     };
-    let client = platform.anonymous();
-    client.call(Method::POST, RENEW_PATH, Some(&request)).await
+    platform.anonymous().0.post(RENEW_PATH, request).await
 }
 
 /// Connects as an agent by this name, and says nothing yet.

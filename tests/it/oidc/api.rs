@@ -1,6 +1,6 @@
 //! The same over REST: whoever the provider vouches for is a user here, with tokens of ours.
 
-use fleetwire::net::http_client::{HttpClient, HttpError};
+use fleetwire::net::http_client::HttpError;
 use fleetwire::secret::Secret;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::browser::Browser;
 use super::provider::Provider;
 use super::{COMMAND, PAGE, SECRET};
-use crate::support::Platform;
+use crate::support::{Client, Platform};
 
 /// A platform with sign-in over this provider.
 pub fn platform(provider: &Provider, more: &str) -> (Platform, tempfile::TempDir) {
@@ -27,7 +27,7 @@ pub fn platform(provider: &Provider, more: &str) -> (Platform, tempfile::TempDir
     (Platform::start_with(&[], &settings), dir)
 }
 
-async fn post(client: &HttpClient, path: &str, body: Value) -> Result<Value, String> {
+async fn post(client: &Client, path: &str, body: Value) -> Result<Value, String> {
     let code = |error: HttpError| {
         error
             .code()
@@ -39,7 +39,7 @@ async fn post(client: &HttpClient, path: &str, body: Value) -> Result<Value, Str
         .map_err(code)
 }
 
-async fn get(client: &HttpClient, path: &str) -> Result<Value, String> {
+async fn get(client: &Client, path: &str) -> Result<Value, String> {
     let code = |error: HttpError| {
         error
             .code()

@@ -2,12 +2,14 @@
 //! for conditions rather than for time. What a test asserts is its own.
 
 mod agent;
+mod client;
 mod platform;
 mod process;
 
 use std::time::{Duration, Instant};
 
 pub use agent::{Agent, until_status};
+pub use client::Client;
 pub use platform::Platform;
 pub use process::{Process, command, mode};
 

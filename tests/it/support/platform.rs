@@ -12,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::client::Client;
 use super::process::{Process, command};
 
 /// A platform process that is ready, on ports of its own.
@@ -112,13 +113,13 @@ impl Platform {
     }
 
     /// A client over TLS without a token.
-    pub fn anonymous(&self) -> HttpClient {
+    pub fn anonymous(&self) -> Client {
         let config = tls::client_trusting(self.authorities(), true).expect("a CA");
-        HttpClient::new(self.url(), config, None).expect("a client")
+        Client(HttpClient::new(self.url(), config, None).expect("a client"))
     }
 
     /// A client over TLS with the administrator's token.
-    pub fn client(&self) -> HttpClient {
+    pub fn client(&self) -> Client {
         self.anonymous()
             .with_bearer(Secret::new(self.admin_token()))
     }

@@ -33,7 +33,7 @@ type Policy struct {
 	// True where no credential is needed, as to sign in.
 	Anyone bool `protobuf:"varint,2,opt,name=anyone,proto3" json:"anyone,omitempty"`
 	// True where the method makes something new: REST answers 201, and an `Idempotency-Key` makes
-	// trying again safe.
+	// trying again safe, where the caller has a credential.
 	Creates bool `protobuf:"varint,3,opt,name=creates,proto3" json:"creates,omitempty"`
 	// Where REST hands on one field of each streamed answer as it is, in place of server-sent
 	// events: that field, of type bytes.
@@ -41,7 +41,9 @@ type Policy struct {
 	// The media type of what `raw_field` holds.
 	RawMediaType string `protobuf:"bytes,5,opt,name=raw_media_type,json=rawMediaType,proto3" json:"raw_media_type,omitempty"`
 	// True where what the answer tells of has only begun: REST answers 202.
-	Begins        bool `protobuf:"varint,10,opt,name=begins,proto3" json:"begins,omitempty"`
+	Begins bool `protobuf:"varint,10,opt,name=begins,proto3" json:"begins,omitempty"`
+	// Why the operator's command has no command for the method. Empty where it has one.
+	NoCommand     string `protobuf:"bytes,11,opt,name=no_command,json=noCommand,proto3" json:"no_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -118,6 +120,13 @@ func (x *Policy) GetBegins() bool {
 	return false
 }
 
+func (x *Policy) GetNoCommand() string {
+	if x != nil {
+		return x.NoCommand
+	}
+	return ""
+}
+
 var file_fleetwire_api_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -141,7 +150,7 @@ var File_fleetwire_api_v1_options_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/options.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\xc1\x01\n" +
+	"\x1efleetwire/api/v1/options.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\xe0\x01\n" +
 	"\x06Policy\x12*\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x16.fleetwire.api.v1.RoleR\x04role\x12\x16\n" +
 	"\x06anyone\x18\x02 \x01(\bR\x06anyone\x12\x18\n" +
@@ -149,7 +158,9 @@ const file_fleetwire_api_v1_options_proto_rawDesc = "" +
 	"\traw_field\x18\x04 \x01(\tR\brawField\x12$\n" +
 	"\x0eraw_media_type\x18\x05 \x01(\tR\frawMediaType\x12\x16\n" +
 	"\x06begins\x18\n" +
-	" \x01(\bR\x06begins:R\n" +
+	" \x01(\bR\x06begins\x12\x1d\n" +
+	"\n" +
+	"no_command\x18\v \x01(\tR\tnoCommand:R\n" +
 	"\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.fleetwire.api.v1.PolicyR\x06policyB\x9e\x01\n" +
 	"\x14com.fleetwire.api.v1B\fOptionsProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 

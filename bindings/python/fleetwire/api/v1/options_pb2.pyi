@@ -9,17 +9,19 @@ POLICY_FIELD_NUMBER: _ClassVar[int]
 policy: _descriptor.FieldDescriptor
 
 class Policy(_message.Message):
-    __slots__ = ("role", "anyone", "creates", "raw_field", "raw_media_type", "begins")
+    __slots__ = ("role", "anyone", "creates", "raw_field", "raw_media_type", "begins", "no_command")
     ROLE_FIELD_NUMBER: _ClassVar[int]
     ANYONE_FIELD_NUMBER: _ClassVar[int]
     CREATES_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_FIELD_NUMBER: _ClassVar[int]
     RAW_MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     BEGINS_FIELD_NUMBER: _ClassVar[int]
+    NO_COMMAND_FIELD_NUMBER: _ClassVar[int]
     role: _role_pb2.Role
     anyone: bool
     creates: bool
     raw_field: str
     raw_media_type: str
     begins: bool
-    def __init__(self, role: _Optional[_Union[_role_pb2.Role, str]] = ..., anyone: _Optional[bool] = ..., creates: _Optional[bool] = ..., raw_field: _Optional[str] = ..., raw_media_type: _Optional[str] = ..., begins: _Optional[bool] = ...) -> None: ...
+    no_command: str
+    def __init__(self, role: _Optional[_Union[_role_pb2.Role, str]] = ..., anyone: _Optional[bool] = ..., creates: _Optional[bool] = ..., raw_field: _Optional[str] = ..., raw_media_type: _Optional[str] = ..., begins: _Optional[bool] = ..., no_command: _Optional[str] = ...) -> None: ...

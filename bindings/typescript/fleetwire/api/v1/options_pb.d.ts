@@ -37,7 +37,7 @@ export declare type Policy = Message<"fleetwire.api.v1.Policy"> & {
 
   /**
    * True where the method makes something new: REST answers 201, and an `Idempotency-Key` makes
-   * trying again safe.
+   * trying again safe, where the caller has a credential.
    *
    * @generated from field: bool creates = 3;
    */
@@ -64,6 +64,13 @@ export declare type Policy = Message<"fleetwire.api.v1.Policy"> & {
    * @generated from field: bool begins = 10;
    */
   begins: boolean;
+
+  /**
+   * Why the operator's command has no command for the method. Empty where it has one.
+   *
+   * @generated from field: string no_command = 11;
+   */
+  noCommand: string;
 };
 
 /**
