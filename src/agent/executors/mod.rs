@@ -2,12 +2,23 @@
 //! what it may say while it runs; that a command runs once, and that what came of it is kept, is the
 //! affair of `agent::commands`.
 
+pub mod allowed;
+mod family;
+mod faults;
+mod process;
+mod script;
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::wire::messages::{CommandParameters, ResponseResult};
+pub use allowed::Allowed;
+use rustix::process::Signal;
+use script::Scripts;
 
 /// The most that is kept of what a command prints, in bytes: its end.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
@@ -62,7 +73,12 @@ pub struct Reports(mpsc::Sender<Report>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// Bytes that it printed.
-    Output(Vec<u8>),
+    Output {
+        /// How many it had printed before them: where some are missing in between, they were dropped.
+        offset: u64,
+        /// What it printed then.
+        bytes: Vec<u8>,
+    },
     /// How far it is, in percent.
     Progress(u8),
 }
@@ -116,5 +132,78 @@ pub trait Executor {
     fn after_restart(&self, parameters: &Self::Parameters) -> Option<Outcome> {
         let _ = parameters;
         None
+    }
+}
+
+/// All kinds together: gives each command to whoever runs its kind.
+#[derive(Debug)]
+pub struct Executors {
+    scripts: Scripts,
+}
+
+impl Executors {
+    /// Executors that do what is allowed.
+    pub fn new(allowed: Allowed) -> Self {
+        Self {
+            scripts: Scripts::new(allowed.script),
+        }
+    }
+
+    /// Whether a command would be run. Quick: it asks nobody.
+    ///
+    /// # Errors
+    /// [`Fault`] with the rule that does not allow it, or the field that nobody could run.
+    pub fn check(&self, parameters: &CommandParameters) -> Result<(), Fault> {
+        match parameters {
+            CommandParameters::Script(script) => self.scripts.check(script),
+            other => Err(not_run(other)),
+        }
+    }
+
+    /// Runs a command to its end. It is checked again: what is allowed may have changed since.
+    pub async fn run(&self, job: Job, reports: Reports, stop: Stop) -> Outcome {
+        if let Err(fault) = self.check(&job.parameters) {
+            return Outcome::failed(fault);
+        }
+        match &job.parameters {
+            CommandParameters::Script(script) => {
+                self.scripts.run(&job, script, &reports, stop).await
+            }
+            other => Outcome::failed(not_run(other)),
+        }
+    }
+
+    /// What became of a run that the agent's own end cut: `None` where nobody knows.
+    pub fn after_restart(&self, parameters: &CommandParameters) -> Option<Outcome> {
+        match parameters {
+            CommandParameters::Script(script) => self.scripts.after_restart(script),
+            _ => None,
+        }
+    }
+
+    /// Ends at once what an agent that was killed left running of a command, and returns how many
+    /// processes that were. They are known by their environment: what has another is not found.
+    pub async fn end_left_over(&self, id: &str) -> usize {
+        family::signal_marked(id.to_owned(), Signal::KILL).await
+    }
+}
+
+/// The refusal of a kind that no executor runs.
+fn not_run(parameters: &CommandParameters) -> Fault {
+    let (reason, kind) = match parameters {
+        CommandParameters::Unknown(command) => {
+            ("command_type_unknown", command.command_type.as_str())
+        }
+        CommandParameters::PackageOperation(_) => ("not_supported", "package_operation"),
+        CommandParameters::ServiceOperation(_) => ("not_supported", "service_operation"),
+        CommandParameters::SystemOperation(_) => ("not_supported", "system_operation"),
+        CommandParameters::Script(_) => ("not_supported", "script"),
+        CommandParameters::FileTransfer(_) => ("not_supported", "file_transfer"),
+        CommandParameters::Inventory(_) => ("not_supported", "inventory"),
+        CommandParameters::AgentUpdate(_) => ("not_supported", "agent_update"),
+    };
+    Fault {
+        reason,
+        detail: format!("this agent does not run commands of the type {kind}"),
     }
 }
