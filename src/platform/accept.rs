@@ -8,7 +8,7 @@ use super::{
     Platform,
     agent_link::AgentLink,
     api::problem,
-    metrics::{Attempt, ending_word},
+    metrics::{Attempt, Watched, ending_word},
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
     traces::TARGET,
@@ -44,8 +44,9 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
 use std::{
+    net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::SystemTime,
@@ -173,12 +174,26 @@ async fn upgraded(
             return;
         }
     };
-    // The type that is really there, for its socket's options and for speed.
+    // Nothing of the socket is kept in this task, which stays as long as the connection does.
+    if let Some(standing) = begin(platform, upgraded, encoding, peer, id) {
+        standing.wait_for_end().await;
+    }
+}
+
+/// Begins the conversation over the socket of the type that is really there, for its options and for
+/// speed. `None` where it is of none that is known.
+fn begin(
+    platform: Arc<Platform>,
+    upgraded: Upgraded,
+    encoding: Option<Encoding>,
+    peer: Peer,
+    id: Uuid,
+) -> Option<Standing> {
     let upgraded = match downcast::<TlsStream<TcpStream>>(upgraded) {
         Ok((stream, early)) => {
             tune(stream.get_ref().0);
             let socket = socket::accepted(stream, &early);
-            return converse(platform, socket, encoding, peer, id).await;
+            return Some(converse(platform, socket, encoding, peer, id));
         }
         Err(upgraded) => upgraded,
     };
@@ -186,9 +201,12 @@ async fn upgraded(
         Ok((stream, early)) => {
             tune(&stream);
             let socket = socket::accepted(stream, &early);
-            converse(platform, socket, encoding, peer, id).await;
+            Some(converse(platform, socket, encoding, peer, id))
         }
-        Err(_) => warn!("an agent came over a socket of unknown kind"),
+        Err(_) => {
+            warn!("an agent came over a socket of unknown kind");
+            None
+        }
     }
 }
 
@@ -225,34 +243,92 @@ struct Arrived {
     id: Uuid,
 }
 
-async fn converse<IO>(
+/// What a connection's own task and the one that waits for its end share.
+struct Course {
+    platform: Arc<Platform>,
+    address: SocketAddr,
+    /// Once it is let in.
+    place: Mutex<Option<Place>>,
+    errors: AtomicU32,
+    attempt: Attempt,
+}
+
+impl Course {
+    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        // It is replaced as a whole.
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection over which an agent speaks.
+struct Standing {
+    course: Arc<Course>,
+    tunnel: Tunnel,
+    watched: Watched,
+}
+
+impl Standing {
+    /// Waits until it has ended, and gives its place back.
+    async fn wait_for_end(self) {
+        let Self {
+            course,
+            tunnel,
+            watched,
+        } = self;
+        let ending = tunnel.ended().await;
+        drop(watched);
+        let address = course.address;
+        let errors = course.errors.load(Ordering::Relaxed);
+        if errors > ERRORS_LOGGED_MAX {
+            warn!(%address, errors, "an agent reported more errors than were logged");
+        }
+        let platform = &course.platform;
+        let place = *course.place();
+        match place {
+            Some(Place { host, connection }) => {
+                platform.metrics.disconnect(&ending);
+                platform.host_disconnected(host, connection, &ending.to_string());
+            }
+            None => {
+                course.attempt.came_to(ending_word(&ending));
+                info!(%address, %ending, "an agent was not let in");
+            }
+        }
+    }
+}
+
+/// Has the connection's own task speak with the agent.
+fn converse<IO>(
     platform: Arc<Platform>,
     socket: socket::Socket<IO>,
     encoding: Option<Encoding>,
     peer: Peer,
     id: Uuid,
-) where
+) -> Standing
+where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let address = peer.address;
-    let place: Arc<Mutex<Option<Place>>> = Arc::default();
-    let errors = Arc::new(AtomicU32::new(0));
-    let attempt = Arc::new(Attempt::new(platform.metrics.clone()));
+    let course = Arc::new(Course {
+        address,
+        place: Mutex::default(),
+        errors: AtomicU32::new(0),
+        attempt: Attempt::new(platform.metrics.clone()),
+        platform,
+    });
     let tracked = track::Place::default();
-    let tap = ConnectionTap::new(platform.track.clone(), address.to_string(), tracked.clone());
-    let known =
-        move |place: &Mutex<Option<Place>>| *place.lock().unwrap_or_else(PoisonError::into_inner);
+    let track = course.platform.track.clone();
+    let tap = ConnectionTap::new(track, address.to_string(), tracked.clone());
     let on_event = {
-        let (platform, place, errors) = (platform.clone(), place.clone(), errors.clone());
-        let (attempt, span) = (attempt.clone(), Span::current());
+        let (course, span) = (course.clone(), Span::current());
         let renewals = renewal::Renewals::default();
         // The connection's own task is not in the span: it says nothing itself, and would enter and
         // leave it with each message.
         move |event, tunnel: &Tunnel| {
+            let platform = &course.platform;
             span.in_scope(|| match event {
                 PlatformEvent::Hello(hello) => {
-                    let (platform, place) = (platform.clone(), place.clone());
-                    let (attempt, tunnel) = (attempt.clone(), tunnel.clone());
+                    let (course, tunnel) = (course.clone(), tunnel.clone());
                     let (peer, tracked) = (peer.clone(), tracked.clone());
                     let admitting = async move {
                         let arrived = Arrived {
@@ -261,11 +337,14 @@ async fn converse<IO>(
                             peer,
                             id,
                         };
-                        let admitting = admit(&platform, hello, arrived, &attempt);
+                        let Course {
+                            platform, attempt, ..
+                        } = &*course;
+                        let admitting = admit(platform, hello, arrived, attempt);
                         let trace =
                             trace_span!(target: TARGET, "agent.hello", otel.kind = "server");
                         let admitted = admitting.instrument(trace).await;
-                        *place.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
+                        *course.place() = admitted;
                         // One that left while it was looked up has found no place to give back.
                         if let Some(Place { host, connection }) = admitted
                             && tunnel.is_ended()
@@ -277,7 +356,8 @@ async fn converse<IO>(
                     tokio::spawn(admitting.in_current_span());
                 }
                 PlatformEvent::Heartbeat(heartbeat) => {
-                    if let Some(Place { host, connection }) = known(&place) {
+                    let place = *course.place();
+                    if let Some(Place { host, connection }) = place {
                         platform
                             .registry
                             .set_health(host, connection, health(&heartbeat));
@@ -287,13 +367,14 @@ async fn converse<IO>(
                     }
                 }
                 PlatformEvent::CertificateRequest(request) => {
-                    if let Some(Place { host, .. }) = known(&place) {
-                        renewals.begin(&platform, host, request, tunnel);
+                    let place = *course.place();
+                    if let Some(Place { host, .. }) = place {
+                        renewals.begin(platform, host, request, tunnel);
                     }
                 }
                 PlatformEvent::Error(error) => {
                     let Error { code, message, .. } = error;
-                    if errors.fetch_add(1, Ordering::Relaxed) < ERRORS_LOGGED_MAX {
+                    if course.errors.fetch_add(1, Ordering::Relaxed) < ERRORS_LOGGED_MAX {
                         warn!(%address, %code, "an agent reports: {message:?}");
                     } else {
                         debug!(%address, %code, "an agent reports: {message:?}");
@@ -315,24 +396,13 @@ async fn converse<IO>(
         link = link.expect_json();
     }
     let (tunnel, driver) = driver::start_tapped(socket, link, encoding, on_event, tap);
-    let watched = platform.metrics.watch(tunnel.clone());
-    // In a task of its own, so that what follows is done also where it panics.
+    let watched = course.platform.metrics.watch(tunnel.clone());
+    // In a task of its own, so that what follows its end is done also where it panics.
     tokio::spawn(driver);
-    let ending = tunnel.ended().await;
-    drop(watched);
-    let errors = errors.load(Ordering::Relaxed);
-    if errors > ERRORS_LOGGED_MAX {
-        warn!(%address, errors, "an agent reported more errors than were logged");
-    }
-    match known(&place) {
-        Some(Place { host, connection }) => {
-            platform.metrics.disconnect(&ending);
-            platform.host_disconnected(host, connection, &ending.to_string());
-        }
-        None => {
-            attempt.came_to(ending_word(&ending));
-            info!(%address, %ending, "an agent was not let in");
-        }
+    Standing {
+        course,
+        tunnel,
+        watched,
     }
 }
 
