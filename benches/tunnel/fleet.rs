@@ -1,9 +1,10 @@
 //! Many agents at once: what an idle connection costs the platform, and what ten thousand with
 //! their heartbeats do.
 //!
-//! The agents are simulated in one process of this program's own: real TLS 1.3 connections and real
-//! messages of the link, from many loopback addresses. Beside the platform, and in the same way,
-//! stands a bare tokio-tungstenite server over the same TLS, which gives each beat back as it came.
+//! The agents are simulated in one process of this program's own: each is enrolled, and comes with its
+//! own certificate over a real TLS 1.3 connection, with real messages of the link, from one of many
+//! loopback addresses. Beside the platform, and in the same way, stands a bare tokio-tungstenite server
+//! that asks for certificates too, and gives each beat back as it came.
 //! Memory is read while every connection still stands, against a server that was just started: what
 //! an allocator keeps after a connection is no figure of the connection.
 //! Leaves to others: everything that flows in streams.
@@ -20,7 +21,6 @@ use std::{
 };
 
 use fleetwire::{
-    net::tls,
     process,
     schema::pb::{
         self, agent_to_platform::Message as FromAgent, platform_to_agent::Message as ToAgent,
@@ -29,8 +29,6 @@ use fleetwire::{
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use rustix::process::{Resource, getrlimit};
-use rustls::{ClientConfig, client::Resumption};
-use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -46,6 +44,7 @@ use tokio_tungstenite::{
 
 use crate::{
     Options, Outcome,
+    mutual::{self, Fleet},
     processes::{Part, Place, Usage},
     progress,
     report::{Bound, Metric, Report, SUBJECT},
@@ -181,43 +180,34 @@ struct Seen {
 /// stay connected until everything has been read.
 async fn observe(name: &str, count: usize, watched: Duration) -> Outcome<Seen> {
     let dir = tempfile::tempdir()?;
-    let tokens_file = dir.path().join("tokens");
-    let ca_file;
-    let (server, address, _held): (u32, SocketAddr, (Option<Platform>, Option<Part>)) =
-        if name == BARE {
-            let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
-            ca_file = dir.path().join("bare.pem");
-            let key_file = dir.path().join("bare.key");
-            fs::write(&ca_file, made.cert.pem())?;
-            fs::write(&key_file, made.signing_key.serialize_pem())?;
-            fs::write(&tokens_file, "-\n".repeat(count))?;
-            let files = [ca_file.to_string_lossy(), key_file.to_string_lossy()];
-            let (part, address) =
-                Part::start_server(&Place::default(), &["tls-websocket", &files[0], &files[1]])?;
-            (part.running.id(), address, (None, Some(part)))
-        } else {
-            let place = Place::default();
-            let platform = Platform::start(dir.path(), &place, Ipv4Addr::LOCALHOST).await?;
-            ca_file = platform.ca_file();
-            fs::write(&tokens_file, platform.create_hosts(count).await?.join("\n"))?;
-            // Making the hosts grew its heap, which the agents would then fill for nothing: they come to
-            // a platform that was just started, as those of the bare server do.
-            drop(platform);
-            let platform = Platform::start(dir.path(), &place, Ipv4Addr::LOCALHOST).await?;
-            (
-                platform.running.id(),
-                platform.secure,
-                (Some(platform), None),
-            )
-        };
+    let (server, address, _held): (u32, SocketAddr, (Option<Platform>, Option<Part>));
+    let fleet;
+    let place = Place::default();
+    if name == BARE {
+        fleet = Fleet::made_by(dir.path(), count)?;
+        let (part, at) =
+            Part::start_server(&place, &["tls-websocket", &dir.path().to_string_lossy()])?;
+        (server, address, _held) = (part.running.id(), at, (None, Some(part)));
+    } else {
+        let platform = Platform::start(dir.path(), &place, Ipv4Addr::LOCALHOST).await?;
+        fleet = platform.enrol(count).await?;
+        // Enrolling them grew its heap, which the agents would then fill for nothing: they come to
+        // a platform that was just started, as those of the bare server do.
+        drop(platform);
+        let platform = Platform::start(dir.path(), &place, Ipv4Addr::LOCALHOST).await?;
+        let (id, at) = (platform.running.id(), platform.secure);
+        (server, address, _held) = (id, at, (Some(platform), None));
+    }
+    let fleet_file = dir.path().join("fleet");
+    fleet.write(&fleet_file)?;
+    let (address, seconds) = (address.to_string(), watched.as_secs().to_string());
+    let fleet_file = fleet_file.to_string_lossy();
+    let mut agents = Part::start(&place, &["agents", &address, &fleet_file, &seconds])?;
+    if agents.line()? != "ready" {
+        return Err(format!("the agents of {name} have nothing to connect with").into());
+    }
     let before = Usage::of(server)?;
     let start = Instant::now();
-    let (ca_file, tokens_file) = (ca_file.to_string_lossy(), tokens_file.to_string_lossy());
-    let (address, seconds) = (address.to_string(), watched.as_secs().to_string());
-    let mut agents = Part::start(
-        &Place::default(),
-        &["agents", &address, &ca_file, &tokens_file, &seconds],
-    )?;
     if agents.line()? != "connected" {
         return Err(format!("the agents of {name} did not connect").into());
     }
@@ -250,18 +240,11 @@ async fn observe(name: &str, count: usize, watched: Duration) -> Outcome<Seen> {
     })
 }
 
-/// The bare server, as a part of its own: prints its address and gives every message back until it
-/// is killed.
-pub(crate) async fn serve_bare(certificate: &Path, key: &Path) -> Outcome<()> {
+/// The bare server, as a part of its own, with the certificates under `dir`: prints its address and gives
+/// every message back until it is killed.
+pub(crate) async fn serve_bare(dir: &Path) -> Outcome<()> {
     process::raise_open_files();
-    let key =
-        tls::certified_key_from_pem(&fs::read_to_string(certificate)?, &fs::read_to_string(key)?)?;
-    let config = tls::server(Arc::new(tls::ServerCertificates::new(
-        vec![BARE.to_owned()],
-        key,
-        None,
-    )))?;
-    let acceptor = TlsAcceptor::from(config);
+    let acceptor = TlsAcceptor::from(mutual::bare_settings(dir)?);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     crate::say(&listener.local_addr()?.to_string());
     loop {
@@ -287,30 +270,28 @@ struct Account {
     slowest_us: AtomicU64,
 }
 
-/// The agents, as a part of its own: one for each line of the tokens' file (`-` towards the bare
-/// server). Prints `connected` when all are, and their account when they have been watched for
-/// `watched` after that. Their connections stand until it is killed.
+/// The agents of a fleet, as a part of its own. Prints `ready` before the first of them connects,
+/// `connected` when all are, and their account when they have been watched for `watched` after that.
+/// Their connections stand until it is killed.
 pub(crate) async fn run_agents(
     address: SocketAddr,
-    ca_file: &Path,
-    tokens_file: &Path,
+    fleet_file: &Path,
     watched: Duration,
 ) -> Outcome<()> {
     process::raise_open_files();
-    let roots = tls::certificates_from_pem(&fs::read_to_string(ca_file)?)?;
-    let mut config = ClientConfig::clone(&*tls::client_trusting(roots, true)?);
-    // Agents are machines apart: none can resume what another began, each handshake is whole.
-    config.resumption = Resumption::disabled();
-    let connector = TlsConnector::from(Arc::new(config));
-    let tokens = fs::read_to_string(tokens_file)?;
+    let fleet = Fleet::read(fleet_file)?;
+    let name = fleet.asks_for()?;
     let connecting = Arc::new(Semaphore::new(CONNECTING));
     let mut opening = JoinSet::new();
-    for (index, token) in tokens.lines().enumerate() {
-        let (connector, token) = (connector.clone(), token.to_owned());
-        let permits = Arc::clone(&connecting);
+    let settings: Vec<_> = fleet.settings().collect::<Outcome<_>>()?;
+    crate::say("ready");
+    for (index, (settings, agent)) in settings.into_iter().zip(fleet.agents).enumerate() {
+        let (connector, token) = (TlsConnector::from(settings), agent.token);
+        let (permits, name) = (Arc::clone(&connecting), name.clone());
         opening.spawn(async move {
             let _permit = permits.acquire_owned().await?;
-            Agent::connect(index, address, &connector, &token).await
+            let stream = connector.connect(name, dial(index, address).await?).await?;
+            Agent::connect(index, address, stream, token).await
         });
     }
     let whole = async {
@@ -355,27 +336,15 @@ struct Agent {
 }
 
 impl Agent {
-    /// Connects from an address of its group, and says hello unless the token is `-`.
+    /// Asks for a WebSocket, and says hello where it has a token.
     async fn connect(
         index: usize,
         address: SocketAddr,
-        connector: &TlsConnector,
-        token: &str,
+        stream: TlsStream<TcpStream>,
+        token: Option<String>,
     ) -> Outcome<Self> {
-        let group = u32::try_from(index / AGENTS_PER_ADDRESS)?;
-        let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(SocketAddr::from((
-            Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + group),
-            0,
-        )))?;
-        let stream = socket.connect(address).await?;
-        stream.set_nodelay(true)?;
-        let stream = connector
-            .connect(ServerName::from(address.ip()), stream)
-            .await?;
         let mut request = format!("wss://{address}/v1/agent/ws").into_client_request()?;
-        let bare = token == "-";
+        let bare = token.is_none();
         if !bare {
             let protocol = HeaderValue::from_static("fleetwire.link.v1.proto");
             request
@@ -385,15 +354,15 @@ impl Agent {
         let (mut socket, _) =
             tokio_tungstenite::client_async_with_config(request, stream, Some(websocket::config()))
                 .await?;
-        if bare {
+        let Some(token) = token else {
             return Ok(Self {
                 socket,
                 interval: BARE_INTERVAL,
                 bare,
             });
-        }
+        };
         let hello = pb::Hello {
-            auth_token: token.to_owned(),
+            auth_token: token,
             protocol_versions: vec![1],
             instance_id: uuid(index as u64),
             software: "fleetwire-bench".to_owned(),
@@ -469,6 +438,20 @@ impl Agent {
 fn answers_beat(message: Message) -> Outcome<bool> {
     let message = pb::PlatformToAgent::decode(message.into_data())?.message;
     Ok(matches!(message, Some(ToAgent::HeartbeatAck(_))))
+}
+
+/// Connects from an address of the group that this one belongs to.
+pub(crate) async fn dial(index: usize, address: SocketAddr) -> Outcome<TcpStream> {
+    let group = u32::try_from(index / AGENTS_PER_ADDRESS)?;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((
+        Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + group),
+        0,
+    )))?;
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn envelope(message: FromAgent) -> Message {

@@ -18,7 +18,8 @@
 //! | `split` | an origin that sends its answer's head and body apart |
 //! | `codec` | bytes to a checked message and back, beside bare prost |
 //! | `api` | the CPU of a list over REST beside gRPC; one host read by 32 beside a bare axum handler |
-//! | `idle` | memory of an idle connection, beside a bare tokio-tungstenite server |
+//! | `handshakes` | 10,000 whole handshakes with a client's certificate, beside a bare accept loop |
+//! | `idle` | memory of an idle agent's connection over mTLS, beside a bare tokio-tungstenite server |
 //! | `agents` | 10,000 agents and their heartbeats: memory, CPU, late beats; a minute, once |
 //! | `shaped` | a path with rate, delay and queue: small requests beside a download, goodput |
 //!
@@ -51,8 +52,10 @@
 mod api;
 mod codec;
 mod fleet;
+mod handshakes;
 mod load;
 mod loopback;
+mod mutual;
 mod nginx;
 mod origin;
 #[path = "../../tests/support/path/mod.rs"]
@@ -205,13 +208,14 @@ async fn run_part(arguments: &[String]) -> Outcome<()> {
         ["origin"] => origin::serve().await,
         ["bare-axum", path, body_file] => api::serve_bare(path, Path::new(body_file)).await,
         ["hyper-proxy", origin] => proxy::serve(origin.parse()?).await,
-        ["tls-websocket", certificate, key] => {
-            fleet::serve_bare(Path::new(certificate), Path::new(key)).await
+        ["tls-accept", dir] => handshakes::serve_bare(Path::new(dir)).await,
+        ["handshakes", address, fleet_file] => {
+            handshakes::run_clients(address.parse()?, Path::new(fleet_file)).await
         }
-        ["agents", address, ca_file, tokens_file, seconds] => {
+        ["tls-websocket", dir] => fleet::serve_bare(Path::new(dir)).await,
+        ["agents", address, fleet_file, seconds] => {
             let watched = Duration::from_secs(seconds.parse()?);
-            let (ca_file, tokens_file) = (Path::new(ca_file), Path::new(tokens_file));
-            fleet::run_agents(address.parse()?, ca_file, tokens_file, watched).await
+            fleet::run_agents(address.parse()?, Path::new(fleet_file), watched).await
         }
         ["shaped", far, dir, round_trip_ms, rounds, with_tunnel] => {
             let round_trip = Duration::from_millis(round_trip_ms.parse()?);
@@ -243,6 +247,7 @@ async fn run(arguments: Vec<String>) -> Outcome<()> {
 async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
     codec::measure(options, report)?;
     api::measure(options, report).await?;
+    handshakes::measure(options, report).await?;
     fleet::measure(options, report).await?;
     loopback::measure(options, report).await?;
     shaped::measure(options, report).await

@@ -18,6 +18,7 @@ use crate::{
     Outcome,
     load::{Connection, Endpoint},
     loopback::{Origins, UnderTest},
+    mutual::{self, Fleet, Proof},
     processes::{Place, Running, free_port, wait_until},
     report::SUBJECT,
 };
@@ -141,9 +142,14 @@ impl Platform {
         Ok(agent)
     }
 
+    /// Where it keeps everything.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.join("platform")
+    }
+
     /// Where the platform's CA certificate is.
     pub(crate) fn ca_file(&self) -> PathBuf {
-        self.dir.join("platform/ca.pem")
+        self.data_dir().join("ca.pem")
     }
 
     /// Makes `count` hosts by the API, as `fleetwire host create` does, and returns their
@@ -165,6 +171,44 @@ impl Platform {
             tokens.push(text(&answer, "auth_token")?.to_owned());
         }
         Ok(tokens)
+    }
+
+    /// Enrols `count` agents, as they and `fleetwire token create` do, and returns what they have.
+    pub(crate) async fn enrol(&self, count: usize) -> Outcome<Fleet> {
+        let authorization = format!("Authorization: Bearer {}\r\n", self.administrator_token()?);
+        let endpoint = Endpoint::plain(self.plain);
+        let mut connection = Connection::open(&endpoint).await?;
+        let mut post = async |path: &str, fields: &str, body: Value| -> Outcome<Value> {
+            let body = body.to_string();
+            let length = body.len();
+            let fields =
+                format!("{fields}Content-Type: application/json\r\nContent-Length: {length}\r\n");
+            let mut request = endpoint.head("POST", path, &fields);
+            request.extend_from_slice(body.as_bytes());
+            Ok(serde_json::from_slice(&connection.call(&request).await?)?)
+        };
+        let (mut server_name, mut ca_pem) = (String::new(), String::new());
+        let mut agents = Vec::with_capacity(count);
+        for index in 0..count {
+            let name = format!("agent-{index}");
+            let made = post("/api/tokens", &authorization, json!({ "name": name })).await?;
+            let (key, csr) = mutual::key_and_request()?;
+            let token = text(&made, "token")?;
+            let enrol = json!({ "token": token, "name": name, "csr": csr });
+            let enrolled = post("/v1/agent/enroll", "", enrol).await?;
+            server_name = text(&enrolled, "server_name")?.to_owned();
+            ca_pem = text(&enrolled, "ca_pem")?.to_owned();
+            agents.push(Proof {
+                token: Some(text(&enrolled, "auth_token")?.to_owned()),
+                certificate: text(&enrolled, "certificate")?.to_owned(),
+                key,
+            });
+        }
+        Ok(Fleet {
+            server_name,
+            ca_pem,
+            agents,
+        })
     }
 
     /// The administrator's API key.
