@@ -46,7 +46,7 @@ pub enum Event {
     /// How a command is getting on.
     StatusUpdate(StatusUpdate),
     /// What came of a command.
-    Response(Response),
+    Response(Box<Response>),
     /// Something that this platform sent could not be taken or done.
     Error(Error),
 }
@@ -381,7 +381,7 @@ impl AgentToPlatformHandler for Inbox<'_> {
     }
 
     fn response(&mut self, message: Response) -> Self::Output {
-        self.tell(Event::Response(message))
+        self.tell(Event::Response(Box::new(message)))
     }
 
     fn error(&mut self, message: Error) -> Self::Output {
