@@ -148,12 +148,6 @@ fn write_command(
     let request = schema.message(&method.request);
     let response = schema.message(&method.response);
     let shown = shown(schema, method)?;
-    let current = service.methods.iter().find(|other| {
-        method.http.verb == Verb::Put
-            && other.http.verb == Verb::Get
-            && other.http.path == method.http.path
-            && !other.streams
-    });
     let has = |message: &Message, name| message.fields.iter().any(|f| f.name == name);
     let first = snake(&method.name);
     let first = first.split('_').next().unwrap_or_default();
@@ -164,7 +158,7 @@ fn write_command(
     };
     writeln!(
         out,
-        "        Command {{ service: {:?}, method: {:?}, name: {name:?}, about: {:?}, anyone: {}, reads: {}, destroys: {}, pages: {}, answer: &{}, rows: {}, current: {}, call: Call::{call}(call_{}), members: &{:?}, arguments: &[",
+        "        Command {{ service: {:?}, method: {:?}, name: {name:?}, about: {:?}, anyone: {}, reads: {}, destroys: {}, pages: {}, answer: &{}, rows: {}, call: Call::{call}(call_{}), arguments: &[",
         service.name,
         method.name,
         help(&method.comment),
@@ -174,20 +168,13 @@ fn write_command(
         has(request, "page_token") && has(response, "next_page_token"),
         shape_name(&shown.name),
         rows(shown),
-        current.map_or("None".to_owned(), |other| format!(
-            "Some(call_{})",
-            snake(&other.name)
-        )),
         snake(&method.name),
-        request.fields.iter().map(|f| &f.name).collect::<Vec<_>>(),
     )?;
     let path: Vec<&str> = method.http.path_fields().collect();
     let mut arguments = Arguments {
         schema,
         group: group_name(service),
-        updates: current.is_some(),
-        gives: method.policy.creates || matches!(method.http.verb, Verb::Put | Verb::Patch),
-        path: &path,
+        gives: method.policy.creates || method.http.verb == Verb::Patch,
         flags: BTreeSet::new(),
         method: &method.name,
     };
@@ -224,11 +211,8 @@ fn rows(shown: &Message) -> String {
 struct Arguments<'a> {
     schema: &'a Schema,
     group: String,
-    /// Whether what is not said stays as it is.
-    updates: bool,
     /// Whether a credential in it is a new one.
     gives: bool,
-    path: &'a [&'a str],
     flags: BTreeSet<String>,
     method: &'a str,
 }
@@ -255,8 +239,7 @@ impl Arguments<'_> {
             }
         }
         let many = field.repeated || field.kind == FieldKind::Texts;
-        let in_path = above.is_empty() && self.path.contains(&field.name.as_str());
-        let required = above.is_empty() && field.rules.required && (in_path || !self.updates);
+        let required = above.is_empty() && field.rules.required;
         let positional = required && field.kind == FieldKind::String && !field.sensitive;
         let kind = self.kind(field)?;
         let mut flag = flag_name(message, field);
@@ -276,14 +259,9 @@ impl Arguments<'_> {
         if !positional && !self.flags.insert(flag.clone()) {
             return Err(format!("{} has the flag {flag} twice", self.method).into());
         }
-        let clear = if self.updates && !in_path && (many || field.presence) {
-            format!("no-{flag}")
-        } else {
-            String::new()
-        };
         writeln!(
             out,
-            "            Argument {{ id: {:?}, path: &{path:?}, flag: {flag:?}, clear: {clear:?}, value: {:?}, help: {:?}, kind: {kind}, positional: {positional}, required: {required}, repeated: {} }},",
+            "            Argument {{ id: {:?}, path: &{path:?}, flag: {flag:?}, value: {:?}, help: {:?}, kind: {kind}, positional: {positional}, required: {required}, repeated: {} }},",
             format!("request.{}", path.join(".")),
             if field.kind == FieldKind::Texts {
                 "KEY=VALUE".to_owned()

@@ -21,7 +21,7 @@ pub fn generate(schema: &Schema) -> Result<String> {
         write_enum(&mut out, item)?;
     }
     for message in schema.messages.iter().filter(|message| !message.borrowed) {
-        rules::check(message)?;
+        rules::check(message, !schema.services.is_empty())?;
         for (index, oneof) in message.oneofs.iter().enumerate() {
             write_oneof(&mut out, message, index, oneof)?;
         }

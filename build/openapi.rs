@@ -32,7 +32,7 @@ pub struct Refusal {
 }
 
 /// Every refusal, in the order of the statuses.
-pub const REFUSALS: [Refusal; 12] = [
+pub const REFUSALS: [Refusal; 14] = [
     refusal(
         400,
         "Invalid",
@@ -49,6 +49,7 @@ pub const REFUSALS: [Refusal; 12] = [
         "NotFound",
         "What the request names is not there, or not for this caller to see.",
     ),
+    refusal(408, "TooSlow", "The request did not come in time."),
     refusal(
         409,
         "Conflict",
@@ -70,6 +71,11 @@ pub const REFUSALS: [Refusal; 12] = [
         429,
         "TooMany",
         "Too many requests: again after `Retry-After`.",
+    ),
+    refusal(
+        431,
+        "HeadTooLarge",
+        "The request's head is larger than 32 KiB. One of more than 100 fields is refused so too, with nothing else said.",
     ),
     refusal(
         500,
@@ -233,12 +239,14 @@ impl<'a> Operation<'a> {
             (401, policy.role.is_some() || http.body),
             (403, policy.role.is_some() || http.body),
             (404, named),
+            (408, true),
             (409, !reads),
             (412, self.has_condition()),
             (413, http.body),
             (415, http.body),
             (422, has_value),
             (429, true),
+            (431, true),
             (500, true),
             (503, true),
         ];

@@ -6,17 +6,17 @@ use std::error::Error;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Checks every field's rules.
-pub fn check(message: &Message) -> Result<()> {
+/// Checks every field's rules; `of_api` where its JSON Schema has to say exactly what is taken.
+pub fn check(message: &Message, of_api: bool) -> Result<()> {
     for field in &message.fields {
-        if let Some(fault) = fault(field) {
+        if let Some(fault) = fault(field, of_api) {
             return Err(format!("{}.{} {fault}", message.name, field.name).into());
         }
     }
     Ok(())
 }
 
-fn fault(field: &Field) -> Option<&'static str> {
+fn fault(field: &Field, of_api: bool) -> Option<&'static str> {
     let rules = &field.rules;
     let text = field.kind == FieldKind::String;
     let whole = matches!(field.kind, FieldKind::Uint32 | FieldKind::Uint64);
@@ -35,6 +35,10 @@ fn fault(field: &Field) -> Option<&'static str> {
     let faults = [
         (field.comment.is_empty(), "has no comment"),
         (sized && rules.max_size() == 0, "has no max_bytes"),
+        (
+            of_api && field.kind != FieldKind::Bytes && rules.max_bytes > 0,
+            "cannot have max_bytes but max_characters: JSON Schema counts characters",
+        ),
         (!sized && rules.max_bytes > 0, "cannot have max_bytes"),
         (
             rules.max_characters > 0

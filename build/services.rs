@@ -39,10 +39,10 @@ pub struct Http {
     pub response_body: Option<String>,
 }
 
+/// What HTTP calls a method. There is no `PUT`: changes say what is to change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Get,
-    Put,
     Post,
     Delete,
     Patch,
@@ -66,16 +66,14 @@ impl Verb {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
-            Self::Put => "PUT",
             Self::Post => "POST",
             Self::Delete => "DELETE",
             Self::Patch => "PATCH",
         }
     }
 
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 4] = [
         ("get", Self::Get),
-        ("put", Self::Put),
         ("post", Self::Post),
         ("delete", Self::Delete),
         ("patch", Self::Patch),
@@ -184,7 +182,7 @@ impl Http {
             .filter(|(_, path)| !path.is_empty());
         let (verb, path) = rules.next().ok_or("has an HTTP rule of no known verb")?;
         let body = text(rule, "body");
-        let takes_body = matches!(verb, Verb::Put | Verb::Post | Verb::Patch);
+        let takes_body = matches!(verb, Verb::Post | Verb::Patch);
         if !(body.is_empty() || body == "*" && takes_body) {
             return Err("has another body than \"*\"".into());
         }

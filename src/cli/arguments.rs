@@ -47,14 +47,6 @@ fn subcommand(command: &'static Command) -> clap::Command {
     let mut line = clap::Command::new(command.name).about(command.about);
     for argument in command.arguments {
         line = line.arg(arg(argument));
-        if !argument.clear.is_empty() {
-            let clear = Arg::new(argument.clear)
-                .long(argument.clear)
-                .action(ArgAction::SetTrue)
-                .conflicts_with(argument.id)
-                .help("Take it away");
-            line = line.arg(clear);
-        }
     }
     let flag = |id, help| {
         let flag = Arg::new(id).long(id).action(ArgAction::SetTrue);
@@ -151,8 +143,6 @@ pub(super) fn request(
     for argument in command.arguments {
         if let Some(value) = value(argument, matches, ask)? {
             insert(&mut request, argument.path, value);
-        } else if !argument.clear.is_empty() && matches.get_flag(argument.clear) {
-            insert(&mut request, argument.path, Value::Null);
         }
     }
     Ok(request)
@@ -227,21 +217,6 @@ fn insert(into: &mut Map<String, Value>, path: &[&str], value: Value) {
     }
 }
 
-/// Changes what is by what was said of it: what is `null` goes, an object keeps its other members.
-pub(super) fn change(current: &mut Map<String, Value>, said: Map<String, Value>) {
-    for (name, value) in said {
-        match (current.get_mut(&name), value) {
-            (_, Value::Null) => {
-                current.remove(&name);
-            }
-            (Some(Value::Object(current)), Value::Object(said)) => change(current, said),
-            (_, value) => {
-                current.insert(name, value);
-            }
-        }
-    }
-}
-
 fn seconds(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let duration = parse_duration(text).map_err(|error| error.to_string())?;
     // A part of a second counts as one, so that none but zero is none.
@@ -265,25 +240,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn object(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(members) => members,
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn what_is_not_said_stays_as_it_is() {
-        let mut current = object(json!({
-            "name": "kvm", "labels": {"rack": "7", "site": "b"}, "groups": ["a"], "note": "old",
-        }));
-        let said = object(json!({"labels": {"rack": "8"}, "groups": ["b"], "note": null}));
-        change(&mut current, said);
-        let expected =
-            json!({"name": "kvm", "labels": {"rack": "8", "site": "b"}, "groups": ["b"]});
-        assert_eq!(Value::Object(current), expected);
-    }
 
     #[test]
     fn a_path_leads_into_what_is_made_on_the_way() {

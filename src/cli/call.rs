@@ -45,10 +45,8 @@ pub(super) async fn run(
         let size = request.entry("page_size".to_owned());
         size.or_insert_with(|| PAGE_SIZE_MAX.into());
     }
-    if command.current.is_none() {
-        // What is wrong with it is said before anybody is asked anything.
-        check(command, &text(&request))?;
-    }
+    // What is wrong with it is said before anybody is asked anything.
+    check(command, &text(&request))?;
     if command.destroys && !is_set(YES) {
         let question = format!("{}: {}?", command.about, named(command, &request));
         if terminal::confirm(&question).map_err(UsageError::Terminal)? == Some(false) {
@@ -57,9 +55,6 @@ pub(super) async fn run(
     }
     let target = server.target(!command.anyone).await?;
     let connection = target.connect().await?;
-    if let Some(read) = command.current {
-        request = changed(command, read, request, &connection).await?;
-    }
     match command.call {
         Call::Once(call) if is_set(ALL) => {
             let answer = all(call, request, &connection).await?;
@@ -144,30 +139,6 @@ fn dry_run(command: &Command, request: &Members) -> Result<(), Error> {
 async fn once(call: Once, request: &Members, connection: Connection) -> Result<Bytes, Error> {
     let call = call(&text(request)).map_err(invalid)?;
     Ok(call(connection).await?)
-}
-
-/// The request for what is, changed by what was said. What is not said stays as it is; the etag that
-/// was read lets the platform refuse it where somebody else has changed it since.
-async fn changed(
-    command: &Command,
-    read: Once,
-    said: Members,
-    connection: &Connection,
-) -> Result<Members, Error> {
-    let identifies = |name: &str| {
-        let mut arguments = command.arguments.iter();
-        arguments.any(|argument| argument.positional && argument.path == [name])
-    };
-    let which = said.iter().filter(|(name, _)| identifies(name));
-    let which = which.map(|(name, value)| (name.clone(), value.clone()));
-    let current = once(read, &which.collect(), connection.clone()).await?;
-    let mut request = Members::new();
-    if let Value::Object(members) = value(&current)? {
-        let known = |name: &str| command.members.contains(&name);
-        request.extend(members.into_iter().filter(|(name, _)| known(name)));
-    }
-    arguments::change(&mut request, said);
-    Ok(request)
 }
 
 /// Pages through a list, and answers it as one page.

@@ -45,10 +45,6 @@ pub struct Command {
     pub pages: bool,
     /// What is said to it.
     pub arguments: &'static [Argument],
-    /// The members of its request.
-    pub members: &'static [&'static str],
-    /// How that which it changes as a whole is read first.
-    pub current: Option<Once>,
     /// How it is called.
     pub call: Call,
     /// What it answers.
@@ -65,8 +61,6 @@ pub struct Argument {
     pub path: &'static [&'static str],
     /// Its long name.
     pub flag: &'static str,
-    /// The flag that takes it away from what is changed; empty where there is none.
-    pub clear: &'static str,
     /// What its value is called.
     pub value: &'static str,
     /// What it is.

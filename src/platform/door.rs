@@ -28,7 +28,7 @@ use tracing::{Instrument as _, debug, warn};
 
 use super::api::{ComesFrom, problem};
 use super::peer::Peer;
-use super::request_id::{REQUEST_ID, RequestId, TraceParent};
+use super::request_id::{Named, REQUEST_ID};
 use super::sessions::Session;
 use super::{Platform, accept, events, http2, ingress, stop_told, traces};
 use crate::net::socket::AGENT_PATH;
@@ -130,7 +130,12 @@ impl Door {
     }
 
     /// Has a call of the API answered, in its time.
-    pub async fn call<B>(&self, peer: &Peer, request: Request<B>) -> Response<axum::body::Body>
+    pub async fn call<B>(
+        &self,
+        peer: &Peer,
+        Named { id, parent }: Named,
+        request: Request<B>,
+    ) -> Response<axum::body::Body>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -139,8 +144,6 @@ impl Door {
         request
             .extensions_mut()
             .insert(ComesFrom(peer.address.ip()));
-        let id = RequestId::of(request.headers());
-        let parent = TraceParent::of(request.headers());
         let span = id.span(parent);
         let trace = span.in_scope(|| traces::request(request.method(), &id, parent));
         request.extensions_mut().insert(id.clone());
@@ -288,29 +291,33 @@ async fn answer(
         _ => None,
     };
     visit.serves(session.as_ref());
+    if let Ok(Addressee::Console(_)) = addressee {
+        let answer = ingress::serve(&door.platform, session, peer, request).await;
+        return Ok(answer.map(Answer::Console));
+    }
+    let named = Named::of(request.headers());
     let answer = match addressee {
-        Ok(Addressee::Console(_)) => {
-            let answer = ingress::serve(&door.platform, session, peer, request).await;
-            return Ok(answer.map(Answer::Console));
-        }
-        Ok(Addressee::Platform) if head_bytes(&request) > HEAD_BYTES_MAX => {
+        Ok(_) if head_bytes(&request) > HEAD_BYTES_MAX => {
             let detail = format!("a request's head has at most {HEAD_BYTES_MAX} bytes");
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             problem(status, "head_too_large", detail)
         }
-        Ok(Addressee::Platform) if events::socket::is_upgrade(&request) => {
+        Ok(_) if events::socket::is_upgrade(&request) => {
             events::socket::serve(door.platform.clone(), request, peer.clone())
         }
-        Ok(Addressee::Platform) if request.uri().path() == AGENT_PATH => {
+        Ok(_) if request.uri().path() == AGENT_PATH => {
             accept::serve(door.platform.clone(), request, peer.clone())
         }
-        Ok(Addressee::Platform) => door.call(peer, request).await,
+        Ok(_) => {
+            let answer = door.call(peer, named, request).await;
+            return Ok(answer.map(Answer::Api));
+        }
         Err(NoHost) => {
             let detail = "a request names exactly one host".to_owned();
             problem(StatusCode::BAD_REQUEST, "host_invalid", detail)
         }
     };
-    Ok(answer.map(Answer::Api))
+    Ok(named.answered(answer).map(Answer::Api))
 }
 
 /// The body of an answer: the API's, or one out of a console session.

@@ -15,6 +15,7 @@ use tracing::debug;
 use super::api::problem;
 use super::door::{Addressee, Door, HEAD_BYTES_MAX, HEAD_TIMEOUT, named};
 use super::peer::Peer;
+use super::request_id::Named;
 use super::stop_told;
 
 /// How every connection begins (RFC 9113 section 3.4). No HTTP/1 method is called so.
@@ -64,12 +65,13 @@ async fn answer(
     peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Response<axum::body::Body>, Infallible> {
+    let request_named = Named::of(request.headers());
     let console_domain = &door.platform.config.console_domain;
     let host = request.uri().host();
     if let Some(Addressee::Console(_)) = host.map(|host| named(host, console_domain)) {
         let detail = "a console session is reached over HTTP/1.1".to_owned();
         let status = StatusCode::MISDIRECTED_REQUEST;
-        return Ok(problem(status, "http_1_1_expected", detail));
+        return Ok(request_named.answered(problem(status, "http_1_1_expected", detail)));
     }
-    Ok(door.call(&peer, request).await)
+    Ok(door.call(&peer, request_named, request).await)
 }

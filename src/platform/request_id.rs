@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::{Span, debug, info_span};
 
 use crate::secret;
 
@@ -72,6 +73,36 @@ impl fmt::Display for RequestId {
 
 fn is_sane(value: &[u8]) -> bool {
     (1..=LENGTH_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic)
+}
+
+/// What a request is called, and the trace that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its name.
+    pub id: RequestId,
+    /// Its trace, if it says one.
+    pub parent: Option<TraceParent>,
+}
+
+impl Named {
+    /// Reads both off a request's head.
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self {
+            id: RequestId::of(headers),
+            parent: TraceParent::of(headers),
+        }
+    }
+
+    /// The answer to a request that is no call of the API, which has its name too, as its log line has.
+    /// A connection that was upgraded by it has a name of its own.
+    pub fn answered(self, mut answer: Response<Body>) -> Response<Body> {
+        let status = answer.status().as_u16();
+        self.id
+            .span(self.parent)
+            .in_scope(|| debug!(status, "answered"));
+        answer.headers_mut().insert(REQUEST_ID, self.id.value());
+        answer
+    }
 }
 
 /// The trace that a request belongs to, as its sender says.

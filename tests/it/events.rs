@@ -16,12 +16,12 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::support::{Agent, PATIENCE, Platform};
 
-const JSON: &str = "fleetwire.events.v1.json";
+pub const JSON: &str = "fleetwire.events.v1.json";
 const PROTO: &str = "fleetwire.events.v1.proto";
 
 pub type Socket = WebSocketStream<TcpStream>;
 
-async fn connect(
+pub async fn connect(
     http: SocketAddr,
     subprotocol: &str,
     token: Option<&str>,

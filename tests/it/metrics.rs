@@ -10,9 +10,11 @@ use std::sync::OnceLock;
 
 use fleetwire::platform::metrics;
 use hyper::Method;
-use serde_json::Value;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
 
 use crate::console::viewer::Session;
+use crate::events::{JSON, connect, connect_json, hear, say};
 use crate::support::{Agent, PATIENCE, Platform, Process, command, until, until_status};
 
 /// A platform that is scraped.
@@ -393,6 +395,94 @@ fn each_request_has_an_id_in_its_answer_and_in_its_log_lines() {
             assert_eq!(found.and_then(Value::as_str), trace, "{line}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_call_has_an_id_as_well() {
+    let watched = Watched::start(&[("FLEETWIRE_PLATFORM_LOG", "fleetwire=debug")]);
+    let is_logged = |id: &str| {
+        until(&format!("lines of {id}"), || {
+            (!lines_of(&watched, id).is_empty()).then_some(())
+        });
+    };
+    let long = format!(
+        "Host: localhost\r\nConnection: close\r\nX: {}\r\n",
+        "x".repeat(40_000)
+    );
+    let upgrade = "Host: localhost\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n";
+    for (number, (path, fields, status)) in [
+        ("/api/hosts", "Connection: close\r\n", 400),
+        ("/api/hosts", &*long, 431),
+        ("/api/events", upgrade, 400),
+        (
+            "/v1/agent/ws",
+            "Host: localhost\r\nConnection: close\r\n",
+            400,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("early-{number}");
+        let mut stream = TcpStream::connect(watched.platform.http).expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nX-Request-Id: {id}\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let begin = format!("HTTP/1.1 {status} ");
+        let field = format!("\r\nx-request-id: {id}\r\n");
+        assert!(
+            answer.starts_with(&begin) && answer.contains(&field),
+            "{answer}"
+        );
+        is_logged(&id);
+    }
+
+    // A console session is not for HTTP/2.
+    let stream = tokio::net::TcpStream::connect(watched.platform.http).await;
+    let io = TokioIo::new(stream.expect("it listens"));
+    let connected = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await;
+    let (mut sender, connection) = connected.expect("a connection");
+    tokio::spawn(connection);
+    let request = hyper::Request::get("http://snone.localhost/");
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
+    let answer = sender.send_request(request.expect("a request")).await;
+    let answer = answer.expect("answered");
+    assert_eq!(answer.status(), 421);
+    let id = answer.headers()["x-request-id"].to_str().expect("text");
+    is_logged(id);
+}
+
+#[tokio::test]
+async fn followers_by_websocket_are_counted_as_calls() {
+    let watched = Watched::start(&[]);
+    let mut follower = connect_json(&watched.platform, &watched.platform.admin_token()).await;
+    say(&mut follower, &json!({"watch": {}})).await;
+    hear(&mut follower).await.expect("told");
+    let ok = [
+        ("service", "EventService"),
+        ("method", "WatchEvents"),
+        ("door", "websocket"),
+        ("code", "ok"),
+    ];
+    watched.until_at_least("fleetwire_api_calls_total", &ok, 1.0);
+    let scrape = watched.scrape();
+    assert_eq!(scrape.sum("fleetwire_api_calls_total", &ok[..3]), 1.0);
+    assert_eq!(
+        scrape.sum("fleetwire_api_call_seconds_count", &ok[..3]),
+        1.0
+    );
+    // Refused by its message, and by its field.
+    let mut stranger = connect(watched.platform.http, JSON, None)
+        .await
+        .expect("let in");
+    let wrong = json!({"authenticate": {"access_token": "fwa_wrong"}});
+    say(&mut stranger, &wrong).await;
+    hear(&mut stranger).await.expect_err("closed");
+    let refused = connect(watched.platform.http, JSON, Some("fwa_wrong")).await;
+    refused.expect_err("refused");
+    let code = [ok[1], ok[2], ("code", "token_invalid")];
+    watched.until_at_least("fleetwire_api_calls_total", &code, 2.0);
 }
 
 #[test]

@@ -179,8 +179,8 @@ async fn a_host_outside_a_grant_is_not_there() {
             Vec::new()
         };
         let path = format!("/api/hosts/{id}");
-        let said = json!({"name": name, "labels": {"site": name}, "group_ids": groups});
-        fixture.must("PUT", &path, said).await;
+        let said = json!({"labels": {"site": name}, "add_group_ids": groups});
+        fixture.must("PATCH", &path, said).await;
         let path = format!("/api/hosts/{id}/packages/install");
         fixture
             .must("POST", &path, json!({"packages": ["nginx"]}))
@@ -270,7 +270,11 @@ async fn a_host_outside_a_grant_is_not_there() {
         ("POST", "/api/hosts", json!({"name": "new"})),
         ("POST", "/api/tokens", json!({"name": "outside"})),
         ("POST", "/api/groups", json!({"name": "new"})),
-        ("PUT", "/api/hosts/inside", json!({"name": "inside"})),
+        (
+            "PATCH",
+            "/api/hosts/inside",
+            json!({"remove_group_ids": [group.to_string()]}),
+        ),
         ("GET", "/api/audit/export", json!(null)),
     ] {
         let body = (!body.is_null()).then_some(body);
@@ -318,19 +322,43 @@ async fn a_change_asks_for_the_state_that_it_has_seen() {
     let (status, ..) = send("GET", ("if-none-match", &first), json!({})).await;
     assert_eq!(status, StatusCode::NOT_MODIFIED);
 
-    let change = json!({"name": "kvm", "labels": {"site": "lab"}});
-    let (status, second, host) = send("PUT", ("if-match", &first), change.clone()).await;
+    let change = json!({"labels": {"site": "lab"}});
+    let (status, second, host) = send("PATCH", ("if-match", &first), change.clone()).await;
     assert_eq!(
         (status, &host["labels"]),
         (StatusCode::OK, &json!({"site": "lab"}))
     );
     assert_ne!(first, second);
     for stale in [&*first, "\"never\""] {
-        let (status, _, problem) = send("PUT", ("if-match", stale), change.clone()).await;
+        let (status, _, problem) = send("PATCH", ("if-match", stale), change.clone()).await;
         assert_eq!(status, StatusCode::PRECONDITION_FAILED, "{problem}");
         assert_eq!(problem["code"], "changed_meanwhile");
     }
-    let (status, third, _) = send("PUT", ("if-match", "*"), change.clone()).await;
+    // What is not said stays; what is taken away and given anew is there.
+    let more = json!({"name": "kvm-2", "labels": {"rack": "7", "site": "attic"},
+        "remove_labels": ["site", "none"]});
+    let (_, _, host) = send("PATCH", ("if-match", &second), more).await;
+    assert_eq!(
+        (&host["name"], &host["labels"]),
+        (&json!("kvm-2"), &json!({"rack": "7", "site": "attic"}))
+    );
+    let less = json!({"remove_labels": ["rack"], "name": "kvm"});
+    let path = format!("/api/hosts/{}", host["id"].as_str().expect("an id"));
+    let (_, host) = fixture
+        .rest(Some(&fixture.admin), "PATCH", &path, Some(less))
+        .await;
+    assert_eq!(host["labels"], json!({"site": "attic"}));
+    for (change, code) in [
+        (json!({"labels": {"a b": "x"}}), "label_invalid"),
+        (json!({"remove_labels": ["a b"]}), "label_invalid"),
+        (json!({"name": ""}), "name_invalid"),
+        (json!({"add_group_ids": [host["id"]]}), "group_unknown"),
+        (json!({"group_ids": []}), "request_invalid"),
+    ] {
+        let refused = fixture.rest(Some(&fixture.admin), "PATCH", &path, Some(change.clone()));
+        assert_eq!(refused.await.1["code"], code, "{change}");
+    }
+    let (status, third, _) = send("PATCH", ("if-match", "*"), change.clone()).await;
     assert_eq!(status, StatusCode::OK);
     let (status, ..) = send(
         "GET",

@@ -27,8 +27,9 @@ use crate::clock::UnixMillis;
 use crate::net::socket::{self, Socket, SocketError};
 use crate::platform::Platform;
 use crate::platform::accept::websocket_key;
-use crate::platform::api::{bearer, problem};
+use crate::platform::api::{Method as _, WatchEvents, bearer, problem};
 use crate::platform::identity::Caller;
+use crate::platform::metrics::ApiDoor;
 use crate::platform::peer::Peer;
 use crate::platform::service::ServiceError;
 use crate::schema::api as pb;
@@ -143,7 +144,10 @@ pub(in crate::platform) fn serve(
     let caller = match bearer(authorization.and_then(|value| value.to_str().ok())) {
         Some(token) => match platform.identity.authenticate(UnixMillis::now(), &token) {
             Ok(caller) => Some(caller),
-            Err(error) => return error.into_response(),
+            Err(error) => {
+                count(&platform, Instant::now(), Some(&error));
+                return error.into_response();
+            }
         },
         None => None,
     };
@@ -165,6 +169,18 @@ pub(in crate::platform) fn serve(
     let name = HeaderValue::from_static(name);
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
     response
+}
+
+/// Counts a follower as a call of the API, once: when it is told where it stands, or is refused.
+fn count(platform: &Platform, begun: Instant, refusal: Option<&ServiceError>) {
+    let code = refusal.map_or("ok", |error| error.code);
+    let metrics = &platform.metrics;
+    metrics.api(
+        WatchEvents::ABOUT,
+        ApiDoor::WebSocket,
+        code,
+        begun.elapsed(),
+    );
 }
 
 /// Whether a request for the path of events is to be upgraded.
@@ -254,9 +270,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Client<IO> {
         let caller = match caller {
             Some(caller) => caller,
             None => match self.first("authenticate").await? {
-                Said::Authenticate(authentication) => platform
+                Said::Authenticate(said) => platform
                     .identity
-                    .authenticate(UnixMillis::now(), &authentication.access_token)?,
+                    .authenticate(UnixMillis::now(), &said.access_token)
+                    .inspect_err(|error| count(platform, Instant::now(), Some(error)))?,
                 Said::Watch(_) => {
                     return Err(Closing::not_allowed("say who you are first: authenticate").into());
                 }
@@ -294,7 +311,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Client<IO> {
         caller: Caller,
         request: &WatchEventsRequest,
     ) -> Result<std::convert::Infallible, Over> {
-        let mut watch = Watch::begin(platform, caller, request)?;
+        let begun = Instant::now();
+        let watch = Watch::begin(platform, caller, request);
+        count(platform, begun, watch.as_ref().err());
+        let mut watch = watch?;
         let ended = watch.ended();
         tokio::pin!(ended);
         let mut pings = interval(PING_EVERY);

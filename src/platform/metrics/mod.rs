@@ -45,6 +45,8 @@ pub enum ApiDoor {
     Rest,
     /// As gRPC.
     Grpc,
+    /// By WebSocket, as events are followed.
+    WebSocket,
 }
 
 impl ApiDoor {
@@ -52,6 +54,7 @@ impl ApiDoor {
         match self {
             Self::Rest => "rest",
             Self::Grpc => "grpc",
+            Self::WebSocket => "websocket",
         }
     }
 }

@@ -196,7 +196,7 @@ pub(super) const SESSIONS_ENDED: Definition = Definition::counter(
 .by(&["reason"]);
 pub(super) const API_CALLS: Definition = Definition::counter(
     "fleetwire_api_calls",
-    "Calls of the API by service and method, door (rest or grpc) and code: ok, that of the refusal, or \
+    "Calls of the API by service and method, door (rest, grpc or websocket) and code: ok, that of the refusal, or \
      abandoned where the caller left before",
 )
 .by(&["service", "method", "door", "code"]);

@@ -11,11 +11,11 @@ use super::page::{self, Page};
 use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::{HostId, HostName, HostNameError};
+use crate::ids::{GroupId, HostId, HostName, HostNameError};
 use crate::platform::Platform;
 use crate::platform::agent_link::AgentLink;
 use crate::platform::api::{Answer, Call, CreateHost, HostService};
-use crate::platform::identity::NameError;
+use crate::platform::identity::{LabelKey, LabelValue, NameError};
 use crate::platform::registry::{Admission, Arrival, ConnectionId, HostLink as _, LinkEnd};
 use crate::platform::store::groups::{HostChange, HostEntry, HostFilter, LabelSelector};
 use crate::platform::store::{HostRecord, NewHost};
@@ -25,6 +25,9 @@ use crate::wire::api::{
     Label, ListHostsRequest, ListHostsResponse, ListLabelsRequest, ListLabelsResponse,
     RevokeHostRequest, RevokeHostResponse, UpdateHostRequest, UpdateHostResponse,
 };
+
+/// How often a change is tried that asks for no state, where others change the host meanwhile.
+const UPDATE_TRIES_MAX: usize = 8;
 
 impl HostService for Platform {
     async fn create_host(
@@ -125,21 +128,29 @@ impl HostService for Platform {
         request: UpdateHostRequest,
     ) -> Answer<UpdateHostResponse> {
         let id = self.find_host(&call, &request.host_id).await?.id;
-        let labels = request.labels.into_iter().map(|(key, value)| {
-            let label = key.parse().and_then(|key| Ok((key, value.parse()?)));
-            label.map_err(|error| label_invalid(error, "labels"))
-        });
-        let change = HostChange {
-            name: Some(request.name.parse().map_err(name_invalid)?),
-            labels: Some(labels.collect::<Result<_, _>>()?),
-            groups: Some(request.group_ids.into_iter().map(Into::into).collect()),
-        };
         let expected = etag_of(&request.etag)?;
+        let wish = Wish::of(request)?;
         let now = UnixMillis::now();
-        let changed = self
-            .identity
-            .update_host(&call.caller, now, id, expected, change)
-            .await?;
+        let mut tries = 0;
+        let changed = loop {
+            // What becomes of the lists follows from what they are, so that it is asked for as a change
+            // of that state alone.
+            let before = self.identity.host(&call.caller, id).await?;
+            let seen = expected.unwrap_or(before.version);
+            let change = wish.change_of(&before);
+            let changed = self
+                .identity
+                .update_host(&call.caller, now, id, Some(seen), change);
+            match changed.await {
+                Err(error) if error.kind == ErrorKind::Changed && expected.is_none() => {
+                    tries += 1;
+                    if tries == UPDATE_TRIES_MAX {
+                        return Err(error);
+                    }
+                }
+                changed => break changed?,
+            }
+        };
         Ok(UpdateHostResponse {
             host: Some(self.show_host(now, changed)),
         })
@@ -292,6 +303,60 @@ impl Platform {
             etag: etag_shown(entry.version),
             certificate_expires_at: record.certificate_until.map(Into::into),
             revoked_at: record.revoked.map(Into::into),
+        }
+    }
+}
+
+/// What is asked to change of a host.
+struct Wish {
+    name: Option<HostName>,
+    set: Vec<(LabelKey, LabelValue)>,
+    remove: Vec<LabelKey>,
+    join: Vec<GroupId>,
+    leave: Vec<GroupId>,
+}
+
+impl Wish {
+    fn of(request: UpdateHostRequest) -> Result<Self, ServiceError> {
+        let invalid = |field| move |error| label_invalid(error, field);
+        let set = request.labels.into_iter().map(|(key, value)| {
+            let label = key.parse().and_then(|key| Ok((key, value.parse()?)));
+            label.map_err(invalid("labels"))
+        });
+        let remove = request.remove_labels.iter();
+        let remove = remove.map(|key| key.parse().map_err(invalid("remove_labels")));
+        let name = request.name.map(|name| name.parse().map_err(name_invalid));
+        Ok(Self {
+            name: name.transpose()?,
+            set: set.collect::<Result<_, _>>()?,
+            remove: remove.collect::<Result<_, _>>()?,
+            join: request.add_group_ids.into_iter().map(Into::into).collect(),
+            leave: request
+                .remove_group_ids
+                .into_iter()
+                .map(Into::into)
+                .collect(),
+        })
+    }
+
+    /// The change that this is of a host as it is: what nothing is asked of is no part of it.
+    fn change_of(&self, before: &HostEntry) -> HostChange {
+        let labels = (!self.set.is_empty() || !self.remove.is_empty()).then(|| {
+            let mut labels = before.labels.clone();
+            labels.retain(|key, _| !self.remove.contains(key));
+            labels.extend(self.set.iter().cloned());
+            labels
+        });
+        let groups = (!self.join.is_empty() || !self.leave.is_empty()).then(|| {
+            let mut groups = before.groups.clone();
+            groups.retain(|group| !self.leave.contains(group));
+            groups.extend(&self.join);
+            groups
+        });
+        HostChange {
+            name: self.name.clone(),
+            labels,
+            groups,
         }
     }
 }

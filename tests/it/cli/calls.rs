@@ -94,6 +94,36 @@ fn users_groups_and_keys_are_made_changed_and_removed() {
     ]);
     assert!(run(&["groups", "list"]).contains("by the door"));
 
+    platform.operate_json(&["host", "create", "kvm"]);
+    let change = [
+        "host",
+        "update",
+        "kvm",
+        "--label=site=lab",
+        "--label=rack=7",
+        "--add-group",
+        &group,
+    ];
+    let host = platform.operate_json(&change);
+    assert_eq!(
+        (&host["labels"], &host["group_ids"]),
+        (&json!({"site": "lab", "rack": "7"}), &json!([group]))
+    );
+    let change = [
+        "host",
+        "update",
+        "kvm",
+        "--remove-label=rack",
+        "--name=kvm-2",
+    ];
+    let host = platform.operate_json(&change);
+    assert_eq!(
+        (&host["labels"], &host["group_ids"], &host["name"]),
+        (&json!({"site": "lab"}), &json!([group]), &json!("kvm-2"))
+    );
+    let change = ["host", "update", "kvm-2", "--remove-group", &group];
+    assert_eq!(platform.operate_json(&change)["group_ids"], json!([]));
+
     let user = [
         "user",
         "create",

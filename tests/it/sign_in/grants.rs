@@ -74,8 +74,14 @@ impl Fleet {
             let group = json!({"name": format!("group-{name}")});
             let group = admin(&platform, Verb::POST, "/api/groups", group).await;
             let group = text(&group, "id").to_owned();
-            let change = json!({"name": name, "group_ids": [group]});
-            admin(&platform, Verb::PUT, &format!("/api/hosts/{host}"), change).await;
+            let change = json!({"add_group_ids": [group]});
+            admin(
+                &platform,
+                Verb::PATCH,
+                &format!("/api/hosts/{host}"),
+                change,
+            )
+            .await;
             groups.push(group);
         }
         let [my_group, their_group] = groups.try_into().expect("two groups");

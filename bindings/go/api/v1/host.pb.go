@@ -699,17 +699,21 @@ func (x *CreateHostResponse) GetAuthToken() string {
 	return ""
 }
 
-// Says how a host is to be.
+// Says what is to change of a host.
 type UpdateHostRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its id, or its name.
 	HostId string `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
-	// Its name, which no other host has.
-	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// All that is said of it, such as `site: lab`.
+	// Its new name, which no other host has.
+	Name *string `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	// Labels that it gets, or that get another value, such as `site: lab`. Others stay.
 	Labels map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// All groups that it is in.
-	GroupIds []string `protobuf:"bytes,4,rep,name=group_ids,json=groupIds,proto3" json:"group_ids,omitempty"`
+	// Labels that it loses, each by its key; first, so that one of `labels` is there afterwards.
+	RemoveLabels []string `protobuf:"bytes,6,rep,name=remove_labels,json=removeLabels,proto3" json:"remove_labels,omitempty"`
+	// Groups that it joins.
+	AddGroupIds []string `protobuf:"bytes,7,rep,name=add_group_ids,json=addGroupIds,proto3" json:"add_group_ids,omitempty"`
+	// Groups that it leaves; first, so that it is in those of `add_group_ids` afterwards.
+	RemoveGroupIds []string `protobuf:"bytes,8,rep,name=remove_group_ids,json=removeGroupIds,proto3" json:"remove_group_ids,omitempty"`
 	// The state that it is to be in beforehand. Empty: any.
 	Etag          string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -754,8 +758,8 @@ func (x *UpdateHostRequest) GetHostId() string {
 }
 
 func (x *UpdateHostRequest) GetName() string {
-	if x != nil {
-		return x.Name
+	if x != nil && x.Name != nil {
+		return *x.Name
 	}
 	return ""
 }
@@ -767,9 +771,23 @@ func (x *UpdateHostRequest) GetLabels() map[string]string {
 	return nil
 }
 
-func (x *UpdateHostRequest) GetGroupIds() []string {
+func (x *UpdateHostRequest) GetRemoveLabels() []string {
 	if x != nil {
-		return x.GroupIds
+		return x.RemoveLabels
+	}
+	return nil
+}
+
+func (x *UpdateHostRequest) GetAddGroupIds() []string {
+	if x != nil {
+		return x.AddGroupIds
+	}
+	return nil
+}
+
+func (x *UpdateHostRequest) GetRemoveGroupIds() []string {
+	if x != nil {
+		return x.RemoveGroupIds
 	}
 	return nil
 }
@@ -1154,16 +1172,19 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1d\n" +
 	"\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x04name\x12,\n" +
 	"\n" +
-	"auth_token\x18\x03 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x02\x98\xb5\x18\x01R\tauthToken\"\xa8\x02\n" +
+	"auth_token\x18\x03 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x02\x98\xb5\x18\x01R\tauthToken\"\xaf\x03\n" +
 	"\x11UpdateHostRequest\x12\"\n" +
-	"\ahost_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06hostId\x12\x1d\n" +
-	"\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x04name\x12R\n" +
-	"\x06labels\x18\x03 \x03(\v2/.fleetwire.api.v1.UpdateHostRequest.LabelsEntryB\t\x8a\xb5\x18\x05\x18 8\x80\x01R\x06labels\x12%\n" +
-	"\tgroup_ids\x18\x04 \x03(\tB\b\x8a\xb5\x18\x04\x18@0\x02R\bgroupIds\x12\x1a\n" +
+	"\ahost_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06hostId\x12 \n" +
+	"\x04name\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\xfd\x01H\x00R\x04name\x88\x01\x01\x12R\n" +
+	"\x06labels\x18\x03 \x03(\v2/.fleetwire.api.v1.UpdateHostRequest.LabelsEntryB\t\x8a\xb5\x18\x05\x18 8\x80\x01R\x06labels\x12-\n" +
+	"\rremove_labels\x18\x06 \x03(\tB\b\x8a\xb5\x18\x04\x18 8?R\fremoveLabels\x12,\n" +
+	"\radd_group_ids\x18\a \x03(\tB\b\x8a\xb5\x18\x04\x18@0\x02R\vaddGroupIds\x122\n" +
+	"\x10remove_group_ids\x18\b \x03(\tB\b\x8a\xb5\x18\x04\x18@0\x02R\x0eremoveGroupIds\x12\x1a\n" +
 	"\x04etag\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etag\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"@\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
+	"\x05_nameJ\x04\b\x04\x10\x05R\tgroup_ids\"@\n" +
 	"\x12UpdateHostResponse\x12*\n" +
 	"\x04host\x18\x01 \x01(\v2\x16.fleetwire.api.v1.HostR\x04host\"V\n" +
 	"\x05Label\x12\x18\n" +
@@ -1190,7 +1211,7 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"/api/hosts\x12x\n" +
 	"\aGetHost\x12 .fleetwire.api.v1.GetHostRequest\x1a!.fleetwire.api.v1.GetHostResponse\"(\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1cb\x04host\x12\x14/api/hosts/{host_id}\x12\x84\x01\n" +
 	"\n" +
-	"UpdateHost\x12#.fleetwire.api.v1.UpdateHostRequest\x1a$.fleetwire.api.v1.UpdateHostResponse\"+\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\x1f:\x01*b\x04host\x1a\x14/api/hosts/{host_id}\x12r\n" +
+	"UpdateHost\x12#.fleetwire.api.v1.UpdateHostRequest\x1a$.fleetwire.api.v1.UpdateHostResponse\"+\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\x1f:\x01*b\x04host2\x14/api/hosts/{host_id}\x12r\n" +
 	"\n" +
 	"ListLabels\x12#.fleetwire.api.v1.ListLabelsRequest\x1a$.fleetwire.api.v1.ListLabelsResponse\"\x19\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\r\x12\v/api/labels\x12v\n" +
 	"\n" +
@@ -1278,6 +1299,7 @@ func file_fleetwire_api_v1_host_proto_init() {
 	file_fleetwire_api_v1_host_proto_msgTypes[0].OneofWrappers = []any{}
 	file_fleetwire_api_v1_host_proto_msgTypes[1].OneofWrappers = []any{}
 	file_fleetwire_api_v1_host_proto_msgTypes[2].OneofWrappers = []any{}
+	file_fleetwire_api_v1_host_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

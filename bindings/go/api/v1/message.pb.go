@@ -460,7 +460,7 @@ const file_fleetwire_api_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\tpageToken\x12\x1f\n" +
 	"\ahost_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x020\x02R\x06hostId\x12+\n" +
-	"\fmessage_type\x18\x04 \x01(\tB\b\x8a\xb5\x18\x04\x10@0\x06R\vmessageType\x12@\n" +
+	"\fmessage_type\x18\x04 \x01(\tB\b\x8a\xb5\x18\x040\x068@R\vmessageType\x12@\n" +
 	"\tdirection\x18\x05 \x01(\x0e2\".fleetwire.api.v1.MessageDirectionR\tdirection\x12:\n" +
 	"\aoutcome\x18\x06 \x01(\x0e2 .fleetwire.api.v1.MessageOutcomeR\aoutcome\x12%\n" +
 	"\n" +

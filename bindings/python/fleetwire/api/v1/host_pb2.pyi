@@ -134,7 +134,7 @@ class CreateHostResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., auth_token: _Optional[str] = ...) -> None: ...
 
 class UpdateHostRequest(_message.Message):
-    __slots__ = ("host_id", "name", "labels", "group_ids", "etag")
+    __slots__ = ("host_id", "name", "labels", "remove_labels", "add_group_ids", "remove_group_ids", "etag")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -145,14 +145,18 @@ class UpdateHostRequest(_message.Message):
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
-    GROUP_IDS_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_LABELS_FIELD_NUMBER: _ClassVar[int]
+    ADD_GROUP_IDS_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_GROUP_IDS_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     host_id: str
     name: str
     labels: _containers.ScalarMap[str, str]
-    group_ids: _containers.RepeatedScalarFieldContainer[str]
+    remove_labels: _containers.RepeatedScalarFieldContainer[str]
+    add_group_ids: _containers.RepeatedScalarFieldContainer[str]
+    remove_group_ids: _containers.RepeatedScalarFieldContainer[str]
     etag: str
-    def __init__(self, host_id: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., group_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ...) -> None: ...
+    def __init__(self, host_id: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., remove_labels: _Optional[_Iterable[str]] = ..., add_group_ids: _Optional[_Iterable[str]] = ..., remove_group_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class UpdateHostResponse(_message.Message):
     __slots__ = ("host",)

@@ -370,7 +370,7 @@ export declare type CreateHostResponse = Message<"fleetwire.api.v1.CreateHostRes
 export declare const CreateHostResponseSchema: GenMessage<CreateHostResponse>;
 
 /**
- * Says how a host is to be.
+ * Says what is to change of a host.
  *
  * @generated from message fleetwire.api.v1.UpdateHostRequest
  */
@@ -383,25 +383,39 @@ export declare type UpdateHostRequest = Message<"fleetwire.api.v1.UpdateHostRequ
   hostId: string;
 
   /**
-   * Its name, which no other host has.
+   * Its new name, which no other host has.
    *
-   * @generated from field: string name = 2;
+   * @generated from field: optional string name = 2;
    */
-  name: string;
+  name?: string | undefined;
 
   /**
-   * All that is said of it, such as `site: lab`.
+   * Labels that it gets, or that get another value, such as `site: lab`. Others stay.
    *
    * @generated from field: map<string, string> labels = 3;
    */
   labels: { [key: string]: string };
 
   /**
-   * All groups that it is in.
+   * Labels that it loses, each by its key; first, so that one of `labels` is there afterwards.
    *
-   * @generated from field: repeated string group_ids = 4;
+   * @generated from field: repeated string remove_labels = 6;
    */
-  groupIds: string[];
+  removeLabels: string[];
+
+  /**
+   * Groups that it joins.
+   *
+   * @generated from field: repeated string add_group_ids = 7;
+   */
+  addGroupIds: string[];
+
+  /**
+   * Groups that it leaves; first, so that it is in those of `add_group_ids` afterwards.
+   *
+   * @generated from field: repeated string remove_group_ids = 8;
+   */
+  removeGroupIds: string[];
 
   /**
    * The state that it is to be in beforehand. Empty: any.
@@ -619,7 +633,7 @@ export declare const HostService: GenService<{
     output: typeof GetHostResponseSchema;
   },
   /**
-   * Changes what is said of a host: it is as the request says from then on.
+   * Changes what the request says of a host. The rest stays as it is.
    *
    * @generated from rpc fleetwire.api.v1.HostService.UpdateHost
    */
