@@ -113,12 +113,27 @@ pub fn read_text(path: &Path, bytes_max: usize) -> Result<String, FileError> {
     read.map_err(FileError::on("read", path))
 }
 
-/// Takes the lock file of a directory for as long as the returned file lives, or returns `None`
+/// A lock file that is held. It is free once this is dropped.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would not do: a child that another thread is starting has the file too, from its
+        // fork to its exec, and as long as anybody has it the lock is held.
+        if let Err(error) = self.0.unlock() {
+            // It ends with the file then.
+            tracing::debug!(%error, "a lock file could not be unlocked");
+        }
+    }
+}
+
+/// Takes the lock file of a directory for as long as what is returned lives, or returns `None`
 /// when another process holds it.
 ///
 /// # Errors
 /// When the lock file cannot be made.
-pub fn lock(path: &Path) -> Result<Option<File>, FileError> {
+pub fn lock(path: &Path) -> Result<Option<Lock>, FileError> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -127,7 +142,7 @@ pub fn lock(path: &Path) -> Result<Option<File>, FileError> {
         .open(path)
         .map_err(FileError::on("open", path))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock(file))),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(source)) => Err(FileError::on("lock", path)(source)),
     }
@@ -168,5 +183,17 @@ mod tests {
         assert!(lock(&path).expect("usable").is_none());
         drop(held);
         assert!(lock(&path).expect("usable").is_some());
+    }
+
+    #[test]
+    fn a_lock_is_free_though_a_child_still_has_the_file() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("lock");
+        let held = lock(&path).expect("usable").expect("free");
+        // As a fork has it, which has not come to its exec.
+        let childs = held.0.try_clone().expect("duplicated");
+        drop(held);
+        assert!(lock(&path).expect("usable").is_some());
+        drop(childs);
     }
 }

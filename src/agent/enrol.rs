@@ -1,7 +1,6 @@
 //! How an agent becomes a host: it trades its single-use token for a device token and a certificate,
 //! once, keeps them under its state directory, and renews them there. Dialling with them is elsewhere.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, IdentityError};
 use crate::clock::UnixMillis;
-use crate::files::{self, FileError, MODE_SECRET};
+use crate::files::{self, FileError, Lock, MODE_SECRET};
 use crate::net::enrolment::{ENROL_PATH, EnrolmentToken, RENEW_PATH, TEXT_BYTES_MAX, TokenError};
 use crate::net::http_client::{HttpClient, HttpError, ServerUrl, ServerUrlError};
 use crate::net::tls::{self, TlsError};
@@ -135,7 +134,7 @@ pub struct StateDir {
     /// Trusted in the platform's place, where a proxy in front of it ends TLS.
     proxy: Option<Arc<ClientConfig>>,
     /// Held, not read.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl StateDir {

@@ -27,7 +27,6 @@ pub mod traces;
 mod track;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -148,7 +147,7 @@ pub struct Platform {
     /// Held, not read: what writes and tells of both ends with the platform.
     _running: [Running; 2],
     /// Held, not read: the lock on the data directory.
-    _lock: File,
+    _lock: files::Lock,
 }
 
 /// A task that ends when this is dropped.
