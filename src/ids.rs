@@ -136,6 +136,11 @@ typed_uuid! {
     /// An API key of a user.
     ApiKeyId
 }
+
+typed_uuid! {
+    /// Names an enrolment token to those who look after them. It is none of what is in the token.
+    EnrolmentTokenId
+}
 typed_uuid! {
     /// A sign-in and all tokens that came of it, which end together.
     FamilyId

@@ -121,14 +121,26 @@ async fn a_bad_request_is_refused_with_a_stable_code() {
             json!({"name": "x".repeat(70_000)}),
             "request_too_large",
         ),
-        ("/api/tokens", json!({"ttl_seconds": 0}), "field_invalid"),
         (
-            "/api/tokens",
+            "/api/enrolment-tokens",
+            json!({"ttl_seconds": 0}),
+            "field_invalid",
+        ),
+        (
+            "/api/enrolment-tokens",
             json!({"ttl_seconds": u64::MAX}),
             "field_invalid",
         ),
-        ("/api/tokens", json!({"ttl_seconds": -1}), "request_invalid"),
-        ("/api/tokens", json!({"name": "a b"}), "name_invalid"),
+        (
+            "/api/enrolment-tokens",
+            json!({"ttl_seconds": -1}),
+            "request_invalid",
+        ),
+        (
+            "/api/enrolment-tokens",
+            json!({"name": "a b"}),
+            "name_invalid",
+        ),
         ("/api/sessions", json!({"host": "none"}), "host_unknown"),
         ("/api/sessions", json!({"host": "kvm"}), "host_offline"),
         ("/api/nothing", json!({}), "route_unknown"),
@@ -428,7 +440,7 @@ fn a_request_with_an_idempotency_key_is_done_once() {
     let refused = post_once(&platform, "/api/hosts", "1", &body);
     assert_eq!(code(refused), (400, json!("idempotency_key_invalid")));
     // The key is that of one method.
-    let (status, token) = post_once(&platform, "/api/tokens", key, &json!({}));
+    let (status, token) = post_once(&platform, "/api/enrolment-tokens", key, &json!({}));
     assert_eq!(status, 201, "{token}");
 }
 

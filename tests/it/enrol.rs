@@ -12,6 +12,7 @@ use fleetwire::net::http_client::HttpError;
 use fleetwire::secret::Secret;
 use fleetwire::wire::api::{EnrolHostRequest, EnrolHostResponse};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Platform, mode, until};
@@ -177,6 +178,58 @@ async fn a_wrong_or_late_token_is_refused() {
         "token_expired"
     );
     assert_eq!(platform.hosts(), serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn tokens_are_listed_without_their_text_and_revoked() {
+    let platform = Platform::start(&[]);
+    let list = || platform.operate_json(&["token", "list"])["enrolment_tokens"].take();
+    let used = platform.operate_json(&["token", "create", "--name", "kvm"]);
+    let left = platform.operate_json(&["token", "create"]);
+    let text = |token: &Value, member: &str| token[member].as_str().expect("text").to_owned();
+    let state = Machine::new()
+        .enrol(&platform, &text(&used, "token"), "kvm")
+        .await;
+    let state = state.expect("enrolled");
+
+    let tokens = list();
+    // Made in one millisecond, perhaps: which of them comes first is then nobody's business.
+    let of = |id: &str| {
+        let tokens = tokens.as_array().expect("a list").iter();
+        let mut found = tokens.filter(|token| token["id"] == id);
+        found.next().expect("listed").clone()
+    };
+    let (used_id, left_id) = (text(&used, "id"), text(&left, "id"));
+    let token = of(&used_id);
+    assert_eq!(token["name"], "kvm");
+    assert_eq!(token["host_id"], state.host_id);
+    assert!(token["used_at"].is_string() && token["created_by"].is_string());
+    let token = of(&left_id);
+    assert!(token.get("used_at").is_none() && token.get("name").is_none());
+    assert_eq!(token["expires_at"], left["expires_at"]);
+    assert!(!tokens.to_string().contains("fwe_"), "{tokens}");
+    let page = platform.operate_json(&["token", "list", "--page-size=1"]);
+    assert_eq!(page["enrolment_tokens"], json!([tokens[0]]));
+    assert!(page["next_page_token"].is_string());
+
+    for id in [&used_id, &left_id] {
+        let revoked = platform.operate(&["token", "revoke", id, "--yes"]);
+        assert!(revoked.status.success(), "{revoked:?}");
+    }
+    assert_eq!(list(), json!([]));
+    let again = platform.operate(&["token", "revoke", &left_id, "--yes"]);
+    assert!(!again.status.success());
+    let refused = Machine::new()
+        .enrol(&platform, &text(&left, "token"), "other")
+        .await;
+    assert_eq!(code(refused), "token_unknown");
+    assert_eq!(platform.hosts()[0]["name"], "kvm", "a host stays one");
+    let log = platform.operate(&["audit", "export"]);
+    let log = String::from_utf8(log.stdout).expect("text");
+    for action in ["token.create", "token.revoke"] {
+        let entry = format!("\"action\":\"{action}\",\"target\":\"token:{left_id}\"");
+        assert!(log.contains(&entry), "{entry}: {log}");
+    }
 }
 
 #[tokio::test]

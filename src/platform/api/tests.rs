@@ -268,12 +268,18 @@ async fn a_host_outside_a_grant_is_not_there() {
         .await;
     for (verb, path, body) in [
         ("POST", "/api/hosts", json!({"name": "new"})),
-        ("POST", "/api/tokens", json!({"name": "outside"})),
+        ("POST", "/api/enrolment-tokens", json!({"name": "outside"})),
         ("POST", "/api/groups", json!({"name": "new"})),
         (
             "PATCH",
             "/api/hosts/inside",
             json!({"remove_group_ids": [group.to_string()]}),
+        ),
+        ("GET", "/api/enrolment-tokens", json!(null)),
+        (
+            "DELETE",
+            &format!("/api/enrolment-tokens/{ANY}"),
+            json!(null),
         ),
         ("GET", "/api/audit/export", json!(null)),
     ] {
@@ -379,7 +385,10 @@ fn request_for_a_certificate() -> String {
 #[tokio::test]
 async fn an_agent_enrols_and_renews_at_either_door() {
     let fixture = Fixture::new().await;
-    let token = fixture.must("POST", "/api/tokens", json!({})).await["token"].clone();
+    let token = fixture
+        .must("POST", "/api/enrolment-tokens", json!({}))
+        .await["token"]
+        .clone();
     let csr = request_for_a_certificate();
     let members = |answer: &Value| {
         let members = answer.as_object().expect("an object").keys();
@@ -430,7 +439,10 @@ async fn an_agent_enrols_and_renews_at_either_door() {
 #[tokio::test]
 async fn a_key_for_trying_again_is_nothing_to_whoever_has_no_credential() {
     let fixture = Fixture::new().await;
-    let token = fixture.must("POST", "/api/tokens", json!({})).await["token"].clone();
+    let token = fixture
+        .must("POST", "/api/enrolment-tokens", json!({}))
+        .await["token"]
+        .clone();
     let body = json!({"token": token, "name": "kvm", "csr": request_for_a_certificate()});
     let mut ids = Vec::new();
     for _ in 0..2 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
-use super::page::{self, Page};
+use super::page::Page;
 use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
@@ -84,14 +84,7 @@ impl CommandService for Platform {
         request: ListCommandsRequest,
     ) -> Answer<ListCommandsResponse> {
         let page = Page::of(request.page_size, &request.page_token)?;
-        let before = page.after().map(|place| {
-            let (created, id) = place.split_once(' ')?;
-            Some((UnixMillis(created.parse().ok()?), id.parse().ok()?))
-        });
-        let before = match before {
-            Some(None) => return Err(page::token_invalid()),
-            before => before.flatten(),
-        };
+        let before = page.moment()?;
         let mut filter = CommandFilter {
             hosts: self.identity.granted_hosts(&call.caller),
         };

@@ -69,7 +69,7 @@ impl Platform {
         let token = EnrolmentToken::parse(request.token.expose()).map_err(|_| {
             ServiceError::unauthenticated(
                 "token_unknown",
-                "the platform has given out no such enrolment token",
+                "the platform knows no such enrolment token: it was never given out, or was revoked",
             )
         })?;
         let (key, certificate, now) = self.prove(&request.csr)?;
@@ -93,7 +93,7 @@ impl Platform {
             EnrolmentOutcome::TokenUnknown => {
                 return Err(ServiceError::unauthenticated(
                     "token_unknown",
-                    "the platform has given out no such enrolment token",
+                    "the platform knows no such enrolment token: it was never given out, or was revoked",
                 ));
             }
             EnrolmentOutcome::TokenUsed => return Err(used()),

@@ -1,10 +1,13 @@
 //! Pages of a list: as many as were asked for, and a token for those after. A token names the last that was
 //! answered, in the order of the list, so that what comes and goes between two pages moves nothing.
 
+use std::str::FromStr;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::{ErrorKind, ServiceError};
+use crate::clock::UnixMillis;
 
 /// How many are answered where nobody says.
 const SIZE_DEFAULT: usize = 100;
@@ -44,6 +47,20 @@ impl Page {
     /// The place in the list's order that the page begins after.
     pub fn after(&self) -> Option<&str> {
         self.after.as_deref()
+    }
+
+    /// The same in an order by an instant and an id, written with a blank between.
+    ///
+    /// # Errors
+    /// `page_token_invalid`.
+    pub fn moment<Id: FromStr>(&self) -> Result<Option<(UnixMillis, Id)>, ServiceError> {
+        let read = |place: &str| {
+            let (at, id) = place.split_once(' ')?;
+            Some((UnixMillis(at.parse().ok()?), id.parse().ok()?))
+        };
+        self.after()
+            .map(|place| read(place).ok_or_else(token_invalid))
+            .transpose()
     }
 
     /// As many as the page may hold, of those after its beginning, and the token for the next.

@@ -52,6 +52,7 @@ contract!(
         a_token_enrols_once,
         a_lost_answer_costs_no_token,
         a_named_token_enrols_a_host_anew,
+        a_token_is_listed_until_it_is_deleted,
         a_token_expires,
         a_taken_name_costs_no_token,
         a_wish_matters_only_where_the_token_names_nobody,

@@ -4,7 +4,7 @@
 use super::{Change, HostRecord, StoreFuture};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::{HostId, HostName, HostNameError};
+use crate::ids::{EnrolmentTokenId, HostId, HostName, HostNameError};
 use crate::platform::ca::Serial;
 use crate::platform::credential::KeyFingerprint;
 use crate::secret::SecretHash;
@@ -12,14 +12,37 @@ use crate::secret::SecretHash;
 /// An enrolment token to be made.
 #[derive(Clone, Debug)]
 pub struct NewEnrolmentToken {
+    /// Its id.
+    pub id: EnrolmentTokenId,
     /// Hash of its secret.
     pub secret: SecretHash,
     /// The name it is bound to.
     pub name: Option<String>,
+    /// Who makes it.
+    pub by: String,
     /// When.
     pub at: UnixMillis,
     /// Until when it is taken.
     pub expires: UnixMillis,
+}
+
+/// An enrolment token, as it is kept, but for its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolmentTokenRecord {
+    /// Its id.
+    pub id: EnrolmentTokenId,
+    /// The name it is bound to.
+    pub name: Option<String>,
+    /// Who made it; none of those that are older than this.
+    pub created_by: Option<String>,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Until when it is taken.
+    pub expires: UnixMillis,
+    /// When it was used.
+    pub used: Option<UnixMillis>,
+    /// The host that was enrolled with it.
+    pub host: Option<HostId>,
 }
 
 /// A certificate that goes with a change, for the audit log.
@@ -122,6 +145,24 @@ pub trait EnrolmentStore: Send + Sync {
         token: NewEnrolmentToken,
         change: Change,
     ) -> StoreFuture<'_, ()>;
+
+    /// At most `count` enrolment tokens, the newest first; those before `before`, an instant and an id,
+    /// where that is given.
+    fn enrolment_tokens(
+        &self,
+        before: Option<(UnixMillis, EnrolmentTokenId)>,
+        count: usize,
+    ) -> StoreFuture<'_, Vec<EnrolmentTokenRecord>>;
+
+    /// The enrolment token of this id.
+    fn enrolment_token(
+        &self,
+        id: EnrolmentTokenId,
+    ) -> StoreFuture<'_, Option<EnrolmentTokenRecord>>;
+
+    /// Forgets an enrolment token: it enrols nobody any more, nor anybody again.
+    /// [`super::StoreError::NotFound`] when there is none of this id.
+    fn delete_enrolment_token(&self, id: EnrolmentTokenId, audit: Entry) -> StoreFuture<'_, ()>;
 
     /// Trades a token for a host. The same token with the same key is answered again until it
     /// expires or its host connects with what it got. The audit entry is written when a host comes of it.

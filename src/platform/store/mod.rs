@@ -21,8 +21,8 @@ use std::pin::Pin;
 
 pub use commands::{CommandFilter, CommandRecord, CommandStore};
 pub use enrolment::{
-    Enrolment, EnrolmentOutcome, EnrolmentStore, HostByToken, Issued, NewEnrolmentToken, Renewal,
-    RenewalOutcome,
+    Enrolment, EnrolmentOutcome, EnrolmentStore, EnrolmentTokenRecord, HostByToken, Issued,
+    NewEnrolmentToken, Renewal, RenewalOutcome,
 };
 pub use events::{EventPage, EventStore, StoredEvent};
 pub use figures::StoreFigures;

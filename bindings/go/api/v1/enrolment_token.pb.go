@@ -26,6 +26,216 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// One enrolment token, without its text.
+type EnrolmentToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The name that its host gets. Absent: the one that the agent would like.
+	Name *string `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	// When it was made.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Who made it. Absent: not known, of tokens from before this was kept.
+	CreatedBy *string `protobuf:"bytes,4,opt,name=created_by,json=createdBy,proto3,oneof" json:"created_by,omitempty"`
+	// Until when it is taken.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// When an agent enrolled with it: from then on it is bound to that agent's key. Absent: nobody has.
+	UsedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=used_at,json=usedAt,proto3" json:"used_at,omitempty"`
+	// The host that was enrolled with it. Absent: none.
+	HostId        *string `protobuf:"bytes,7,opt,name=host_id,json=hostId,proto3,oneof" json:"host_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnrolmentToken) Reset() {
+	*x = EnrolmentToken{}
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrolmentToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrolmentToken) ProtoMessage() {}
+
+func (x *EnrolmentToken) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrolmentToken.ProtoReflect.Descriptor instead.
+func (*EnrolmentToken) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *EnrolmentToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EnrolmentToken) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *EnrolmentToken) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *EnrolmentToken) GetCreatedBy() string {
+	if x != nil && x.CreatedBy != nil {
+		return *x.CreatedBy
+	}
+	return ""
+}
+
+func (x *EnrolmentToken) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *EnrolmentToken) GetUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UsedAt
+	}
+	return nil
+}
+
+func (x *EnrolmentToken) GetHostId() string {
+	if x != nil && x.HostId != nil {
+		return *x.HostId
+	}
+	return ""
+}
+
+// Asks for enrolment tokens.
+type ListEnrolmentTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most tokens to answer; 0 for 100.
+	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the page before. Empty for the first.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEnrolmentTokensRequest) Reset() {
+	*x = ListEnrolmentTokensRequest{}
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEnrolmentTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEnrolmentTokensRequest) ProtoMessage() {}
+
+func (x *ListEnrolmentTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEnrolmentTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListEnrolmentTokensRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListEnrolmentTokensRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEnrolmentTokensRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// Some enrolment tokens.
+type ListEnrolmentTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tokens, the newest first.
+	EnrolmentTokens []*EnrolmentToken `protobuf:"bytes,1,rep,name=enrolment_tokens,json=enrolmentTokens,proto3" json:"enrolment_tokens,omitempty"`
+	// For the next page. Empty where this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEnrolmentTokensResponse) Reset() {
+	*x = ListEnrolmentTokensResponse{}
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEnrolmentTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEnrolmentTokensResponse) ProtoMessage() {}
+
+func (x *ListEnrolmentTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEnrolmentTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListEnrolmentTokensResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListEnrolmentTokensResponse) GetEnrolmentTokens() []*EnrolmentToken {
+	if x != nil {
+		return x.EnrolmentTokens
+	}
+	return nil
+}
+
+func (x *ListEnrolmentTokensResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // Asks for a single-use enrolment token.
 type CreateEnrolmentTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -41,7 +251,7 @@ type CreateEnrolmentTokenRequest struct {
 
 func (x *CreateEnrolmentTokenRequest) Reset() {
 	*x = CreateEnrolmentTokenRequest{}
-	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[0]
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -53,7 +263,7 @@ func (x *CreateEnrolmentTokenRequest) String() string {
 func (*CreateEnrolmentTokenRequest) ProtoMessage() {}
 
 func (x *CreateEnrolmentTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[0]
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -66,7 +276,7 @@ func (x *CreateEnrolmentTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrolmentTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateEnrolmentTokenRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{0}
+	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateEnrolmentTokenRequest) GetName() string {
@@ -91,14 +301,16 @@ type CreateEnrolmentTokenResponse struct {
 	// The name it is bound to. Absent: none.
 	Name *string `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	// Until when it is taken.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Its id, by which it is listed and revoked.
+	Id            string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateEnrolmentTokenResponse) Reset() {
 	*x = CreateEnrolmentTokenResponse{}
-	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -110,7 +322,7 @@ func (x *CreateEnrolmentTokenResponse) String() string {
 func (*CreateEnrolmentTokenResponse) ProtoMessage() {}
 
 func (x *CreateEnrolmentTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -123,7 +335,7 @@ func (x *CreateEnrolmentTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrolmentTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateEnrolmentTokenResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{1}
+	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateEnrolmentTokenResponse) GetToken() string {
@@ -147,25 +359,143 @@ func (x *CreateEnrolmentTokenResponse) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *CreateEnrolmentTokenResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// Asks for the end of an enrolment token.
+type RevokeEnrolmentTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	EnrolmentTokenId string `protobuf:"bytes,1,opt,name=enrolment_token_id,json=enrolmentTokenId,proto3" json:"enrolment_token_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *RevokeEnrolmentTokenRequest) Reset() {
+	*x = RevokeEnrolmentTokenRequest{}
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeEnrolmentTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeEnrolmentTokenRequest) ProtoMessage() {}
+
+func (x *RevokeEnrolmentTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeEnrolmentTokenRequest.ProtoReflect.Descriptor instead.
+func (*RevokeEnrolmentTokenRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RevokeEnrolmentTokenRequest) GetEnrolmentTokenId() string {
+	if x != nil {
+		return x.EnrolmentTokenId
+	}
+	return ""
+}
+
+// The token is no more.
+type RevokeEnrolmentTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeEnrolmentTokenResponse) Reset() {
+	*x = RevokeEnrolmentTokenResponse{}
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeEnrolmentTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeEnrolmentTokenResponse) ProtoMessage() {}
+
+func (x *RevokeEnrolmentTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_enrolment_token_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeEnrolmentTokenResponse.ProtoReflect.Descriptor instead.
+func (*RevokeEnrolmentTokenResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP(), []int{6}
+}
+
 var File_fleetwire_api_v1_enrolment_token_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_enrolment_token_proto_rawDesc = "" +
 	"\n" +
-	"&fleetwire/api/v1/enrolment_token.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n" +
+	"&fleetwire/api/v1/enrolment_token.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n" +
+	"\x0eEnrolmentToken\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12 \n" +
+	"\x04name\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\xfd\x01H\x00R\x04name\x88\x01\x01\x129\n" +
+	"\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12+\n" +
+	"\n" +
+	"created_by\x18\x04 \x01(\tB\a\x8a\xb5\x18\x038\x80\x01H\x01R\tcreatedBy\x88\x01\x01\x129\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x123\n" +
+	"\aused_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06usedAt\x12$\n" +
+	"\ahost_id\x18\a \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x02R\x06hostId\x88\x01\x01B\a\n" +
+	"\x05_nameB\r\n" +
+	"\v_created_byB\n" +
+	"\n" +
+	"\b_host_id\"j\n" +
+	"\x1aListEnrolmentTokensRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\tpageToken\"\xa4\x01\n" +
+	"\x1bListEnrolmentTokensResponse\x12T\n" +
+	"\x10enrolment_tokens\x18\x01 \x03(\v2 .fleetwire.api.v1.EnrolmentTokenB\a\x8a\xb5\x18\x03\x18\xe8\aR\x0fenrolmentTokens\x12/\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\rnextPageToken\"\x8b\x01\n" +
 	"\x1bCreateEnrolmentTokenRequest\x12 \n" +
 	"\x04name\x18\x01 \x01(\tB\a\x8a\xb5\x18\x038\xfd\x01H\x00R\x04name\x88\x01\x01\x121\n" +
 	"\vttl_seconds\x18\x02 \x01(\x04B\v\x8a\xb5\x18\a \x01(\x80\x9a\x9e\x01H\x01R\n" +
 	"ttlSeconds\x88\x01\x01B\a\n" +
 	"\x05_nameB\x0e\n" +
-	"\f_ttl_seconds\"\xa9\x01\n" +
+	"\f_ttl_seconds\"\xc3\x01\n" +
 	"\x1cCreateEnrolmentTokenResponse\x12#\n" +
 	"\x05token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\b\x98\xb5\x18\x01R\x05token\x12 \n" +
 	"\x04name\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\xfd\x01H\x00R\x04name\x88\x01\x01\x129\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\a\n" +
-	"\x05_name2\xaf\x01\n" +
-	"\x15EnrolmentTokenService\x12\x95\x01\n" +
-	"\x14CreateEnrolmentToken\x12-.fleetwire.api.v1.CreateEnrolmentTokenRequest\x1a..fleetwire.api.v1.CreateEnrolmentTokenResponse\"\x1e\xaa\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/api/tokensB\xa5\x01\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
+	"\x02id\x18\x04 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02idB\a\n" +
+	"\x05_name\"U\n" +
+	"\x1bRevokeEnrolmentTokenRequest\x126\n" +
+	"\x12enrolment_token_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x10enrolmentTokenId\"\x1e\n" +
+	"\x1cRevokeEnrolmentTokenResponse2\x85\x04\n" +
+	"\x15EnrolmentTokenService\x12\x97\x01\n" +
+	"\x13ListEnrolmentTokens\x12,.fleetwire.api.v1.ListEnrolmentTokensRequest\x1a-.fleetwire.api.v1.ListEnrolmentTokensResponse\"#\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\x17\x12\x15/api/enrolment-tokens\x12\x9f\x01\n" +
+	"\x14CreateEnrolmentToken\x12-.fleetwire.api.v1.CreateEnrolmentTokenRequest\x1a..fleetwire.api.v1.CreateEnrolmentTokenResponse\"(\xaa\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/api/enrolment-tokens\x12\xaf\x01\n" +
+	"\x14RevokeEnrolmentToken\x12-.fleetwire.api.v1.RevokeEnrolmentTokenRequest\x1a..fleetwire.api.v1.RevokeEnrolmentTokenResponse\"8\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02,**/api/enrolment-tokens/{enrolment_token_id}B\xa5\x01\n" +
 	"\x14com.fleetwire.api.v1B\x13EnrolmentTokenProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
 var (
@@ -180,21 +510,34 @@ func file_fleetwire_api_v1_enrolment_token_proto_rawDescGZIP() []byte {
 	return file_fleetwire_api_v1_enrolment_token_proto_rawDescData
 }
 
-var file_fleetwire_api_v1_enrolment_token_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_fleetwire_api_v1_enrolment_token_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fleetwire_api_v1_enrolment_token_proto_goTypes = []any{
-	(*CreateEnrolmentTokenRequest)(nil),  // 0: fleetwire.api.v1.CreateEnrolmentTokenRequest
-	(*CreateEnrolmentTokenResponse)(nil), // 1: fleetwire.api.v1.CreateEnrolmentTokenResponse
-	(*timestamppb.Timestamp)(nil),        // 2: google.protobuf.Timestamp
+	(*EnrolmentToken)(nil),               // 0: fleetwire.api.v1.EnrolmentToken
+	(*ListEnrolmentTokensRequest)(nil),   // 1: fleetwire.api.v1.ListEnrolmentTokensRequest
+	(*ListEnrolmentTokensResponse)(nil),  // 2: fleetwire.api.v1.ListEnrolmentTokensResponse
+	(*CreateEnrolmentTokenRequest)(nil),  // 3: fleetwire.api.v1.CreateEnrolmentTokenRequest
+	(*CreateEnrolmentTokenResponse)(nil), // 4: fleetwire.api.v1.CreateEnrolmentTokenResponse
+	(*RevokeEnrolmentTokenRequest)(nil),  // 5: fleetwire.api.v1.RevokeEnrolmentTokenRequest
+	(*RevokeEnrolmentTokenResponse)(nil), // 6: fleetwire.api.v1.RevokeEnrolmentTokenResponse
+	(*timestamppb.Timestamp)(nil),        // 7: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_enrolment_token_proto_depIdxs = []int32{
-	2, // 0: fleetwire.api.v1.CreateEnrolmentTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	0, // 1: fleetwire.api.v1.EnrolmentTokenService.CreateEnrolmentToken:input_type -> fleetwire.api.v1.CreateEnrolmentTokenRequest
-	1, // 2: fleetwire.api.v1.EnrolmentTokenService.CreateEnrolmentToken:output_type -> fleetwire.api.v1.CreateEnrolmentTokenResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	7, // 0: fleetwire.api.v1.EnrolmentToken.created_at:type_name -> google.protobuf.Timestamp
+	7, // 1: fleetwire.api.v1.EnrolmentToken.expires_at:type_name -> google.protobuf.Timestamp
+	7, // 2: fleetwire.api.v1.EnrolmentToken.used_at:type_name -> google.protobuf.Timestamp
+	0, // 3: fleetwire.api.v1.ListEnrolmentTokensResponse.enrolment_tokens:type_name -> fleetwire.api.v1.EnrolmentToken
+	7, // 4: fleetwire.api.v1.CreateEnrolmentTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	1, // 5: fleetwire.api.v1.EnrolmentTokenService.ListEnrolmentTokens:input_type -> fleetwire.api.v1.ListEnrolmentTokensRequest
+	3, // 6: fleetwire.api.v1.EnrolmentTokenService.CreateEnrolmentToken:input_type -> fleetwire.api.v1.CreateEnrolmentTokenRequest
+	5, // 7: fleetwire.api.v1.EnrolmentTokenService.RevokeEnrolmentToken:input_type -> fleetwire.api.v1.RevokeEnrolmentTokenRequest
+	2, // 8: fleetwire.api.v1.EnrolmentTokenService.ListEnrolmentTokens:output_type -> fleetwire.api.v1.ListEnrolmentTokensResponse
+	4, // 9: fleetwire.api.v1.EnrolmentTokenService.CreateEnrolmentToken:output_type -> fleetwire.api.v1.CreateEnrolmentTokenResponse
+	6, // 10: fleetwire.api.v1.EnrolmentTokenService.RevokeEnrolmentToken:output_type -> fleetwire.api.v1.RevokeEnrolmentTokenResponse
+	8, // [8:11] is the sub-list for method output_type
+	5, // [5:8] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_enrolment_token_proto_init() }
@@ -204,14 +547,15 @@ func file_fleetwire_api_v1_enrolment_token_proto_init() {
 	}
 	file_fleetwire_api_v1_options_proto_init()
 	file_fleetwire_api_v1_enrolment_token_proto_msgTypes[0].OneofWrappers = []any{}
-	file_fleetwire_api_v1_enrolment_token_proto_msgTypes[1].OneofWrappers = []any{}
+	file_fleetwire_api_v1_enrolment_token_proto_msgTypes[3].OneofWrappers = []any{}
+	file_fleetwire_api_v1_enrolment_token_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_enrolment_token_proto_rawDesc), len(file_fleetwire_api_v1_enrolment_token_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

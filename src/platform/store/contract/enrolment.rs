@@ -1,7 +1,7 @@
 //! What every store must do with enrolment tokens, credentials, their renewal and their end.
 
 use super::*;
-use crate::ids::HostNameError;
+use crate::ids::{EnrolmentTokenId, HostNameError};
 use crate::platform::ca::Serial;
 
 fn key() -> KeyFingerprint {
@@ -19,8 +19,10 @@ fn issued(key: KeyFingerprint) -> Issued {
 async fn token(store: &dyn Store, name: Option<&str>) -> SecretHash {
     let secret = hash();
     let token = NewEnrolmentToken {
+        id: EnrolmentTokenId::random(random()),
         secret,
         name: name.map(str::to_owned),
+        by: "admin".to_owned(),
         at: T0,
         expires: at(1800),
     };
@@ -159,6 +161,66 @@ pub(super) async fn a_named_token_enrols_a_host_anew(open: Open<'_>) {
     assert_eq!(store.enrol(anew.clone()).await, Ok(expected));
     store.credential_used(anew.auth_token).await.expect("noted");
     assert_eq!(store.enrol(anew).await, Ok(EnrolmentOutcome::TokenUsed));
+}
+
+pub(super) async fn a_token_is_listed_until_it_is_deleted(open: Open<'_>) {
+    let store = open();
+    let mut ids = Vec::new();
+    let mut secrets = Vec::new();
+    // Two of one instant among them.
+    for (name, second) in [(None, 0), (Some("kvm"), 1), (None, 1)] {
+        let token = NewEnrolmentToken {
+            id: EnrolmentTokenId::random(random()),
+            secret: hash(),
+            name: name.map(str::to_owned),
+            by: "ada".to_owned(),
+            at: at(second),
+            expires: at(1800),
+        };
+        ids.push((token.at, token.id));
+        secrets.push(token.secret);
+        let made = store.create_enrolment_token(token, audit("token.create").into());
+        made.await.expect("made");
+    }
+    let used = enrolment(secrets[1], "ignored");
+    store.enrol(used.clone()).await.expect("answered");
+    drop(store);
+
+    let store = open();
+    let record = store.enrolment_token(ids[1].1).await.expect("read");
+    let expected = EnrolmentTokenRecord {
+        id: ids[1].1,
+        name: Some("kvm".to_owned()),
+        created_by: Some("ada".to_owned()),
+        created: at(1),
+        expires: at(1800),
+        used: Some(at(60)),
+        host: Some(used.new_host),
+    };
+    assert_eq!(record, Some(expected));
+    // Page by page, the newest first.
+    let mut newest = ids.clone();
+    newest.sort_by(|one, other| other.cmp(one));
+    let (mut found, mut before) = (Vec::new(), None);
+    while let [token] = &store.enrolment_tokens(before, 1).await.expect("read")[..] {
+        before = Some((token.created, token.id));
+        found.extend(before);
+    }
+    assert_eq!(found, newest);
+
+    for id in [ids[0].1, ids[1].1] {
+        let deleted = store.delete_enrolment_token(id, audit("token.revoke"));
+        deleted.await.expect("deleted");
+    }
+    let head = store.audit_span(0).await.expect("read").head;
+    let again = store.delete_enrolment_token(ids[0].1, audit("token.revoke"));
+    assert_eq!(again.await, Err(StoreError::NotFound));
+    assert_eq!(store.audit_span(0).await.expect("read").head, head);
+    let unknown = Ok(EnrolmentOutcome::TokenUnknown);
+    assert_eq!(store.enrol(enrolment(secrets[0], "x")).await, unknown);
+    assert_eq!(store.enrol(used).await, unknown, "nor again by its key");
+    let left = store.enrolment_tokens(None, 10).await.expect("read");
+    assert_eq!(left.len(), 1);
 }
 
 pub(super) async fn a_token_expires(open: Open<'_>) {

@@ -2,23 +2,26 @@
 
 use std::time::Duration;
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::super::{
-    Change, Enrolment, EnrolmentOutcome, EnrolmentStore, HostByToken, HostRecord, Issued,
-    NewEnrolmentToken, Renewal, RenewalOutcome, StoreError, StoreFuture,
+    Change, Enrolment, EnrolmentOutcome, EnrolmentStore, EnrolmentTokenRecord, HostByToken,
+    HostRecord, Issued, NewEnrolmentToken, Renewal, RenewalOutcome, StoreError, StoreFuture,
 };
 use super::operations::{HOSTS, host_by_id, host_by_name, host_record};
 use super::{SqliteStore, Transaction};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::{ConsoleSessionId, HostId};
+use crate::ids::{ConsoleSessionId, EnrolmentTokenId, HostId};
 use crate::platform::credential::KeyFingerprint;
 use crate::platform::sessions::CloseReason;
 use crate::secret::SecretHash;
 
 /// Expired tokens are kept this long, so that an agent that comes late is told so.
 const TOKENS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+const TOKENS: &str =
+    "SELECT id, name, created_by, created, expires, used, host FROM enrolment_tokens";
 
 impl EnrolmentStore for SqliteStore {
     fn create_enrolment_token(
@@ -33,11 +36,57 @@ impl EnrolmentStore for SqliteStore {
                 .execute([forgotten])?;
             connection
                 .prepare_cached(
-                    "INSERT INTO enrolment_tokens (secret, name, created, expires)
-                     VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO enrolment_tokens (id, secret, name, created_by, created, expires)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
-                .execute((token.secret, token.name, token.at, token.expires))?;
+                .execute((
+                    token.id,
+                    token.secret,
+                    token.name,
+                    token.by,
+                    token.at,
+                    token.expires,
+                ))?;
             connection.record(change)
+        }))
+    }
+
+    fn enrolment_tokens(
+        &self,
+        before: Option<(UnixMillis, EnrolmentTokenId)>,
+        count: usize,
+    ) -> StoreFuture<'_, Vec<EnrolmentTokenRecord>> {
+        Box::pin(self.read(move |connection| {
+            let (created, id) = before.unzip();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            let mut query = connection.prepare_cached(&format!(
+                "{TOKENS} WHERE ?1 IS NULL OR (created, id) < (?1, ?2)
+                 ORDER BY created DESC, id DESC LIMIT ?3"
+            ))?;
+            let found = query.query_map((created, id, count), token_record)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn enrolment_token(
+        &self,
+        id: EnrolmentTokenId,
+    ) -> StoreFuture<'_, Option<EnrolmentTokenRecord>> {
+        Box::pin(self.read(move |connection| {
+            let mut query = connection.prepare_cached(&format!("{TOKENS} WHERE id = ?1"))?;
+            Ok(query.query_row([id], token_record).optional()?)
+        }))
+    }
+
+    fn delete_enrolment_token(&self, id: EnrolmentTokenId, audit: Entry) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            let gone = connection
+                .prepare_cached("DELETE FROM enrolment_tokens WHERE id = ?1")?
+                .execute([id])?;
+            if gone == 0 {
+                return Err(StoreError::NotFound);
+            }
+            connection.audit(audit)
         }))
     }
 
@@ -84,6 +133,18 @@ impl EnrolmentStore for SqliteStore {
     fn revoke_host(&self, host: HostId, audit: Entry) -> StoreFuture<'_, bool> {
         Box::pin(self.write(move |connection| revoke(connection, host, audit)))
     }
+}
+
+fn token_record(row: &Row<'_>) -> rusqlite::Result<EnrolmentTokenRecord> {
+    Ok(EnrolmentTokenRecord {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        created_by: row.get(2)?,
+        created: row.get(3)?,
+        expires: row.get(4)?,
+        used: row.get(5)?,
+        host: row.get(6)?,
+    })
 }
 
 fn enrol(

@@ -214,6 +214,16 @@ const MIGRATIONS: &[Migration] = &[
     "),
     // The message track.
     Sql(track::SCHEMA),
+    // Enrolment tokens have ids, so that they can be listed and revoked.
+    Sql("
+    ALTER TABLE enrolment_tokens ADD COLUMN id TEXT;
+    ALTER TABLE enrolment_tokens ADD COLUMN created_by TEXT;
+    UPDATE enrolment_tokens SET id = lower(
+        hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
+        || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)));
+    CREATE UNIQUE INDEX enrolment_tokens_by_id ON enrolment_tokens (id);
+    CREATE INDEX enrolment_tokens_newest ON enrolment_tokens (created, id);
+    "),
 ];
 
 /// Brings a database up to the newest schema.
@@ -258,6 +268,7 @@ fn migrate_with(
 mod tests {
     use super::super::tests::key;
     use super::*;
+    use crate::ids::EnrolmentTokenId;
 
     #[test]
     fn whoever_was_seen_has_used_its_credential() {
@@ -271,6 +282,26 @@ mod tests {
             connection.query_row(used, [id], |row| row.get::<_, bool>(0))
         };
         assert_eq!((used("a"), used("b")), (Ok(false), Ok(true)));
+    }
+
+    #[test]
+    fn each_token_that_was_there_has_an_id_of_its_own() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..1]).expect("the first schema");
+        let tokens = "INSERT INTO enrolment_tokens (secret, created, expires)
+                      VALUES (x'01', 0, 9), (x'02', 0, 9)";
+        connection.execute_batch(tokens).expect("inserted");
+        migrate(&mut connection, &key()).expect("migrated");
+        let mut ids = connection
+            .prepare("SELECT id FROM enrolment_tokens")
+            .expect("prepared");
+        let ids: Vec<EnrolmentTokenId> = ids
+            .query_map([], |row| row.get(0))
+            .expect("read")
+            .collect::<Result<_, _>>()
+            .expect("ids");
+        assert_eq!(ids.len(), 2);
+        assert_ne!(ids[0], ids[1]);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::clock::UnixMillis;
-use crate::ids::{ApiKeyId, CommandId, ConsoleSessionId, FamilyId, GroupId, HostId, UserId};
+use crate::ids::{
+    ApiKeyId, CommandId, ConsoleSessionId, EnrolmentTokenId, FamilyId, GroupId, HostId, UserId,
+};
 use crate::platform::credential::KeyFingerprint;
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
 use crate::secret::SecretHash;
@@ -79,6 +81,7 @@ text!(CommandId);
 text!(UserId);
 text!(GroupId);
 text!(ApiKeyId);
+text!(EnrolmentTokenId);
 text!(FamilyId);
 text!(UserName);
 text!(GroupName);

@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&fleetwire/api/v1/enrolment_token.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n\x1b\x43reateEnrolmentTokenRequest\x12 \n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01H\x00R\x04name\x88\x01\x01\x12\x31\n\x0bttl_seconds\x18\x02 \x01(\x04\x42\x0b\x8a\xb5\x18\x07 \x01(\x80\x9a\x9e\x01H\x01R\nttlSeconds\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_ttl_seconds\"\xa9\x01\n\x1c\x43reateEnrolmentTokenResponse\x12#\n\x05token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x08\x98\xb5\x18\x01R\x05token\x12 \n\x04name\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01H\x00R\x04name\x88\x01\x01\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAtB\x07\n\x05_name2\xaf\x01\n\x15\x45nrolmentTokenService\x12\x95\x01\n\x14\x43reateEnrolmentToken\x12-.fleetwire.api.v1.CreateEnrolmentTokenRequest\x1a..fleetwire.api.v1.CreateEnrolmentTokenResponse\"\x1e\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x10\"\x0b/api/tokens:\x01*B\xa5\x01\n\x14\x63om.fleetwire.api.v1B\x13\x45nrolmentTokenProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&fleetwire/api/v1/enrolment_token.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n\x0e\x45nrolmentToken\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12 \n\x04name\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01H\x00R\x04name\x88\x01\x01\x12\x39\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12+\n\ncreated_by\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x01H\x01R\tcreatedBy\x88\x01\x01\x12\x39\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x33\n\x07used_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06usedAt\x12$\n\x07host_id\x18\x07 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x02R\x06hostId\x88\x01\x01\x42\x07\n\x05_nameB\r\n\x0b_created_byB\n\n\x08_host_id\"j\n\x1aListEnrolmentTokensRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\"\xa4\x01\n\x1bListEnrolmentTokensResponse\x12T\n\x10\x65nrolment_tokens\x18\x01 \x03(\x0b\x32 .fleetwire.api.v1.EnrolmentTokenB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x0f\x65nrolmentTokens\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"\x8b\x01\n\x1b\x43reateEnrolmentTokenRequest\x12 \n\x04name\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01H\x00R\x04name\x88\x01\x01\x12\x31\n\x0bttl_seconds\x18\x02 \x01(\x04\x42\x0b\x8a\xb5\x18\x07 \x01(\x80\x9a\x9e\x01H\x01R\nttlSeconds\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_ttl_seconds\"\xc3\x01\n\x1c\x43reateEnrolmentTokenResponse\x12#\n\x05token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x08\x98\xb5\x18\x01R\x05token\x12 \n\x04name\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01H\x00R\x04name\x88\x01\x01\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n\x02id\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02idB\x07\n\x05_name\"U\n\x1bRevokeEnrolmentTokenRequest\x12\x36\n\x12\x65nrolment_token_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x10\x65nrolmentTokenId\"\x1e\n\x1cRevokeEnrolmentTokenResponse2\x85\x04\n\x15\x45nrolmentTokenService\x12\x97\x01\n\x13ListEnrolmentTokens\x12,.fleetwire.api.v1.ListEnrolmentTokensRequest\x1a-.fleetwire.api.v1.ListEnrolmentTokensResponse\"#\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x17\x12\x15/api/enrolment-tokens\x12\x9f\x01\n\x14\x43reateEnrolmentToken\x12-.fleetwire.api.v1.CreateEnrolmentTokenRequest\x1a..fleetwire.api.v1.CreateEnrolmentTokenResponse\"(\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/api/enrolment-tokens:\x01*\x12\xaf\x01\n\x14RevokeEnrolmentToken\x12-.fleetwire.api.v1.RevokeEnrolmentTokenRequest\x1a..fleetwire.api.v1.RevokeEnrolmentTokenResponse\"8\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02,**/api/enrolment-tokens/{enrolment_token_id}B\xa5\x01\n\x14\x63om.fleetwire.api.v1B\x13\x45nrolmentTokenProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fleetwire.api.v1.enrolment_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024com.fleetwire.api.v1B\023EnrolmentTokenProtoP\001Z\026fleetwire/api/v1;apiv1\242\002\003FAX\252\002\020Fleetwire.Api.V1\312\002\020Fleetwire\\Api\\V1\342\002\034Fleetwire\\Api\\V1\\GPBMetadata\352\002\022Fleetwire::Api::V1'
+  _globals['_ENROLMENTTOKEN'].fields_by_name['id']._loaded_options = None
+  _globals['_ENROLMENTTOKEN'].fields_by_name['id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_ENROLMENTTOKEN'].fields_by_name['name']._loaded_options = None
+  _globals['_ENROLMENTTOKEN'].fields_by_name['name']._serialized_options = b'\212\265\030\0038\375\001'
+  _globals['_ENROLMENTTOKEN'].fields_by_name['created_by']._loaded_options = None
+  _globals['_ENROLMENTTOKEN'].fields_by_name['created_by']._serialized_options = b'\212\265\030\0038\200\001'
+  _globals['_ENROLMENTTOKEN'].fields_by_name['host_id']._loaded_options = None
+  _globals['_ENROLMENTTOKEN'].fields_by_name['host_id']._serialized_options = b'\212\265\030\0020\002'
+  _globals['_LISTENROLMENTTOKENSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTENROLMENTTOKENSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\003(\350\007'
+  _globals['_LISTENROLMENTTOKENSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTENROLMENTTOKENSREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\0038\200\004'
+  _globals['_LISTENROLMENTTOKENSRESPONSE'].fields_by_name['enrolment_tokens']._loaded_options = None
+  _globals['_LISTENROLMENTTOKENSRESPONSE'].fields_by_name['enrolment_tokens']._serialized_options = b'\212\265\030\003\030\350\007'
+  _globals['_LISTENROLMENTTOKENSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
+  _globals['_LISTENROLMENTTOKENSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_CREATEENROLMENTTOKENREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CREATEENROLMENTTOKENREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\0038\375\001'
   _globals['_CREATEENROLMENTTOKENREQUEST'].fields_by_name['ttl_seconds']._loaded_options = None
@@ -44,12 +60,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEENROLMENTTOKENRESPONSE'].fields_by_name['token']._serialized_options = b'\212\265\030\005\010\0018\200\010\230\265\030\001'
   _globals['_CREATEENROLMENTTOKENRESPONSE'].fields_by_name['name']._loaded_options = None
   _globals['_CREATEENROLMENTTOKENRESPONSE'].fields_by_name['name']._serialized_options = b'\212\265\030\0038\375\001'
+  _globals['_CREATEENROLMENTTOKENRESPONSE'].fields_by_name['id']._loaded_options = None
+  _globals['_CREATEENROLMENTTOKENRESPONSE'].fields_by_name['id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_REVOKEENROLMENTTOKENREQUEST'].fields_by_name['enrolment_token_id']._loaded_options = None
+  _globals['_REVOKEENROLMENTTOKENREQUEST'].fields_by_name['enrolment_token_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_ENROLMENTTOKENSERVICE'].methods_by_name['ListEnrolmentTokens']._loaded_options = None
+  _globals['_ENROLMENTTOKENSERVICE'].methods_by_name['ListEnrolmentTokens']._serialized_options = b'\252\273\030\002\010\003\202\323\344\223\002\027\022\025/api/enrolment-tokens'
   _globals['_ENROLMENTTOKENSERVICE'].methods_by_name['CreateEnrolmentToken']._loaded_options = None
-  _globals['_ENROLMENTTOKENSERVICE'].methods_by_name['CreateEnrolmentToken']._serialized_options = b'\252\273\030\004\010\003\030\001\202\323\344\223\002\020\"\013/api/tokens:\001*'
-  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_start=189
-  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_end=328
-  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_start=331
-  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_end=500
-  _globals['_ENROLMENTTOKENSERVICE']._serialized_start=503
-  _globals['_ENROLMENTTOKENSERVICE']._serialized_end=678
+  _globals['_ENROLMENTTOKENSERVICE'].methods_by_name['CreateEnrolmentToken']._serialized_options = b'\252\273\030\004\010\003\030\001\202\323\344\223\002\032\"\025/api/enrolment-tokens:\001*'
+  _globals['_ENROLMENTTOKENSERVICE'].methods_by_name['RevokeEnrolmentToken']._loaded_options = None
+  _globals['_ENROLMENTTOKENSERVICE'].methods_by_name['RevokeEnrolmentToken']._serialized_options = b'\252\273\030\002\010\003\202\323\344\223\002,**/api/enrolment-tokens/{enrolment_token_id}'
+  _globals['_ENROLMENTTOKEN']._serialized_start=189
+  _globals['_ENROLMENTTOKEN']._serialized_end=555
+  _globals['_LISTENROLMENTTOKENSREQUEST']._serialized_start=557
+  _globals['_LISTENROLMENTTOKENSREQUEST']._serialized_end=663
+  _globals['_LISTENROLMENTTOKENSRESPONSE']._serialized_start=666
+  _globals['_LISTENROLMENTTOKENSRESPONSE']._serialized_end=830
+  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_start=833
+  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_end=972
+  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_start=975
+  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_end=1170
+  _globals['_REVOKEENROLMENTTOKENREQUEST']._serialized_start=1172
+  _globals['_REVOKEENROLMENTTOKENREQUEST']._serialized_end=1257
+  _globals['_REVOKEENROLMENTTOKENRESPONSE']._serialized_start=1259
+  _globals['_REVOKEENROLMENTTOKENRESPONSE']._serialized_end=1289
+  _globals['_ENROLMENTTOKENSERVICE']._serialized_start=1292
+  _globals['_ENROLMENTTOKENSERVICE']._serialized_end=1809
 # @@protoc_insertion_point(module_scope)

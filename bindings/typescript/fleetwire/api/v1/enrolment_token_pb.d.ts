@@ -14,6 +14,122 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_fleetwire_api_v1_enrolment_token: GenFile;
 
 /**
+ * One enrolment token, without its text.
+ *
+ * @generated from message fleetwire.api.v1.EnrolmentToken
+ */
+export declare type EnrolmentToken = Message<"fleetwire.api.v1.EnrolmentToken"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The name that its host gets. Absent: the one that the agent would like.
+   *
+   * @generated from field: optional string name = 2;
+   */
+  name?: string | undefined;
+
+  /**
+   * When it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 3;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Who made it. Absent: not known, of tokens from before this was kept.
+   *
+   * @generated from field: optional string created_by = 4;
+   */
+  createdBy?: string | undefined;
+
+  /**
+   * Until when it is taken.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * When an agent enrolled with it: from then on it is bound to that agent's key. Absent: nobody has.
+   *
+   * @generated from field: google.protobuf.Timestamp used_at = 6;
+   */
+  usedAt?: Timestamp | undefined;
+
+  /**
+   * The host that was enrolled with it. Absent: none.
+   *
+   * @generated from field: optional string host_id = 7;
+   */
+  hostId?: string | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.EnrolmentToken.
+ * Use `create(EnrolmentTokenSchema)` to create a new message.
+ */
+export declare const EnrolmentTokenSchema: GenMessage<EnrolmentToken>;
+
+/**
+ * Asks for enrolment tokens.
+ *
+ * @generated from message fleetwire.api.v1.ListEnrolmentTokensRequest
+ */
+export declare type ListEnrolmentTokensRequest = Message<"fleetwire.api.v1.ListEnrolmentTokensRequest"> & {
+  /**
+   * The most tokens to answer; 0 for 100.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before. Empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListEnrolmentTokensRequest.
+ * Use `create(ListEnrolmentTokensRequestSchema)` to create a new message.
+ */
+export declare const ListEnrolmentTokensRequestSchema: GenMessage<ListEnrolmentTokensRequest>;
+
+/**
+ * Some enrolment tokens.
+ *
+ * @generated from message fleetwire.api.v1.ListEnrolmentTokensResponse
+ */
+export declare type ListEnrolmentTokensResponse = Message<"fleetwire.api.v1.ListEnrolmentTokensResponse"> & {
+  /**
+   * The tokens, the newest first.
+   *
+   * @generated from field: repeated fleetwire.api.v1.EnrolmentToken enrolment_tokens = 1;
+   */
+  enrolmentTokens: EnrolmentToken[];
+
+  /**
+   * For the next page. Empty where this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListEnrolmentTokensResponse.
+ * Use `create(ListEnrolmentTokensResponseSchema)` to create a new message.
+ */
+export declare const ListEnrolmentTokensResponseSchema: GenMessage<ListEnrolmentTokensResponse>;
+
+/**
  * Asks for a single-use enrolment token.
  *
  * @generated from message fleetwire.api.v1.CreateEnrolmentTokenRequest
@@ -68,6 +184,13 @@ export declare type CreateEnrolmentTokenResponse = Message<"fleetwire.api.v1.Cre
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * Its id, by which it is listed and revoked.
+   *
+   * @generated from field: string id = 4;
+   */
+  id: string;
 };
 
 /**
@@ -77,11 +200,56 @@ export declare type CreateEnrolmentTokenResponse = Message<"fleetwire.api.v1.Cre
 export declare const CreateEnrolmentTokenResponseSchema: GenMessage<CreateEnrolmentTokenResponse>;
 
 /**
- * Enrolment tokens: make.
+ * Asks for the end of an enrolment token.
+ *
+ * @generated from message fleetwire.api.v1.RevokeEnrolmentTokenRequest
+ */
+export declare type RevokeEnrolmentTokenRequest = Message<"fleetwire.api.v1.RevokeEnrolmentTokenRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string enrolment_token_id = 1;
+   */
+  enrolmentTokenId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RevokeEnrolmentTokenRequest.
+ * Use `create(RevokeEnrolmentTokenRequestSchema)` to create a new message.
+ */
+export declare const RevokeEnrolmentTokenRequestSchema: GenMessage<RevokeEnrolmentTokenRequest>;
+
+/**
+ * The token is no more.
+ *
+ * @generated from message fleetwire.api.v1.RevokeEnrolmentTokenResponse
+ */
+export declare type RevokeEnrolmentTokenResponse = Message<"fleetwire.api.v1.RevokeEnrolmentTokenResponse"> & {
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RevokeEnrolmentTokenResponse.
+ * Use `create(RevokeEnrolmentTokenResponseSchema)` to create a new message.
+ */
+export declare const RevokeEnrolmentTokenResponseSchema: GenMessage<RevokeEnrolmentTokenResponse>;
+
+/**
+ * Enrolment tokens: list, make, revoke. Whoever has one may enrol any host, so that all of it is for those
+ * who see all hosts.
  *
  * @generated from service fleetwire.api.v1.EnrolmentTokenService
  */
 export declare const EnrolmentTokenService: GenService<{
+  /**
+   * Lists enrolment tokens, the newest first, used ones and expired ones too: for 30 days after their end.
+   *
+   * @generated from rpc fleetwire.api.v1.EnrolmentTokenService.ListEnrolmentTokens
+   */
+  listEnrolmentTokens: {
+    methodKind: "unary";
+    input: typeof ListEnrolmentTokensRequestSchema;
+    output: typeof ListEnrolmentTokensResponseSchema;
+  },
   /**
    * Makes a single-use enrolment token.
    *
@@ -91,6 +259,17 @@ export declare const EnrolmentTokenService: GenService<{
     methodKind: "unary";
     input: typeof CreateEnrolmentTokenRequestSchema;
     output: typeof CreateEnrolmentTokenResponseSchema;
+  },
+  /**
+   * Revokes an enrolment token: from here on nobody enrols with it. A host that was enrolled with it stays
+   * one.
+   *
+   * @generated from rpc fleetwire.api.v1.EnrolmentTokenService.RevokeEnrolmentToken
+   */
+  revokeEnrolmentToken: {
+    methodKind: "unary";
+    input: typeof RevokeEnrolmentTokenRequestSchema;
+    output: typeof RevokeEnrolmentTokenResponseSchema;
   },
 }>;
 

@@ -14,24 +14,60 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file fleetwire/api/v1/enrolment_token.proto.
  */
 export const file_fleetwire_api_v1_enrolment_token = /*@__PURE__*/
-  fileDesc("CiZmbGVldHdpcmUvYXBpL3YxL2Vucm9sbWVudF90b2tlbi5wcm90bxIQZmxlZXR3aXJlLmFwaS52MSJ5ChtDcmVhdGVFbnJvbG1lbnRUb2tlblJlcXVlc3QSGgoEbmFtZRgBIAEoCUIHirUYAzj9AUgAiAEBEiUKC3R0bF9zZWNvbmRzGAIgASgEQguKtRgHIAEogJqeAUgBiAEBQgcKBV9uYW1lQg4KDF90dGxfc2Vjb25kcyKRAQocQ3JlYXRlRW5yb2xtZW50VG9rZW5SZXNwb25zZRIcCgV0b2tlbhgBIAEoCUINirUYBQgBOIAImLUYARIaCgRuYW1lGAIgASgJQgeKtRgDOP0BSACIAQESLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBwoFX25hbWUyrwEKFUVucm9sbWVudFRva2VuU2VydmljZRKVAQoUQ3JlYXRlRW5yb2xtZW50VG9rZW4SLS5mbGVldHdpcmUuYXBpLnYxLkNyZWF0ZUVucm9sbWVudFRva2VuUmVxdWVzdBouLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlRW5yb2xtZW50VG9rZW5SZXNwb25zZSIeqrsYBAgDGAGC0+STAhA6ASoiCy9hcGkvdG9rZW5zQqUBChRjb20uZmxlZXR3aXJlLmFwaS52MUITRW5yb2xtZW50VG9rZW5Qcm90b1ABWhZmbGVldHdpcmUvYXBpL3YxO2FwaXYxogIDRkFYqgIQRmxlZXR3aXJlLkFwaS5WMcoCEEZsZWV0d2lyZVxBcGlcVjHiAhxGbGVldHdpcmVcQXBpXFYxXEdQQk1ldGFkYXRh6gISRmxlZXR3aXJlOjpBcGk6OlYxYgZwcm90bzM", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("CiZmbGVldHdpcmUvYXBpL3YxL2Vucm9sbWVudF90b2tlbi5wcm90bxIQZmxlZXR3aXJlLmFwaS52MSKzAgoORW5yb2xtZW50VG9rZW4SFAoCaWQYASABKAlCCIq1GAQIATACEhoKBG5hbWUYAiABKAlCB4q1GAM4/QFIAIgBARIuCgpjcmVhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgpjcmVhdGVkX2J5GAQgASgJQgeKtRgDOIABSAGIAQESLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdXNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoHaG9zdF9pZBgHIAEoCUIGirUYAjACSAKIAQFCBwoFX25hbWVCDQoLX2NyZWF0ZWRfYnlCCgoIX2hvc3RfaWQiVQoaTGlzdEVucm9sbWVudFRva2Vuc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgNQgeKtRgDKOgHEhsKCnBhZ2VfdG9rZW4YAiABKAlCB4q1GAM4gAQihAEKG0xpc3RFbnJvbG1lbnRUb2tlbnNSZXNwb25zZRJDChBlbnJvbG1lbnRfdG9rZW5zGAEgAygLMiAuZmxlZXR3aXJlLmFwaS52MS5FbnJvbG1lbnRUb2tlbkIHirUYAxjoBxIgCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlCB4q1GAM4gAQieQobQ3JlYXRlRW5yb2xtZW50VG9rZW5SZXF1ZXN0EhoKBG5hbWUYASABKAlCB4q1GAM4/QFIAIgBARIlCgt0dGxfc2Vjb25kcxgCIAEoBEILirUYByABKICangFIAYgBAUIHCgVfbmFtZUIOCgxfdHRsX3NlY29uZHMipwEKHENyZWF0ZUVucm9sbWVudFRva2VuUmVzcG9uc2USHAoFdG9rZW4YASABKAlCDYq1GAUIATiACJi1GAESGgoEbmFtZRgCIAEoCUIHirUYAzj9AUgAiAEBEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKAmlkGAQgASgJQgiKtRgECAEwAkIHCgVfbmFtZSJDChtSZXZva2VFbnJvbG1lbnRUb2tlblJlcXVlc3QSJAoSZW5yb2xtZW50X3Rva2VuX2lkGAEgASgJQgiKtRgECAEwAiIeChxSZXZva2VFbnJvbG1lbnRUb2tlblJlc3BvbnNlMoUEChVFbnJvbG1lbnRUb2tlblNlcnZpY2USlwEKE0xpc3RFbnJvbG1lbnRUb2tlbnMSLC5mbGVldHdpcmUuYXBpLnYxLkxpc3RFbnJvbG1lbnRUb2tlbnNSZXF1ZXN0Gi0uZmxlZXR3aXJlLmFwaS52MS5MaXN0RW5yb2xtZW50VG9rZW5zUmVzcG9uc2UiI6q7GAIIA4LT5JMCFxIVL2FwaS9lbnJvbG1lbnQtdG9rZW5zEp8BChRDcmVhdGVFbnJvbG1lbnRUb2tlbhItLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlRW5yb2xtZW50VG9rZW5SZXF1ZXN0Gi4uZmxlZXR3aXJlLmFwaS52MS5DcmVhdGVFbnJvbG1lbnRUb2tlblJlc3BvbnNlIiiquxgECAMYAYLT5JMCGjoBKiIVL2FwaS9lbnJvbG1lbnQtdG9rZW5zEq8BChRSZXZva2VFbnJvbG1lbnRUb2tlbhItLmZsZWV0d2lyZS5hcGkudjEuUmV2b2tlRW5yb2xtZW50VG9rZW5SZXF1ZXN0Gi4uZmxlZXR3aXJlLmFwaS52MS5SZXZva2VFbnJvbG1lbnRUb2tlblJlc3BvbnNlIjiquxgCCAOC0+STAiwqKi9hcGkvZW5yb2xtZW50LXRva2Vucy97ZW5yb2xtZW50X3Rva2VuX2lkfUKlAQoUY29tLmZsZWV0d2lyZS5hcGkudjFCE0Vucm9sbWVudFRva2VuUHJvdG9QAVoWZmxlZXR3aXJlL2FwaS92MTthcGl2MaICA0ZBWKoCEEZsZWV0d2lyZS5BcGkuVjHKAhBGbGVldHdpcmVcQXBpXFYx4gIcRmxlZXR3aXJlXEFwaVxWMVxHUEJNZXRhZGF0YeoCEkZsZWV0d2lyZTo6QXBpOjpWMWIGcHJvdG8z", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
+
+/**
+ * Describes the message fleetwire.api.v1.EnrolmentToken.
+ * Use `create(EnrolmentTokenSchema)` to create a new message.
+ */
+export const EnrolmentTokenSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_enrolment_token, 0);
+
+/**
+ * Describes the message fleetwire.api.v1.ListEnrolmentTokensRequest.
+ * Use `create(ListEnrolmentTokensRequestSchema)` to create a new message.
+ */
+export const ListEnrolmentTokensRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_enrolment_token, 1);
+
+/**
+ * Describes the message fleetwire.api.v1.ListEnrolmentTokensResponse.
+ * Use `create(ListEnrolmentTokensResponseSchema)` to create a new message.
+ */
+export const ListEnrolmentTokensResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_enrolment_token, 2);
 
 /**
  * Describes the message fleetwire.api.v1.CreateEnrolmentTokenRequest.
  * Use `create(CreateEnrolmentTokenRequestSchema)` to create a new message.
  */
 export const CreateEnrolmentTokenRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_enrolment_token, 0);
+  messageDesc(file_fleetwire_api_v1_enrolment_token, 3);
 
 /**
  * Describes the message fleetwire.api.v1.CreateEnrolmentTokenResponse.
  * Use `create(CreateEnrolmentTokenResponseSchema)` to create a new message.
  */
 export const CreateEnrolmentTokenResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_enrolment_token, 1);
+  messageDesc(file_fleetwire_api_v1_enrolment_token, 4);
 
 /**
- * Enrolment tokens: make.
+ * Describes the message fleetwire.api.v1.RevokeEnrolmentTokenRequest.
+ * Use `create(RevokeEnrolmentTokenRequestSchema)` to create a new message.
+ */
+export const RevokeEnrolmentTokenRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_enrolment_token, 5);
+
+/**
+ * Describes the message fleetwire.api.v1.RevokeEnrolmentTokenResponse.
+ * Use `create(RevokeEnrolmentTokenResponseSchema)` to create a new message.
+ */
+export const RevokeEnrolmentTokenResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_enrolment_token, 6);
+
+/**
+ * Enrolment tokens: list, make, revoke. Whoever has one may enrol any host, so that all of it is for those
+ * who see all hosts.
  *
  * @generated from service fleetwire.api.v1.EnrolmentTokenService
  */
