@@ -2,9 +2,9 @@
 //! What comes over the connection is handed on; only a refusal for good ends this.
 
 use super::{
+    credential::Credential,
     enrol::{AgentState, EnrolError, StateDir},
     health::Sampler,
-    identity::{Identity, end_of},
 };
 use crate::{
     clock::UnixMillis,
@@ -33,8 +33,6 @@ use crate::{
         values::Timestamp,
     },
 };
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -53,9 +51,6 @@ use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a heartbeat waits for fresh figures: it takes milliseconds where nothing hangs.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the answer to a request for a certificate is waited for at least, and at most.
-const RENEWAL_RETRY_MIN: Duration = Duration::from_secs(2);
-const RENEWAL_RETRY_MAX: Duration = Duration::from_secs(60 * 60);
 /// What this program calls itself towards the platform.
 const SOFTWARE: &str = concat!("fleetwire-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -343,10 +338,7 @@ impl Dialer {
                         renew_at = self.renewal_due().or(renew_at);
                     }
                     Notice::Refuse(refuse) if refuse.code == ErrorCode::CertificateExpired => {
-                        // Whatever this machine's clock says of it.
-                        warn!("the platform says that the certificate has ended");
-                        self.credential.ended = true;
-                        connection.close(ErrorCode::Unspecified, "refused");
+                        self.certificate_ended(&connection);
                     }
                     Notice::Refuse(refuse) => {
                         if refuse.permanent {
@@ -359,6 +351,9 @@ impl Dialer {
                         if !wait.is_zero() {
                             next = Next::Wait(wait + backoff::share(wait / 4, entropy()));
                         }
+                    }
+                    Notice::GoAway(go_away) if go_away.code == ErrorCode::CertificateExpired => {
+                        self.certificate_ended(&connection);
                     }
                     Notice::GoAway(go_away) => {
                         if is_for_good(go_away.code) {
@@ -402,6 +397,14 @@ impl Dialer {
             ending => warn!(%ending, "connection ended"),
         }
         Ok(next)
+    }
+
+    /// Takes the platform's word for the end of the certificate, whatever this machine's clock says of it:
+    /// it is renewed before the next connection.
+    fn certificate_ended(&mut self, connection: &Connection<Agent>) {
+        warn!("the platform says that the certificate has ended");
+        self.credential.ended = true;
+        connection.close(ErrorCode::Unspecified, "the certificate has ended");
     }
 
     /// When the certificate is to be renewed, on this connection's clock.
@@ -486,66 +489,6 @@ impl Fatal {
     /// Whether it is none yet: trying again may help.
     fn is_transient(&self) -> bool {
         matches!(self, Self::Enrol(error) if error.is_transient())
-    }
-}
-
-/// What the agent shows in TLS, and what it takes there.
-struct Credential {
-    /// The key, where there is a certificate for it.
-    identity: Option<Identity>,
-    /// The end of the certificate, by the platform's clock.
-    until: Option<UnixMillis>,
-    /// The platform has said that it has ended.
-    ended: bool,
-    server_name: ServerName<'static>,
-    tls: Arc<ClientConfig>,
-}
-
-impl Credential {
-    fn new(directory: &StateDir, state: &AgentState, platform: &ServerUrl) -> Result<Self, Fatal> {
-        let roots = tls::certificates_from_pem(&state.ca_pem)?;
-        let server_name = tls::server_name(&state.server_name)?;
-        let Some(certificate) = &state.certificate else {
-            return Ok(Self {
-                identity: None,
-                until: None,
-                ended: false,
-                server_name,
-                tls: tls::client_trusting(roots, true)?,
-            });
-        };
-        let identity = directory.identity()?;
-        let certified = identity
-            .with_certificate(certificate)
-            .map_err(EnrolError::from)?;
-        let until = end_of(&certified);
-        if let Some(proxy) = directory.proxy() {
-            return Ok(Self {
-                identity: Some(identity),
-                until,
-                ended: false,
-                server_name: tls::server_name(platform.host())?,
-                tls: proxy.clone(),
-            });
-        }
-        Ok(Self {
-            until,
-            identity: Some(identity),
-            ended: false,
-            server_name,
-            // With it goes what TLS remembers of sessions, which are bound to the certificate before.
-            tls: tls::client_presenting(roots, certified)?,
-        })
-    }
-
-    fn has_ended(&self, now: UnixMillis) -> bool {
-        self.identity.is_some() && (self.ended || self.until.is_some_and(|until| until < now))
-    }
-
-    /// How long a certificate is waited for before it is asked for again: a tenth of what is left.
-    fn retry_after(&self) -> Duration {
-        let left = self.until.unwrap_or_default().since(UnixMillis::now());
-        (left / 10).clamp(RENEWAL_RETRY_MIN, RENEWAL_RETRY_MAX)
     }
 }
 

@@ -2,6 +2,7 @@
 //! life from start to stop; `dial` keeps the connection, `proxy` carries what comes over it.
 
 pub mod config;
+mod credential;
 pub mod dial;
 pub mod enrol;
 pub mod executors;

@@ -2,7 +2,10 @@
 //! from there to its end. What a connection carries is the affair of `net` and `ingress`.
 
 mod entitled;
+mod expiry;
 mod renewal;
+
+use expiry::CertificateEnd;
 
 use super::{
     Platform,
@@ -239,6 +242,7 @@ struct Place {
 struct Arrived {
     tunnel: Tunnel,
     tracked: track::Place,
+    certificate_end: CertificateEnd,
     peer: Peer,
     id: Uuid,
 }
@@ -321,7 +325,8 @@ where
     let tap = ConnectionTap::new(track, address.to_string(), tracked.clone());
     let on_event = {
         let (course, span) = (course.clone(), Span::current());
-        let renewals = renewal::Renewals::default();
+        let certificate_end = CertificateEnd::default();
+        let renewals = renewal::Renewals::new(certificate_end.clone());
         // The connection's own task is not in the span: it says nothing itself, and would enter and
         // leave it with each message.
         move |event, tunnel: &Tunnel| {
@@ -330,10 +335,12 @@ where
                 PlatformEvent::Hello(hello) => {
                     let (course, tunnel) = (course.clone(), tunnel.clone());
                     let (peer, tracked) = (peer.clone(), tracked.clone());
+                    let certificate_end = certificate_end.clone();
                     let admitting = async move {
                         let arrived = Arrived {
                             tunnel: tunnel.clone(),
                             tracked,
+                            certificate_end,
                             peer,
                             id,
                         };
@@ -416,6 +423,7 @@ async fn admit(
     let Arrived {
         tunnel,
         tracked,
+        certificate_end,
         peer,
         id,
     } = arrived;
@@ -485,6 +493,12 @@ async fn admit(
             // As it was before this connection.
             if record.credential_used || replaced {
                 platform.metrics.reconnect(replaced);
+            }
+            // A host with a token alone needs none, and one behind a proxy shows none.
+            if let (Some(certificate), Some(_)) = (peer.certificate, record.key) {
+                certificate_end.set(certificate.until);
+                let watch = certificate_end.watch(link.tunnel.clone());
+                tokio::spawn(watch.in_current_span());
             }
             Some(Place {
                 host: record.id,

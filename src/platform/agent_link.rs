@@ -71,6 +71,11 @@ impl HostLink for AgentLink {
                 "this host was revoked",
                 Duration::ZERO,
             ),
+            LinkEnd::CertificateEnded => (
+                ErrorCode::CertificateExpired,
+                "the certificate has ended: renew it at /v1/agent/renew and come back",
+                Duration::ZERO,
+            ),
             LinkEnd::GoingAway { window } => {
                 (ErrorCode::PlatformStopping, "the platform stops", window)
             }

@@ -43,6 +43,8 @@ pub enum LinkEnd {
     CredentialVoid,
     /// The host was revoked.
     Revoked,
+    /// The certificate that it came with has ended, and it asked for no other.
+    CertificateEnded,
     /// The platform stops; agents spread their return over this window.
     GoingAway {
         /// The window.
@@ -54,7 +56,7 @@ impl LinkEnd {
     /// What is told of the host.
     const fn offline(self) -> OfflineReason {
         match self {
-            Self::Replaced => OfflineReason::ConnectionEnded,
+            Self::Replaced | Self::CertificateEnded => OfflineReason::ConnectionEnded,
             Self::DuplicateInstance => OfflineReason::DuplicateInstance,
             Self::CredentialVoid | Self::Revoked => OfflineReason::CredentialVoid,
             Self::GoingAway { .. } => OfflineReason::PlatformStopped,

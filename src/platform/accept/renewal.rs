@@ -1,5 +1,6 @@
 //! The next certificate of a host that is connected, over its connection.
 
+use super::expiry::CertificateEnd;
 use crate::{
     ids::{HostId, random_uuid},
     net::stream::Tunnel,
@@ -21,12 +22,20 @@ use std::{
 use tracing::{Instrument as _, debug, warn};
 
 /// The renewals of one connection: one at a time, as each costs signatures and a commit.
-#[derive(Clone, Default)]
 pub(super) struct Renewals {
     under_way: Arc<AtomicBool>,
+    certificate_end: CertificateEnd,
 }
 
 impl Renewals {
+    /// Those of the connection with this end.
+    pub fn new(certificate_end: CertificateEnd) -> Self {
+        Self {
+            under_way: Arc::default(),
+            certificate_end,
+        }
+    }
+
     /// Makes the certificate that is asked for, in a task of its own.
     pub fn begin(
         &self,
@@ -40,25 +49,33 @@ impl Renewals {
             return refuse(tunnel, ErrorCode::Overloaded, why.to_owned());
         }
         let (platform, tunnel) = (platform.clone(), tunnel.clone());
-        let under_way = self.under_way.clone();
+        let (under_way, end) = (self.under_way.clone(), self.certificate_end.clone());
         // To its end whether or not the connection lives: what is committed is the host's token.
         let renewing = async move {
-            renew(&platform, host, request, &tunnel).await;
+            renew(&platform, host, request, &tunnel, &end).await;
             under_way.store(false, Ordering::Relaxed);
         };
         tokio::spawn(renewing.in_current_span());
     }
 }
 
-async fn renew(platform: &Platform, host: HostId, request: CertificateRequest, tunnel: &Tunnel) {
+async fn renew(
+    platform: &Platform,
+    host: HostId,
+    request: CertificateRequest,
+    tunnel: &Tunnel,
+    end: &CertificateEnd,
+) {
     let CertificateRequest { auth_token, csr } = request;
     match platform
         .renew_of(host, RenewCertificateRequest { auth_token, csr })
         .await
     {
         Ok(Renewed {
-            answer: renewed, ..
+            answer: renewed,
+            until,
         }) => {
+            end.set(until);
             let sent = tunnel.send(Certificate {
                 certificate: renewed.certificate,
                 ca_pem: renewed.ca_pem,

@@ -4,6 +4,7 @@
 use std::fs;
 
 use fleetwire::clock::UnixMillis;
+use fleetwire::net::tls;
 use fleetwire::wire::messages::ErrorCode;
 use rustls::HandshakeKind;
 use tokio::time::timeout;
@@ -103,6 +104,51 @@ async fn a_certificate_past_its_end_renews_and_does_nothing_else() {
     let renewed = machine.renew(&platform, token).await.expect("renewed");
     let config = machine.presenting(&platform, &renewed.certificate);
     let_in(&platform, config, renewed.auth_token.expose()).await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_certificate() {
+    let platform = short_lived("4s");
+    let machine = Machine::enrol(&platform, "kvm").await;
+    let config = machine.config(&platform);
+    let (agent, _) = let_in(&platform, config, machine.token()).await;
+    // Another certificate that did not come over it changes nothing of it.
+    let token = &machine.enrolled.auth_token;
+    let renewed = machine.renew(&platform, token).await.expect("renewed");
+    let closed = agent.closed().await;
+    closed.assert(1008, "certificate_expired");
+    has_ended(&machine.enrolled.certificate);
+    let said = platform.process.said();
+    assert!(said.contains("its certificate has ended"), "{said}");
+    let renewed = machine.renew(&platform, &renewed.auth_token).await;
+    let renewed = renewed.expect("renewed");
+    let config = machine.presenting(&platform, &renewed.certificate);
+    let_in(&platform, config, renewed.auth_token.expose()).await;
+}
+
+/// Asserts that this certificate has ended by now.
+fn has_ended(certificate: &str) {
+    let leaf = tls::certificates_from_pem(certificate).expect("PEM");
+    let (_, leaf) = x509_parser::parse_x509_certificate(&leaf[0]).expect("a certificate");
+    let end = leaf.validity.not_after.timestamp();
+    let now = UnixMillis::now().0 / 1000;
+    assert!(u64::try_from(end).is_ok_and(|end| end <= now));
+}
+
+#[test]
+fn an_agent_that_hung_past_its_certificates_end_is_sent_away_renews_and_comes_back() {
+    let platform = short_lived("4s");
+    let mut agent = Agent::start(&platform, "kvm");
+    // It neither renews nor leaves.
+    agent.process.signal("STOP");
+    until("the end of its connection", || {
+        let said = platform.process.said();
+        said.contains("its certificate has ended").then_some(())
+    });
+    until_status(&platform, "kvm", "offline");
+    agent.process.signal("CONT");
+    agent.process.line("certificate renewed after its end");
+    until_status(&platform, "kvm", "online");
 }
 
 #[test]

@@ -103,7 +103,8 @@ const (
 	ErrorCode_ERROR_CODE_CERTIFICATE_REQUIRED ErrorCode = 35
 	// The connection's certificate is another host's, or for another key than the host's. Permanent.
 	ErrorCode_ERROR_CODE_CERTIFICATE_MISMATCH ErrorCode = 36
-	// The certificate is past its end: the agent renews it and comes back.
+	// The certificate is past its end: the agent renews it and comes back. Also of one that ends while its
+	// connection lives. Close code 1008.
 	ErrorCode_ERROR_CODE_CERTIFICATE_EXPIRED ErrorCode = 37
 	// A certificate is not issued for what was sent: it is no request for one, it is not by the host's
 	// key, or the host has none.

@@ -328,7 +328,8 @@ export enum ErrorCode {
   CERTIFICATE_MISMATCH = 36,
 
   /**
-   * The certificate is past its end: the agent renews it and comes back.
+   * The certificate is past its end: the agent renews it and comes back. Also of one that ends while its
+   * connection lives. Close code 1008.
    *
    * @generated from enum value: ERROR_CODE_CERTIFICATE_EXPIRED = 37;
    */
