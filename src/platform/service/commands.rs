@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
-use super::page::Page;
+use super::page::{self, Page};
 use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
