@@ -1,7 +1,8 @@
 //! The agent's settings. Each has one key, which may stand in a TOML file (`--config`), in the
 //! environment (`FLEETWIRE_AGENT_` and the key in capitals) or be a flag; a flag wins over the
 //! environment, which wins over the file. Targets stand in the file as `[[target]]` tables or are
-//! given with `--target`, which replaces the file's target of the same path.
+//! given with `--target`, which replaces the file's target of the same path. What is set about commands is in
+//! `commands::config`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,6 +13,7 @@ use clap::Parser;
 use rustls::ClientConfig;
 use serde::Deserialize;
 
+use crate::agent::commands::config::{CommandSettings, CommandTable};
 use crate::agent::target::{Credential, HostMode, Routes, Target, TargetOptions, Trust};
 use crate::files;
 use crate::ids::HostName;
@@ -59,7 +61,7 @@ impl std::error::Error for ConfigError {}
 #[command(
     name = "fleetwire-agent",
     version,
-    about = "Dials out to a Fleetwire platform and proxies to what its owner allows"
+    about = "Dials out to a Fleetwire platform, proxies to and runs what its owner allows"
 )]
 pub struct AgentArgs {
     /// The platform's address, as in https://platform.example.com:8443
@@ -75,6 +77,10 @@ pub struct AgentArgs {
     /// https://kvm,pin=SHA256; may be given again
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// A kind of command that the platform may run here, as in script, with what its table in the file
+    /// narrows; may be given again. None are allowed otherwise
+    #[arg(long = "allow-command", value_name = "KIND")]
+    pub allowed_commands: Vec<String>,
     /// How the platform's list calls this host [default: the machine's name, made to fit]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -107,6 +113,8 @@ pub struct Config {
     pub name: HostName,
     /// What may be reached through this agent.
     pub routes: Routes,
+    /// Which commands may be run by it.
+    pub commands: CommandSettings,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// What is logged, as in `info` or `fleetwire=debug`.
@@ -128,6 +136,8 @@ struct Settings {
     log: String,
     #[serde(default, rename = "target")]
     targets: Vec<TargetSettings>,
+    #[serde(default)]
+    commands: CommandTable,
 }
 
 /// A `[[target]]` table.
@@ -197,6 +207,11 @@ impl Config {
                 "LOG" => settings.log = value,
                 "TARGET" if args.targets.is_empty() => given.push(value),
                 "TARGET" => {}
+                "ALLOW_COMMAND" => {
+                    let kinds = value.split(',').map(str::trim);
+                    let kinds = kinds.filter(|kind| !kind.is_empty());
+                    settings.commands.allow(kinds.map(str::to_owned));
+                }
                 _ => return Err(fault(&variable, "there is no such setting")),
             }
         }
@@ -215,6 +230,15 @@ impl Config {
         }
         let routes = Routes::new(targets).map_err(|error| fault("target", &error.to_string()))?;
 
+        if !args.allowed_commands.is_empty() {
+            settings.commands.allow(args.allowed_commands.clone());
+        }
+        let commands = settings.commands.check();
+        let commands = commands.map_err(|(key, reason)| ConfigError {
+            file: file.map(Path::to_owned),
+            key: format!("commands.{key}").trim_end_matches('.').to_owned(),
+            reason,
+        })?;
         if let Some(format) = &args.log_format {
             settings.log_format = parse_log_format("--log-format", format)?;
         }
@@ -240,6 +264,7 @@ impl Config {
                 .transpose()?,
             name: check_name(args.name.clone().or(settings.name))?,
             routes,
+            commands,
             log_format: settings.log_format,
             log: settings.log,
         })
@@ -392,199 +417,4 @@ fn fault(key: &str, reason: &str) -> ConfigError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(file: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigError> {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("agent.toml");
-        std::fs::write(&path, file).expect("written");
-        let path = path.to_str().expect("UTF-8");
-        let flags = ["fleetwire-agent", "--config", path]
-            .into_iter()
-            .chain(flags.iter().copied());
-        let args = AgentArgs::try_parse_from(flags).expect("flags");
-        let env = env
-            .iter()
-            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        Config::load(&args, env)
-    }
-
-    const PLATFORM: &str = "platform = \"https://p.example:8443\"\nstate_dir = \"/var/lib/a\"\n";
-
-    fn with(more: &str) -> Result<Config, ConfigError> {
-        load(&format!("{PLATFORM}{more}"), &[], &[])
-    }
-
-    #[test]
-    fn flags_alone_suffice() {
-        let flags = [
-            "--platform",
-            "https://127.0.0.1:8443",
-            "--token-file",
-            "/t",
-            "--state-dir",
-            "/s",
-            "--target",
-            "http://127.0.0.1:8000",
-        ];
-        let config = load("", &[], &flags).expect("settings");
-        assert_eq!(config.platform.authority(), "127.0.0.1:8443");
-        assert_eq!(config.token_file.as_deref(), Some(Path::new("/t")));
-        assert_eq!(
-            config.routes.all()[0].target().authority(),
-            "127.0.0.1:8000"
-        );
-        assert!(!config.name.as_str().is_empty());
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
-        let file = format!("{PLATFORM}name = \"file\"\n[[target]]\nurl = \"http://file\"\n");
-        let env = [
-            ("FLEETWIRE_AGENT_NAME", "env"),
-            ("FLEETWIRE_AGENT_TARGET", "http://env"),
-        ];
-        let config = load(&file, &env, &[]).expect("settings");
-        assert_eq!(
-            (config.name.as_str(), config.routes.all().len()),
-            ("env", 1)
-        );
-        assert_eq!(config.routes.all()[0].target().authority(), "env");
-        let flags = ["--name", "flag", "--target", "/api=http://flag"];
-        let config = load(&file, &env, &flags).expect("settings");
-        assert_eq!(
-            (config.name.as_str(), config.routes.all().len()),
-            ("flag", 2)
-        );
-        let (_, route) = config.routes.find("/").expect("a route");
-        assert_eq!(route.target().authority(), "file");
-    }
-
-    #[test]
-    fn a_target_may_be_described_in_full() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let credentials = directory.path().join("credentials");
-        std::fs::write(&credentials, "admin:secret\n").expect("written");
-        let config = with(&format!(
-            "[[target]]\nurl = \"https://kvm\"\npin = \"{}\"\nhost = \"name:kvm.lan\"\n\
-             aliases = [\"pikvm.local\"]\ncredentials_file = {:?}\n\
-             [[target]]\npath = \"/video\"\nurl = \"unix:/run/video.sock\"\n",
-            "ab".repeat(32),
-            credentials,
-        ))
-        .expect("settings");
-        let (_, route) = config.routes.find("/x").expect("a route");
-        let target = route.target();
-        assert_eq!(target.trust(), Some(&Trust::Pin([0xab; 32])));
-        assert_eq!(target.host_mode(), &HostMode::Fixed("kvm.lan".into()));
-        assert_eq!(
-            target.authorities().collect::<Vec<_>>(),
-            ["kvm", "kvm.lan", "pikvm.local"]
-        );
-        let credential = target.credential().expect("a credential");
-        assert_eq!(credential.expose(), b"Basic YWRtaW46c2VjcmV0");
-        assert!(
-            !format!("{config:?}").contains("YWRtaW4"),
-            "no secret in Debug"
-        );
-    }
-
-    #[test]
-    fn a_flag_may_say_how_to_trust() {
-        let pin = format!("/k=https://kvm,pin={}", "0a".repeat(32));
-        let flags = [
-            "--target",
-            "https://a,insecure,host=public,aliases=b,aliases=c",
-            "--target",
-            &pin,
-        ];
-        let config = load(PLATFORM, &[], &flags).expect("settings");
-        let (_, root) = config.routes.find("/").expect("a route");
-        assert_eq!(root.target().trust(), Some(&Trust::Insecure));
-        assert_eq!(root.target().host_mode(), &HostMode::Public);
-        assert_eq!(
-            root.target().authorities().collect::<Vec<_>>(),
-            ["a", "b", "c"]
-        );
-        let (_, pinned) = config.routes.find("/k").expect("a route");
-        assert_eq!(pinned.target().trust(), Some(&Trust::Pin([0x0a; 32])));
-    }
-
-    #[test]
-    fn errors_name_file_key_and_reason() {
-        for (more, parts) in [
-            ("nme = \"x\"\n", &["agent.toml", "nme", "unknown field"][..]),
-            ("name = 5\n", &["agent.toml", "name", "invalid type"]),
-            (
-                "name = \"\"\n[[target]]\nurl = \"http://a\"\n",
-                &["name", "1 to 63"],
-            ),
-            (
-                "name = \"my kvm\"\n[[target]]\nurl = \"http://a\"\n",
-                &["name: \"my kvm\"", "letters, digits, hyphens"],
-            ),
-            (
-                "[[target]]\nurl = \"http://a\"\npot = 1\n",
-                &["agent.toml", "pot", "unknown field"],
-            ),
-            (
-                "[[target]]\nurl = \"kvm\"\n",
-                &["agent.toml", "target /: url", "http://"],
-            ),
-            (
-                "[[target]]\nurl = \"https://kvm\"\n",
-                &["target /: url", "pin, ca_file or insecure"],
-            ),
-            (
-                "[[target]]\nurl = \"https://kvm\"\npin = \"ab\"\n",
-                &["target /: pin", "64 hexadecimal"],
-            ),
-            (
-                "[[target]]\nurl = \"https://kvm\"\nca_file = \"/no/ca\"\n",
-                &["ca_file", "/no/ca"],
-            ),
-            (
-                "[[target]]\nurl = \"http://a\"\nhost = \"x\"\n",
-                &["target /: host", "device"],
-            ),
-            (
-                "[[target]]\nurl = \"http://a\"\ncredentials_file = \"/no\"\n",
-                &["credentials_file", "/no"],
-            ),
-            (
-                "[[target]]\nurl = \"http://a\"\n[[target]]\nurl = \"http://b\"\n",
-                &["target", "two targets"],
-            ),
-            ("", &["target", "--target"]),
-        ] {
-            let error = with(more).expect_err(more).to_string();
-            for part in parts {
-                assert!(error.contains(part), "{part:?} in {error:?}");
-            }
-        }
-        for (env, flags, part) in [
-            (("FLEETWIRE_AGENT_NMAE", "x"), &[][..], "no such setting"),
-            (("FLEETWIRE_AGENT_LOG_FORMAT", "xml"), &[], "text or json"),
-            (
-                ("X", ""),
-                &["--target", "https://a,secure"],
-                "insecure, pin=",
-            ),
-            (
-                ("X", ""),
-                &["--target", "http://a", "--platform", "http://127.0.0.1:1"],
-                "TLS only",
-            ),
-            (
-                ("X", ""),
-                &["--target", "http://a", "--platform", "p"],
-                "platform",
-            ),
-        ] {
-            let error = load(PLATFORM, &[env], flags).expect_err(part).to_string();
-            assert!(error.contains(part), "{part:?} in {error:?}");
-        }
-        assert!(load("", &[], &["--target", "http://a"]).is_err());
-    }
-}
+mod tests;

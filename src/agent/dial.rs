@@ -2,6 +2,7 @@
 //! What comes over the connection is handed on; only a refusal for good ends this.
 
 use super::{
+    commands::{Commands, Flood},
     credential::Credential,
     enrol::{AgentState, EnrolError, StateDir},
     health::Sampler,
@@ -12,6 +13,7 @@ use crate::{
     link::{Agent, AgentEvent, Link, Time},
     net::{
         backoff::{self, Backoff},
+        capability::{self, COMMAND_ACK},
         connection::{Connection, Ending, shown},
         driver,
         enrolment::{CERTIFICATE_RENEWAL, certificate_renewal},
@@ -27,13 +29,13 @@ use crate::{
         Encoding,
         api::RenewCertificateResponse,
         messages::{
-            Certificate, CertificateRequest, Command, Error, ErrorCode, GoAway, Heartbeat, Hello,
-            HttpRequest, Refuse, Welcome,
+            Certificate, CertificateRequest, ErrorCode, GoAway, Heartbeat, Hello, HttpRequest,
+            Refuse, Welcome,
         },
-        values::Timestamp,
     },
 };
 use std::{
+    io,
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
@@ -45,7 +47,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tracing::field::{Empty, display};
-use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 /// How long the way to the platform may take: name, TCP, TLS and the upgrade.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -71,6 +73,9 @@ pub enum Fatal {
     /// The platform's CA or name, as enrolment left them, cannot be used.
     #[error("the state directory cannot be used: {0}")]
     Tls(#[from] TlsError),
+    /// The journal of commands in the state directory cannot be used.
+    #[error("the journal of commands cannot be used: {0}")]
+    Journal(#[from] io::Error),
 }
 
 /// Finds out who this agent is; enrols where it does not know, for as long as that takes.
@@ -105,6 +110,7 @@ pub struct Dialer {
     instance_id: Uuid,
     sampler: Arc<Mutex<Sampler>>,
     health: Heartbeat,
+    commands: Commands,
     current: CurrentConnection,
 }
 
@@ -133,6 +139,7 @@ impl Dialer {
         platform: ServerUrl,
         directory: Arc<StateDir>,
         state: AgentState,
+        commands: Commands,
         current: CurrentConnection,
     ) -> Result<Self, Fatal> {
         Ok(Self {
@@ -153,6 +160,7 @@ impl Dialer {
                 sent_us: None,
                 round_trip_us: None,
             },
+            commands,
             current,
         })
     }
@@ -227,12 +235,16 @@ impl Dialer {
     }
 
     fn hello(&self) -> Hello {
+        let command_ack = capability::name(COMMAND_ACK);
         Hello {
             auth_token: self.state.auth_token.clone(),
             protocol_versions: vec![1],
             capabilities: match self.credential.identity {
-                Some(_) => certificate_renewal().into_iter().collect(),
-                None => Vec::new(),
+                Some(_) => command_ack
+                    .into_iter()
+                    .chain(certificate_renewal())
+                    .collect(),
+                None => command_ack.into_iter().collect(),
             },
             host_id: self.host_id,
             instance_id: Some(self.instance_id),
@@ -253,13 +265,17 @@ impl Dialer {
     {
         let (notices_in, mut notices) = mpsc::channel(8);
         let span = Span::current();
+        let mut visit = self.commands.visit();
         let on_event = move |event, connection: &Connection<Agent>| match event {
             AgentEvent::Opened { key, request } => {
                 let (send, recv) = connection.halves(key);
                 on_stream(request, send, recv);
             }
             // A platform that says one thing so often that this is full is not listened to.
-            AgentEvent::Welcome(welcome) => drop(notices_in.try_send(Notice::Welcome(welcome))),
+            AgentEvent::Welcome(welcome) => {
+                close_on_flood(visit.welcome(&welcome, connection), connection);
+                drop(notices_in.try_send(Notice::Welcome(welcome)));
+            }
             AgentEvent::Refuse(refuse) => drop(notices_in.try_send(Notice::Refuse(refuse))),
             AgentEvent::GoAway(go_away) => drop(notices_in.try_send(Notice::GoAway(go_away))),
             AgentEvent::SessionOpen(session) => {
@@ -273,14 +289,12 @@ impl Dialer {
             AgentEvent::Certificate(certificate) => {
                 drop(notices_in.try_send(Notice::Certificate(certificate)));
             }
-            AgentEvent::Command(command) => {
-                span.in_scope(|| refuse_command(connection, &command));
-            }
-            AgentEvent::CommandCancel(_)
+            AgentEvent::Command(_)
+            | AgentEvent::CommandCancel(_)
             | AgentEvent::ResponseAck(_)
             | AgentEvent::JournalSync(_) => {
                 let _in = span.enter();
-                debug!("the platform speaks of commands, of which this agent runs none");
+                close_on_flood(visit.take(event, connection), connection);
             }
             AgentEvent::Error(error) => {
                 let _in = span.enter();
@@ -523,18 +537,11 @@ fn skew_ms(welcome: &Welcome) -> Option<i128> {
     })
 }
 
-/// No command is this agent's to run: it announces none.
-fn refuse_command(connection: &Connection<Agent>, command: &Command) {
-    warn!(command = %command.message_id, "a command that this agent does not know");
-    let answer = Error {
-        message_id: random_uuid(secret::random()).to_string(),
-        original_message_id: command.message_id.clone(),
-        timestamp: Some(Timestamp::from_system_time(SystemTime::now())),
-        code: ErrorCode::CommandTypeUnknown,
-        message: "this agent runs no commands".to_owned(),
-    };
-    // Where the connection is gone, so is whoever would read it.
-    let _ = connection.send(answer);
+/// Ends a connection over which more comes of commands than anybody takes.
+fn close_on_flood(taken: Result<(), Flood>, connection: &Connection<Agent>) {
+    if taken == Err(Flood) {
+        connection.close(ErrorCode::Overloaded, "too much about commands at once");
+    }
 }
 
 fn entropy() -> u64 {

@@ -1,6 +1,8 @@
 //! The agent: dials out to the platform and proxies to what its owner allows. This file has its
-//! life from start to stop; `dial` keeps the connection, `proxy` carries what comes over it.
+//! life from start to stop; `dial` keeps the connection, `proxy` carries what comes over it, `commands` runs
+//! what is to be run.
 
+pub mod commands;
 pub mod config;
 mod credential;
 pub mod dial;
@@ -24,6 +26,7 @@ use crate::wire::messages::ErrorCode;
 use config::Config;
 use dial::{CurrentConnection, Dialer, Fatal, identify};
 use enrol::StateDir;
+use executors::Executors;
 use proxy::Proxy;
 
 /// How often idle connections to devices are looked over. Devices close theirs after 5 s and more.
@@ -72,12 +75,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
             config.name.as_str(),
         )
         .await?;
-        Err(
-            Dialer::new(config.platform, directory, state, current.clone())?
-                .run(on_stream)
-                .await
-                .into(),
-        )
+        let host = state.host_id.clone();
+        let runs = Executors::new(config.commands.allowed);
+        let commands = commands::start(directory.path(), host, runs, config.commands.concurrent);
+        let commands = commands.await.map_err(Fatal::from)?;
+        let dialer = Dialer::new(config.platform, directory, state, commands, current.clone())?;
+        Err(dialer.run(on_stream).await.into())
     };
     tokio::select! {
         result = connected => result,

@@ -14,6 +14,11 @@ use crate::{
 use bytes::Bytes;
 
 impl<S: Side> Link<S> {
+    /// How many messages of no stream wait to be sent.
+    pub fn waiting_messages(&self) -> usize {
+        self.control.len()
+    }
+
     /// Queues the head of the direction that this side sends. Its id is set here.
     pub fn send_head(
         &mut self,

@@ -1,6 +1,7 @@
 //! What both programs need around the sans-IO core: TLS, HTTP towards a platform, enrolment tokens.
 
 pub mod backoff;
+pub mod capability;
 pub mod connection;
 pub mod driver;
 pub mod enrolment;

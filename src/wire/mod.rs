@@ -10,7 +10,6 @@ pub mod fields;
 pub mod fuzzing;
 pub mod json;
 pub mod messages;
-pub mod package_name;
 pub mod values;
 pub mod websocket;
 

@@ -22,7 +22,6 @@ mod directory;
 mod documents;
 mod enrol;
 mod events;
-mod executors;
 mod hostile;
 mod lifecycle;
 mod metrics;

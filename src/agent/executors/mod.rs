@@ -5,8 +5,6 @@
 pub mod allowed;
 mod family;
 mod faults;
-pub mod managers;
-mod packages;
 mod process;
 mod script;
 #[cfg(test)]
@@ -19,7 +17,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::wire::messages::{CommandParameters, ResponseResult};
 pub use allowed::Allowed;
-use packages::Packages;
 use rustix::process::Signal;
 use script::Scripts;
 
@@ -141,7 +138,6 @@ pub trait Executor {
 /// All kinds together: gives each command to whoever runs its kind.
 #[derive(Debug)]
 pub struct Executors {
-    packages: Packages,
     scripts: Scripts,
 }
 
@@ -149,7 +145,6 @@ impl Executors {
     /// Executors that do what is allowed.
     pub fn new(allowed: Allowed) -> Self {
         Self {
-            packages: Packages::new(allowed.package_operation),
             scripts: Scripts::new(allowed.script),
         }
     }
@@ -160,8 +155,7 @@ impl Executors {
     /// [`Fault`] with the rule that does not allow it, or the field that nobody could run.
     pub fn check(&self, parameters: &CommandParameters) -> Result<(), Fault> {
         match parameters {
-            CommandParameters::PackageOperation(of) => self.packages.check(of),
-            CommandParameters::Script(of) => self.scripts.check(of),
+            CommandParameters::Script(script) => self.scripts.check(script),
             other => Err(not_run(other)),
         }
     }
@@ -172,10 +166,9 @@ impl Executors {
             return Outcome::failed(fault);
         }
         match &job.parameters {
-            CommandParameters::PackageOperation(of) => {
-                self.packages.run(&job, of, &reports, stop).await
+            CommandParameters::Script(script) => {
+                self.scripts.run(&job, script, &reports, stop).await
             }
-            CommandParameters::Script(of) => self.scripts.run(&job, of, &reports, stop).await,
             other => Outcome::failed(not_run(other)),
         }
     }

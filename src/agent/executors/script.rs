@@ -163,7 +163,7 @@ fn outcome(job: &Job, run: &Run, begun: Instant) -> Outcome {
 
 impl Outcome {
     /// It failed before it came to anything.
-    pub(super) fn failed(fault: Fault) -> Self {
+    pub fn failed(fault: Fault) -> Self {
         Self {
             status: Ended::Failed,
             fault: Some(fault),

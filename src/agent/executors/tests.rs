@@ -26,7 +26,6 @@ fn executors() -> Executors {
             interpreters,
             users: None,
         }),
-        ..Allowed::default()
     })
 }
 
@@ -355,7 +354,6 @@ async fn another_user_is_only_who_they_are() {
     };
     let executors = Executors::new(Allowed {
         script: Some(rules),
-        ..Allowed::default()
     });
     let (reports, _said) = Reports::channel(1);
     let (_stop, told) = watch::channel(false);

@@ -36,10 +36,7 @@ macro_rules! contract {
     };
 }
 
-mod commands;
-mod deliveries;
 mod groups;
-mod journals;
 mod once;
 mod users;
 

@@ -6,7 +6,6 @@
 pub mod commands;
 #[cfg(test)]
 mod contract;
-pub mod deliveries;
 mod enrolment;
 mod events;
 mod figures;
@@ -20,8 +19,7 @@ pub mod users;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use commands::CommandStore;
-pub use deliveries::DeliveryStore;
+pub use commands::{CommandFilter, CommandRecord, CommandStore};
 pub use enrolment::{
     Enrolment, EnrolmentOutcome, EnrolmentStore, EnrolmentTokenRecord, HostByToken, Issued,
     NewEnrolmentToken, Renewal, RenewalOutcome,
@@ -171,7 +169,6 @@ pub trait Store:
     AnswerStore
     + AuditSearch
     + CommandStore
-    + DeliveryStore
     + EnrolmentStore
     + EventStore
     + GroupStore

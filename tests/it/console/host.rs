@@ -7,8 +7,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fleetwire::agent::commands;
 use fleetwire::agent::dial::{self, CurrentConnection, Dialer};
 use fleetwire::agent::enrol::StateDir;
+use fleetwire::agent::executors::{Executors, allowed::Allowed};
 use fleetwire::ids::StreamId;
 use fleetwire::link::Agent;
 use fleetwire::net::stream::{RecvHalf, SendHalf, StreamError};
@@ -56,10 +58,14 @@ impl Host {
         let dir = StateDir::open(&state.path().join("state"));
         let dir = Arc::new(dir.expect("its own"));
         let identity = dial::identify(&dir, Some(&file), &platform.url(), "kvm").await;
+        let identity = identity.expect("enrolled");
+        let nothing = Executors::new(Allowed::default());
+        let commands = commands::start(dir.path(), identity.host_id.clone(), nothing, 1).await;
         let dialer = Dialer::new(
             platform.url(),
             dir,
-            identity.expect("enrolled"),
+            identity,
+            commands.expect("a journal"),
             CurrentConnection::default(),
         )
         .expect("an agent");

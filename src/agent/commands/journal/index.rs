@@ -1,0 +1,190 @@
+//! Where in the journal's file each command's records are, and which commands it still has: those that are
+//! not finished, and of the finished a bounded number, the latest.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::record::Record;
+use crate::clock::UnixMillis;
+
+/// The most finished commands that are remembered with their outcome.
+pub const FINISHED_MAX: usize = 10_000;
+/// The most bytes of the file that they may take.
+pub const FINISHED_BYTES_MAX: u64 = 16 << 20;
+
+/// A record's place in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+/// What the journal has of one command.
+#[derive(Debug)]
+pub struct Slot {
+    /// The command.
+    pub received: Span,
+    /// When it was begun.
+    pub started: Option<UnixMillis>,
+    /// Its response, and the response's id.
+    pub ended: Option<(Span, String)>,
+    /// The platform has its response.
+    pub acknowledged: bool,
+    /// What all its records take.
+    bytes: u64,
+}
+
+/// All commands of a journal.
+#[derive(Debug, Default)]
+pub struct Index {
+    slots: HashMap<String, Slot>,
+    /// Those whose response is acknowledged, oldest first.
+    finished: VecDeque<String>,
+    finished_bytes: u64,
+    live_bytes: u64,
+}
+
+impl Index {
+    /// Takes in a record that stands there. Returns the finished commands that are forgotten for it.
+    pub fn apply(&mut self, record: &Record, span: Span) -> Vec<String> {
+        let (id, change): (&str, fn(&mut Slot, &Record, Span)) = match record {
+            Record::Identity(_) | Record::Seen(_) => return Vec::new(),
+            Record::Received(received) => {
+                self.slots
+                    .entry(received.id.clone())
+                    .or_insert_with(|| Slot {
+                        received: span,
+                        started: None,
+                        ended: None,
+                        acknowledged: false,
+                        bytes: 0,
+                    });
+                (&received.id, |_, _, _| ())
+            }
+            Record::Started { id, .. } => (id, |slot, record, _| {
+                if let Record::Started { at, .. } = record {
+                    slot.started = Some(*at);
+                }
+            }),
+            Record::Ended { id, .. } => (id, |slot, record, span| {
+                if let Record::Ended { response_id, .. } = record {
+                    slot.ended = Some((span, response_id.clone()));
+                }
+            }),
+            Record::Acknowledged { id } => (id, |_, _, _| ()),
+        };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return Vec::new();
+        };
+        change(slot, record, span);
+        slot.bytes += span.length;
+        self.live_bytes += span.length;
+        let acknowledges = matches!(record, Record::Acknowledged { .. });
+        if acknowledges && !slot.acknowledged && slot.ended.is_some() {
+            slot.acknowledged = true;
+            self.finished_bytes += slot.bytes;
+            self.finished.push_back(id.to_owned());
+        }
+        self.forget()
+    }
+
+    fn forget(&mut self) -> Vec<String> {
+        let mut forgotten = Vec::new();
+        while self.finished.len() > FINISHED_MAX || self.finished_bytes > FINISHED_BYTES_MAX {
+            let Some(id) = self.finished.pop_front() else {
+                break;
+            };
+            if let Some(slot) = self.slots.remove(&id) {
+                self.finished_bytes = self.finished_bytes.saturating_sub(slot.bytes);
+                self.live_bytes -= slot.bytes;
+            }
+            forgotten.push(id);
+        }
+        forgotten
+    }
+
+    /// What it has of this command.
+    pub fn get(&self, id: &str) -> Option<&Slot> {
+        self.slots.get(id)
+    }
+
+    /// How much of the file is of use.
+    pub const fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    /// All commands, in an order that a journal may have them in: finished ones as they were finished, the
+    /// others as they came.
+    pub fn in_order(&self) -> Vec<(&str, &Slot)> {
+        let finished = self.finished.iter().map(String::as_str);
+        let mut rest: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| !slot.acknowledged)
+            .map(|(id, slot)| (id.as_str(), slot))
+            .collect();
+        rest.sort_by_key(|(_, slot)| slot.received.offset);
+        finished
+            .filter_map(|id| Some((id, self.slots.get(id)?)))
+            .chain(rest)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Received;
+    use super::*;
+    use bytes::Bytes;
+
+    fn finish(index: &mut Index, id: &str, length: u64) -> Vec<String> {
+        let span = Span { offset: 0, length };
+        let id = id.to_owned();
+        let received = Received {
+            id: id.clone(),
+            sequence: 1,
+            settled: 0,
+            command: Bytes::new(),
+        };
+        index.apply(&Record::Received(received), span);
+        let ended = Record::Ended {
+            id: id.clone(),
+            response_id: String::new(),
+            response: Bytes::new(),
+        };
+        index.apply(
+            &ended,
+            Span {
+                offset: 0,
+                length: 0,
+            },
+        );
+        let acknowledged = Record::Acknowledged { id };
+        index.apply(
+            &acknowledged,
+            Span {
+                offset: 0,
+                length: 0,
+            },
+        )
+    }
+
+    #[test]
+    fn the_oldest_finished_are_forgotten_by_number_and_by_bytes() {
+        let mut index = Index::default();
+        for number in 0..FINISHED_MAX {
+            assert!(finish(&mut index, &number.to_string(), 1).is_empty());
+        }
+        assert_eq!(finish(&mut index, "one more", 1), ["0"]);
+        assert_eq!(index.live_bytes(), FINISHED_MAX as u64);
+        let forgotten = finish(&mut index, "large", FINISHED_BYTES_MAX - 5);
+        assert_eq!(forgotten.len(), FINISHED_MAX - 5);
+        assert!(index.get("large").is_some() && index.get("one more").is_some());
+        assert_eq!(
+            finish(&mut index, "too large", FINISHED_BYTES_MAX + 1).len(),
+            7
+        );
+        assert_eq!(index.live_bytes(), 0);
+    }
+}

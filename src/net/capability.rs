@@ -1,0 +1,16 @@
+//! What both ends of a link announce by name where they can do more than the first version of the protocol.
+
+use crate::wire::values::{Name, Text as _};
+
+/// Commands are acknowledged, and the agent keeps a journal of them.
+pub const COMMAND_ACK: &str = "command_ack";
+
+/// A capability as a message has it; `None` for a text that is no name.
+pub fn name(capability: &str) -> Option<Name> {
+    Name::parse(capability.to_owned())
+}
+
+/// Whether the peer has announced this.
+pub fn has(names: &[Name], capability: &str) -> bool {
+    names.iter().any(|name| name.as_str() == capability)
+}
