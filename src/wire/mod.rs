@@ -10,6 +10,7 @@ pub mod fields;
 pub mod fuzzing;
 pub mod json;
 pub mod messages;
+pub mod package_name;
 pub mod values;
 pub mod websocket;
 

@@ -22,6 +22,7 @@ mod directory;
 mod documents;
 mod enrol;
 mod events;
+mod executors;
 mod hostile;
 mod lifecycle;
 mod metrics;

@@ -7,13 +7,77 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 
 use super::Fault;
+use super::managers::Manager;
 
 /// The rules for all kinds. Whoever reads settings puts them together and lets them be checked.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
+    /// `[commands.package_operation]`.
+    pub package_operation: Option<PackageRules>,
     /// `[commands.script]`.
     pub script: Option<ScriptRules>,
+}
+
+/// What is done with packages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PackageRules {
+    /// Of `install`, `remove`, `update`, `upgrade` and `list`, those that are done. Absent: all.
+    pub operations: Vec<String>,
+    /// Patterns for the names of packages, where `*` stands for any letters and `?` for one. What a package
+    /// needs comes along with it. Absent: all packages.
+    pub packages: Vec<String>,
+    /// The package manager. Absent: the first of apt, zypper, dnf, apk and pacman that the host has.
+    pub manager: Option<Manager>,
+    /// A folder that it takes for the whole system. Absent: the system.
+    pub root: Option<PathBuf>,
+}
+
+/// What can be done with packages.
+const PACKAGE_OPERATIONS: &[&str] = &["install", "remove", "update", "upgrade", "list"];
+
+impl Default for PackageRules {
+    fn default() -> Self {
+        Self {
+            operations: owned(PACKAGE_OPERATIONS),
+            packages: owned(&["*"]),
+            manager: None,
+            root: None,
+        }
+    }
+}
+
+impl PackageRules {
+    pub(super) fn allows_operation(&self, operation: &str) -> bool {
+        self.operations.iter().any(|name| name == operation)
+    }
+
+    pub(super) fn allows_package(&self, package: &str) -> bool {
+        fits_any(&self.packages, package)
+    }
+
+    pub(super) fn allows_every_package(&self) -> bool {
+        self.packages.iter().any(|pattern| pattern == "*")
+    }
+
+    fn check(&self) -> Result<(), RuleFault> {
+        check_operations(
+            "package_operation.operations",
+            &self.operations,
+            PACKAGE_OPERATIONS,
+        )?;
+        if self.packages.is_empty() {
+            return Err(nothing("package_operation.packages"));
+        }
+        match &self.root {
+            Some(root) if !is_plain(root) => Err(RuleFault {
+                key: "package_operation.root",
+                reason: format!("{root:?} is no absolute path without `..`"),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Which scripts are run.
@@ -51,6 +115,9 @@ impl Allowed {
     /// # Errors
     /// [`RuleFault`] for the first rule that allows nothing, or nothing that there can be.
     pub fn check(&self) -> Result<(), RuleFault> {
+        if let Some(packages) = &self.package_operation {
+            packages.check()?;
+        }
         if let Some(script) = &self.script {
             for path in &script.interpreters {
                 if !is_plain(path) {
@@ -78,6 +145,57 @@ pub(super) fn is_plain(path: &Path) -> bool {
         && path
             .components()
             .all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Whether one of the patterns fits a name: `*` stands for any letters, `?` for one.
+pub(super) fn fits_any(patterns: &[String], name: &str) -> bool {
+    patterns
+        .iter()
+        .any(|pattern| fits(pattern.as_bytes(), name.as_bytes()))
+}
+
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut place) = (0, 0);
+    // Where to go on when what follows the last star does not fit: one letter further.
+    let mut star = None;
+    while place < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, place));
+                at += 1;
+            }
+            Some(sign) if *sign == b'?' || *sign == name[place] => {
+                at += 1;
+                place += 1;
+            }
+            _ => match star {
+                Some((back, from)) => {
+                    at = back + 1;
+                    place = from + 1;
+                    star = Some((back, from + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|sign| *sign == b'*')
+}
+
+fn check_operations(key: &'static str, given: &[String], known: &[&str]) -> Result<(), RuleFault> {
+    if given.is_empty() {
+        return Err(nothing(key));
+    }
+    match given.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(RuleFault {
+            key,
+            reason: format!("{name:?} is none of {}", known.join(", ")),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn nothing(key: &'static str) -> RuleFault {
@@ -108,5 +226,32 @@ pub(super) fn invalid(field: &str, reason: &str) -> Fault {
     Fault {
         reason: "parameters_invalid",
         detail: format!("{field}: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_whole_names() {
+        for (pattern, name, expected) in [
+            ("nginx", "nginx", true),
+            ("nginx", "nginx-light", false),
+            ("nginx*", "nginx-light", true),
+            ("*", "anything", true),
+            ("lib*-dev", "libssl-dev", true),
+            ("lib*-dev", "libssl-devel", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("?", "a", true),
+            ("?", "ab", false),
+            ("", "", true),
+            ("", "a", false),
+            ("a**", "a", true),
+        ] {
+            let patterns = [pattern.to_owned()];
+            assert_eq!(fits_any(&patterns, name), expected, "{pattern} {name}");
+        }
     }
 }

@@ -16,6 +16,14 @@ pub(super) fn start_failed(why: &str) -> Fault {
     }
 }
 
+/// It failed for a reason of its own.
+pub(super) fn failed(reason: &'static str, detail: String) -> Fault {
+    Fault {
+        reason,
+        detail: shorten(detail),
+    }
+}
+
 /// What a program's end means, where 0 is the success.
 pub(super) fn of_end(end: End, limit: Option<Duration>) -> (Ended, Option<Fault>) {
     let (reason, detail) = match end {

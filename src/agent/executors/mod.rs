@@ -5,6 +5,8 @@
 pub mod allowed;
 mod family;
 mod faults;
+pub mod managers;
+mod packages;
 mod process;
 mod script;
 #[cfg(test)]
@@ -17,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::wire::messages::{CommandParameters, ResponseResult};
 pub use allowed::Allowed;
+use packages::Packages;
 use rustix::process::Signal;
 use script::Scripts;
 
@@ -138,6 +141,7 @@ pub trait Executor {
 /// All kinds together: gives each command to whoever runs its kind.
 #[derive(Debug)]
 pub struct Executors {
+    packages: Packages,
     scripts: Scripts,
 }
 
@@ -145,6 +149,7 @@ impl Executors {
     /// Executors that do what is allowed.
     pub fn new(allowed: Allowed) -> Self {
         Self {
+            packages: Packages::new(allowed.package_operation),
             scripts: Scripts::new(allowed.script),
         }
     }
@@ -155,7 +160,8 @@ impl Executors {
     /// [`Fault`] with the rule that does not allow it, or the field that nobody could run.
     pub fn check(&self, parameters: &CommandParameters) -> Result<(), Fault> {
         match parameters {
-            CommandParameters::Script(script) => self.scripts.check(script),
+            CommandParameters::PackageOperation(of) => self.packages.check(of),
+            CommandParameters::Script(of) => self.scripts.check(of),
             other => Err(not_run(other)),
         }
     }
@@ -166,9 +172,10 @@ impl Executors {
             return Outcome::failed(fault);
         }
         match &job.parameters {
-            CommandParameters::Script(script) => {
-                self.scripts.run(&job, script, &reports, stop).await
+            CommandParameters::PackageOperation(of) => {
+                self.packages.run(&job, of, &reports, stop).await
             }
+            CommandParameters::Script(of) => self.scripts.run(&job, of, &reports, stop).await,
             other => Outcome::failed(not_run(other)),
         }
     }

@@ -26,6 +26,7 @@ fn executors() -> Executors {
             interpreters,
             users: None,
         }),
+        ..Allowed::default()
     })
 }
 
@@ -354,6 +355,7 @@ async fn another_user_is_only_who_they_are() {
     };
     let executors = Executors::new(Allowed {
         script: Some(rules),
+        ..Allowed::default()
     });
     let (reports, _said) = Reports::channel(1);
     let (_stop, told) = watch::channel(false);

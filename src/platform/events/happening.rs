@@ -3,7 +3,7 @@
 
 use crate::audit::{Entry, Outcome};
 use crate::clock::UnixMillis;
-use crate::ids::{ConsoleSessionId, HostId, Uuid};
+use crate::ids::{CommandId, ConsoleSessionId, HostId, Uuid};
 use crate::wire::api::Health;
 
 /// An event before it has its place.
@@ -74,6 +74,15 @@ pub enum Happening {
         command_type: String,
         /// How far it is, as a stable word.
         status: String,
+    },
+    /// A command was accepted for a host, or has got on there.
+    DeliveryUpdated {
+        /// The command.
+        command: CommandId,
+        /// Where it stands, as a stable word.
+        status: String,
+        /// Why, as a stable word; empty where there is nothing to say.
+        reason: String,
     },
     /// A group was made, changed or removed.
     GroupUpdated {
@@ -155,6 +164,8 @@ pub enum Kind {
     SessionClosed,
     /// [`Happening::CommandUpdated`].
     CommandUpdated,
+    /// [`Happening::DeliveryUpdated`].
+    DeliveryUpdated,
     /// [`Happening::GroupUpdated`].
     GroupUpdated,
     /// [`Happening::Lost`].
@@ -163,7 +174,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::HostOnline,
         Self::HostOffline,
         Self::HostHealth,
@@ -176,6 +187,7 @@ impl Kind {
         Self::SessionEntered,
         Self::SessionClosed,
         Self::CommandUpdated,
+        Self::DeliveryUpdated,
         Self::GroupUpdated,
         Self::Lost,
     ];
@@ -195,6 +207,7 @@ impl Kind {
             Self::SessionEntered => "session_entered",
             Self::SessionClosed => "session_closed",
             Self::CommandUpdated => "command_updated",
+            Self::DeliveryUpdated => "delivery_updated",
             Self::GroupUpdated => "group_updated",
             Self::Lost => "lost",
         }
@@ -222,6 +235,7 @@ impl Happening {
             Self::SessionEntered(_) => Kind::SessionEntered,
             Self::SessionClosed { .. } => Kind::SessionClosed,
             Self::CommandUpdated { .. } => Kind::CommandUpdated,
+            Self::DeliveryUpdated { .. } => Kind::DeliveryUpdated,
             Self::GroupUpdated { .. } => Kind::GroupUpdated,
             Self::Lost => Kind::Lost,
         }
@@ -247,6 +261,11 @@ impl Happening {
                 command_type,
                 status,
             } => [text(id), text(command_type), text(status)],
+            Self::DeliveryUpdated {
+                command,
+                status,
+                reason,
+            } => [command.to_string(), text(status), text(reason)],
             Self::GroupUpdated { group } => [group.to_string(), text(""), text("")],
             Self::HostHealth(_) | Self::HostRevoked | Self::HostDuplicated | Self::Lost => {
                 Default::default()
@@ -284,6 +303,11 @@ impl Happening {
                 id: a,
                 command_type: b,
                 status: c,
+            },
+            Kind::DeliveryUpdated => Self::DeliveryUpdated {
+                command: a.parse().ok()?,
+                status: b,
+                reason: c,
             },
             Kind::GroupUpdated => Self::GroupUpdated {
                 group: a.parse().ok()?,
@@ -382,6 +406,11 @@ mod tests {
                 id: "c1".to_owned(),
                 command_type: "package_operation".to_owned(),
                 status: "waiting".to_owned(),
+            },
+            Happening::DeliveryUpdated {
+                command: CommandId(Uuid::from_u128(8)),
+                status: "dead".to_owned(),
+                reason: "not_allowed".to_owned(),
             },
             Happening::GroupUpdated {
                 group: Uuid::from_u128(9),

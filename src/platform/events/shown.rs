@@ -9,10 +9,10 @@ use crate::platform::service::{ErrorKind, ServiceError};
 use crate::schema::api as pb;
 use crate::wire::Encoding;
 use crate::wire::api::{
-    CommandUpdated, EventKind, EventMark, EventReload, EventReloadReason, EventWhat, GroupUpdated,
-    HostCreated, HostDuplicated, HostEnrolled, HostHealth, HostOffline, HostOfflineReason,
-    HostOnline, HostRevoked, HostUpdated, SessionClosed, SessionEntered, SessionOpened,
-    WatchEventsRequest, WatchEventsResponse, WatchEventsResponseMessage,
+    CommandUpdated, DeliveryUpdated, EventKind, EventMark, EventReload, EventReloadReason,
+    EventWhat, GroupUpdated, HostCreated, HostDuplicated, HostEnrolled, HostHealth, HostOffline,
+    HostOfflineReason, HostOnline, HostRevoked, HostUpdated, SessionClosed, SessionEntered,
+    SessionOpened, WatchEventsRequest, WatchEventsResponse, WatchEventsResponseMessage,
 };
 use crate::wire::json::api as json;
 
@@ -151,6 +151,15 @@ fn what_shown(what: &Happening) -> Option<EventWhat> {
             command_type,
             status,
         }),
+        Happening::DeliveryUpdated {
+            command,
+            status,
+            reason,
+        } => EventWhat::DeliveryUpdated(DeliveryUpdated {
+            command_id: command.into(),
+            status,
+            reason,
+        }),
         Happening::GroupUpdated { group } => {
             EventWhat::GroupUpdated(GroupUpdated { group_id: group })
         }
@@ -172,6 +181,7 @@ fn kind(kind: &EventKind) -> Option<Kind> {
         EventKind::SessionEntered => Kind::SessionEntered,
         EventKind::SessionClosed => Kind::SessionClosed,
         EventKind::CommandUpdated => Kind::CommandUpdated,
+        EventKind::DeliveryUpdated => Kind::DeliveryUpdated,
         EventKind::GroupUpdated => Kind::GroupUpdated,
         EventKind::Unspecified | EventKind::Unknown(_) => return None,
     })

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use prost::Message as _;
 
-use super::page::Page;
+use super::page::{self, Page};
 use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::CommandId;
+use crate::ids::{CommandId, HostId};
 use crate::platform::Platform;
 use crate::platform::api::{Answer, Call, CommandService, InstallPackages};
-use crate::platform::store::{CommandFilter, CommandRecord};
+use crate::platform::store::commands::{
+    CommandFilter, CommandPlace, CommandRecord, NewCommand, Priority,
+};
+use crate::platform::store::deliveries::{DeliveryFilter, DeliveryState};
 use crate::schema::pb;
 use crate::secret::random;
 use crate::wire::api::{
@@ -51,16 +54,19 @@ impl CommandService for Platform {
             options: request.options,
         };
         let packages = operation.packages.join(" ");
-        let record = CommandRecord {
+        let record = NewCommand {
             id,
-            host: host.id,
-            sequence: 0,
             kind: PACKAGE_OPERATION.to_owned(),
             parameters: pb::PackageOperation::from(operation).encode_to_vec(),
             timeout_seconds: request.timeout.unwrap_or(TIMEOUT_SECONDS),
             user: call.actor().to_owned(),
             created: now,
-            expires,
+            expires: Some(expires),
+            priority: Priority::Normal,
+            not_before: None,
+            targets: String::new(),
+            redrive_of: None,
+            hosts: vec![host.id.into()],
         };
         let actor = call.actor();
         let audit = Entry::new(now, actor, "command.create", format!("command:{id}"))
@@ -84,22 +90,24 @@ impl CommandService for Platform {
         request: ListCommandsRequest,
     ) -> Answer<ListCommandsResponse> {
         let page = Page::of(request.page_size, &request.page_token)?;
-        let before = page.moment()?;
+        let after = page.after().map(|place| place.parse().map(CommandPlace));
+        let after = after.transpose().map_err(|_| page::token_invalid())?;
         let mut filter = CommandFilter {
             hosts: self.identity.granted_hosts(&call.caller),
+            ..CommandFilter::default()
         };
         if !request.host.is_empty() {
             filter.hosts = Some(vec![self.find_host(&call, &request.host).await?.id]);
         }
-        let found = self.store.commands(filter, before, page.size() + 1).await?;
-        let (commands, next_page_token) = page.take(found.into_iter(), |command| {
-            format!("{} {}", command.created.0, command.id)
-        });
-        let now = UnixMillis::now();
-        let commands = commands.into_iter().map(|command| show(now, command));
+        let found = self.store.commands(filter, after, page.size()).await?;
+        let mut commands = Vec::with_capacity(found.found.len());
+        for command in found.found {
+            commands.push(self.shown(&call, command).await?);
+        }
+        let next = found.next.map(|place| place.0.to_string());
         Ok(ListCommandsResponse {
-            commands: commands.collect::<Result<_, _>>()?,
-            next_page_token,
+            commands: commands.into_iter().flatten().collect(),
+            next_page_token: next.unwrap_or_default(),
         })
     }
 
@@ -109,14 +117,35 @@ impl CommandService for Platform {
         request: GetCommandRequest,
     ) -> Answer<GetCommandResponse> {
         let found = self.store.command(request.command_id.into()).await?;
-        let seen = found.filter(|command| self.identity.may(&call.caller, command.host));
+        let seen = match found {
+            Some(command) => self.shown(&call, command).await?,
+            None => None,
+        };
         let command = seen.ok_or_else(|| {
             let detail = "there is no command of this id";
             ServiceError::new(ErrorKind::NotFound, "command_unknown", detail)
         })?;
         Ok(GetCommandResponse {
-            command: Some(show(UnixMillis::now(), command)?),
+            command: Some(command),
         })
+    }
+}
+
+impl Platform {
+    /// The command with the first of its hosts that the caller may see; `None` where there is none.
+    async fn shown(
+        &self,
+        call: &Call,
+        command: CommandRecord,
+    ) -> Result<Option<Command>, ServiceError> {
+        let filter = DeliveryFilter {
+            command: Some(command.id),
+            hosts: self.identity.granted_hosts(&call.caller),
+            ..DeliveryFilter::default()
+        };
+        let page = self.store.deliveries(filter, None, 1).await?;
+        let first = page.found.first();
+        first.map(|first| show(first.host, command)).transpose()
     }
 }
 
@@ -153,7 +182,7 @@ fn refused(field: &str, code: &'static str, detail: String) -> ServiceError {
     error
 }
 
-fn show(now: UnixMillis, command: CommandRecord) -> Result<Command, ServiceError> {
+fn show(host: HostId, command: CommandRecord) -> Result<Command, ServiceError> {
     let unreadable = || {
         let detail = "what the store has of this command cannot be read";
         ServiceError::new(ErrorKind::Internal, "internal", detail)
@@ -163,16 +192,16 @@ fn show(now: UnixMillis, command: CommandRecord) -> Result<Command, ServiceError
     let parameters = PackageOperation::try_from(parameters).map_err(|_| unreadable())?;
     Ok(Command {
         id: command.id.into(),
-        host_id: command.host.into(),
+        host_id: host.into(),
         command_type: command.kind,
-        state: if now < command.expires {
+        state: if command.counts.of(DeliveryState::Expired) == 0 {
             CommandState::Queued
         } else {
             CommandState::Expired
         },
         user: command.user,
         created_at: Some(command.created.into()),
-        expires_at: Some(command.expires.into()),
+        expires_at: command.expires.map(Into::into),
         timeout: command.timeout_seconds,
         parameters: Some(CommandParameters::PackageOperation(parameters)),
     })

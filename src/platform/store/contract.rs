@@ -36,7 +36,10 @@ macro_rules! contract {
     };
 }
 
+mod commands;
+mod deliveries;
 mod groups;
+mod journals;
 mod once;
 mod users;
 

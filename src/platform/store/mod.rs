@@ -6,6 +6,7 @@
 pub mod commands;
 #[cfg(test)]
 mod contract;
+pub mod deliveries;
 mod enrolment;
 mod events;
 mod figures;
@@ -19,7 +20,8 @@ pub mod users;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use commands::{CommandFilter, CommandRecord, CommandStore};
+pub use commands::CommandStore;
+pub use deliveries::DeliveryStore;
 pub use enrolment::{
     Enrolment, EnrolmentOutcome, EnrolmentStore, EnrolmentTokenRecord, HostByToken, Issued,
     NewEnrolmentToken, Renewal, RenewalOutcome,
@@ -169,6 +171,7 @@ pub trait Store:
     AnswerStore
     + AuditSearch
     + CommandStore
+    + DeliveryStore
     + EnrolmentStore
     + EventStore
     + GroupStore

@@ -129,6 +129,8 @@ const (
 	EventKind_EVENT_KIND_COMMAND_UPDATED EventKind = 12
 	// A group was made, changed or removed.
 	EventKind_EVENT_KIND_GROUP_UPDATED EventKind = 13
+	// A command has got on on one of its hosts.
+	EventKind_EVENT_KIND_DELIVERY_UPDATED EventKind = 14
 )
 
 // Enum value maps for EventKind.
@@ -148,22 +150,24 @@ var (
 		11: "EVENT_KIND_SESSION_CLOSED",
 		12: "EVENT_KIND_COMMAND_UPDATED",
 		13: "EVENT_KIND_GROUP_UPDATED",
+		14: "EVENT_KIND_DELIVERY_UPDATED",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":     0,
-		"EVENT_KIND_HOST_ONLINE":     1,
-		"EVENT_KIND_HOST_OFFLINE":    2,
-		"EVENT_KIND_HOST_HEALTH":     3,
-		"EVENT_KIND_HOST_CREATED":    4,
-		"EVENT_KIND_HOST_ENROLLED":   5,
-		"EVENT_KIND_HOST_UPDATED":    6,
-		"EVENT_KIND_HOST_REVOKED":    7,
-		"EVENT_KIND_HOST_DUPLICATED": 8,
-		"EVENT_KIND_SESSION_OPENED":  9,
-		"EVENT_KIND_SESSION_ENTERED": 10,
-		"EVENT_KIND_SESSION_CLOSED":  11,
-		"EVENT_KIND_COMMAND_UPDATED": 12,
-		"EVENT_KIND_GROUP_UPDATED":   13,
+		"EVENT_KIND_UNSPECIFIED":      0,
+		"EVENT_KIND_HOST_ONLINE":      1,
+		"EVENT_KIND_HOST_OFFLINE":     2,
+		"EVENT_KIND_HOST_HEALTH":      3,
+		"EVENT_KIND_HOST_CREATED":     4,
+		"EVENT_KIND_HOST_ENROLLED":    5,
+		"EVENT_KIND_HOST_UPDATED":     6,
+		"EVENT_KIND_HOST_REVOKED":     7,
+		"EVENT_KIND_HOST_DUPLICATED":  8,
+		"EVENT_KIND_SESSION_OPENED":   9,
+		"EVENT_KIND_SESSION_ENTERED":  10,
+		"EVENT_KIND_SESSION_CLOSED":   11,
+		"EVENT_KIND_COMMAND_UPDATED":  12,
+		"EVENT_KIND_GROUP_UPDATED":    13,
+		"EVENT_KIND_DELIVERY_UPDATED": 14,
 	}
 )
 
@@ -700,6 +704,7 @@ type Event struct {
 	//	*Event_SessionClosed
 	//	*Event_CommandUpdated
 	//	*Event_GroupUpdated
+	//	*Event_DeliveryUpdated
 	What          isEvent_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -887,6 +892,15 @@ func (x *Event) GetGroupUpdated() *GroupUpdated {
 	return nil
 }
 
+func (x *Event) GetDeliveryUpdated() *DeliveryUpdated {
+	if x != nil {
+		if x, ok := x.What.(*Event_DeliveryUpdated); ok {
+			return x.DeliveryUpdated
+		}
+	}
+	return nil
+}
+
 type isEvent_What interface {
 	isEvent_What()
 }
@@ -958,6 +972,11 @@ type Event_GroupUpdated struct {
 	GroupUpdated *GroupUpdated `protobuf:"bytes,28,opt,name=group_updated,json=groupUpdated,proto3,oneof"`
 }
 
+type Event_DeliveryUpdated struct {
+	// A command was accepted for this host, or has got on there.
+	DeliveryUpdated *DeliveryUpdated `protobuf:"bytes,29,opt,name=delivery_updated,json=deliveryUpdated,proto3,oneof"`
+}
+
 func (*Event_HostOnline) isEvent_What() {}
 
 func (*Event_HostOffline) isEvent_What() {}
@@ -983,6 +1002,8 @@ func (*Event_SessionClosed) isEvent_What() {}
 func (*Event_CommandUpdated) isEvent_What() {}
 
 func (*Event_GroupUpdated) isEvent_What() {}
+
+func (*Event_DeliveryUpdated) isEvent_What() {}
 
 // A host's agent has connected.
 type HostOnline struct {
@@ -1581,6 +1602,71 @@ func (x *CommandUpdated) GetStatus() string {
 	return ""
 }
 
+// A command was accepted for a host, or has got on there.
+type DeliveryUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The command's id.
+	CommandId string `protobuf:"bytes,1,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Where it stands: `queued`, `sent`, `received`, `running`, or one of its ends: `succeeded`, `failed`,
+	// `interrupted`, `cancelled`, `expired`, `dead`.
+	Status string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	// Why, as a stable word. Absent where there is nothing to say.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryUpdated) Reset() {
+	*x = DeliveryUpdated{}
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryUpdated) ProtoMessage() {}
+
+func (x *DeliveryUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryUpdated.ProtoReflect.Descriptor instead.
+func (*DeliveryUpdated) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DeliveryUpdated) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *DeliveryUpdated) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *DeliveryUpdated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // A group was made, changed or removed.
 type GroupUpdated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1592,7 +1678,7 @@ type GroupUpdated struct {
 
 func (x *GroupUpdated) Reset() {
 	*x = GroupUpdated{}
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1690,7 @@ func (x *GroupUpdated) String() string {
 func (*GroupUpdated) ProtoMessage() {}
 
 func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1703,7 @@ func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUpdated.ProtoReflect.Descriptor instead.
 func (*GroupUpdated) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GroupUpdated) GetGroupId() string {
@@ -1652,7 +1738,7 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x05watch\x18\x02 \x01(\v2$.fleetwire.api.v1.WatchEventsRequestH\x00R\x05watchB\t\n" +
 	"\amessage\"G\n" +
 	"\x13EventAuthentication\x120\n" +
-	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\xbc\b\n" +
+	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\x8c\t\n" +
 	"\x05Event\x12$\n" +
 	"\bposition\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018@R\bposition\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
@@ -1672,7 +1758,8 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x0fsession_entered\x18\x19 \x01(\v2 .fleetwire.api.v1.SessionEnteredH\x00R\x0esessionEntered\x12H\n" +
 	"\x0esession_closed\x18\x1a \x01(\v2\x1f.fleetwire.api.v1.SessionClosedH\x00R\rsessionClosed\x12K\n" +
 	"\x0fcommand_updated\x18\x1b \x01(\v2 .fleetwire.api.v1.CommandUpdatedH\x00R\x0ecommandUpdated\x12E\n" +
-	"\rgroup_updated\x18\x1c \x01(\v2\x1e.fleetwire.api.v1.GroupUpdatedH\x00R\fgroupUpdatedB\x06\n" +
+	"\rgroup_updated\x18\x1c \x01(\v2\x1e.fleetwire.api.v1.GroupUpdatedH\x00R\fgroupUpdated\x12N\n" +
+	"\x10delivery_updated\x18\x1d \x01(\v2!.fleetwire.api.v1.DeliveryUpdatedH\x00R\x0fdeliveryUpdatedB\x06\n" +
 	"\x04what\"S\n" +
 	"\n" +
 	"HostOnline\x12 \n" +
@@ -1708,14 +1795,19 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018@R\tcommandId\x12)\n" +
 	"\fcommand_type\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\vcommandType\x12\x1e\n" +
-	"\x06status\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06status\"3\n" +
+	"\x06status\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06status\"z\n" +
+	"\x0fDeliveryUpdated\x12'\n" +
+	"\n" +
+	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x12\x1e\n" +
+	"\x06status\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06status\x12\x1e\n" +
+	"\x06reason\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06reason\"3\n" +
 	"\fGroupUpdated\x12#\n" +
 	"\bgroup_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\agroupId*\xb1\x01\n" +
 	"\x11EventReloadReason\x12#\n" +
 	"\x1fEVENT_RELOAD_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_TOO_OLD\x10\x01\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_UNKNOWN\x10\x02\x12#\n" +
-	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xad\x03\n" +
+	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xce\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16EVENT_KIND_HOST_ONLINE\x10\x01\x12\x1b\n" +
@@ -1731,7 +1823,8 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x12\x1d\n" +
 	"\x19EVENT_KIND_SESSION_CLOSED\x10\v\x12\x1e\n" +
 	"\x1aEVENT_KIND_COMMAND_UPDATED\x10\f\x12\x1c\n" +
-	"\x18EVENT_KIND_GROUP_UPDATED\x10\r*\xe1\x01\n" +
+	"\x18EVENT_KIND_GROUP_UPDATED\x10\r\x12\x1f\n" +
+	"\x1bEVENT_KIND_DELIVERY_UPDATED\x10\x0e*\xe1\x01\n" +
 	"\x11HostOfflineReason\x12#\n" +
 	"\x1fHOST_OFFLINE_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$HOST_OFFLINE_REASON_CONNECTION_ENDED\x10\x01\x12*\n" +
@@ -1756,7 +1849,7 @@ func file_fleetwire_api_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(EventReloadReason)(0),           // 0: fleetwire.api.v1.EventReloadReason
 	(EventKind)(0),                   // 1: fleetwire.api.v1.EventKind
@@ -1780,9 +1873,10 @@ var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(*SessionEntered)(nil),           // 19: fleetwire.api.v1.SessionEntered
 	(*SessionClosed)(nil),            // 20: fleetwire.api.v1.SessionClosed
 	(*CommandUpdated)(nil),           // 21: fleetwire.api.v1.CommandUpdated
-	(*GroupUpdated)(nil),             // 22: fleetwire.api.v1.GroupUpdated
-	(*timestamppb.Timestamp)(nil),    // 23: google.protobuf.Timestamp
-	(*Health)(nil),                   // 24: fleetwire.api.v1.Health
+	(*DeliveryUpdated)(nil),          // 22: fleetwire.api.v1.DeliveryUpdated
+	(*GroupUpdated)(nil),             // 23: fleetwire.api.v1.GroupUpdated
+	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
+	(*Health)(nil),                   // 25: fleetwire.api.v1.Health
 }
 var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	1,  // 0: fleetwire.api.v1.WatchEventsRequest.kinds:type_name -> fleetwire.api.v1.EventKind
@@ -1792,7 +1886,7 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	0,  // 4: fleetwire.api.v1.EventReload.reason:type_name -> fleetwire.api.v1.EventReloadReason
 	8,  // 5: fleetwire.api.v1.WatchEventsClientMessage.authenticate:type_name -> fleetwire.api.v1.EventAuthentication
 	3,  // 6: fleetwire.api.v1.WatchEventsClientMessage.watch:type_name -> fleetwire.api.v1.WatchEventsRequest
-	23, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
+	24, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
 	10, // 8: fleetwire.api.v1.Event.host_online:type_name -> fleetwire.api.v1.HostOnline
 	11, // 9: fleetwire.api.v1.Event.host_offline:type_name -> fleetwire.api.v1.HostOffline
 	12, // 10: fleetwire.api.v1.Event.host_health:type_name -> fleetwire.api.v1.HostHealth
@@ -1805,16 +1899,17 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	19, // 17: fleetwire.api.v1.Event.session_entered:type_name -> fleetwire.api.v1.SessionEntered
 	20, // 18: fleetwire.api.v1.Event.session_closed:type_name -> fleetwire.api.v1.SessionClosed
 	21, // 19: fleetwire.api.v1.Event.command_updated:type_name -> fleetwire.api.v1.CommandUpdated
-	22, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
-	2,  // 21: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
-	24, // 22: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
-	3,  // 23: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
-	4,  // 24: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
-	24, // [24:25] is the sub-list for method output_type
-	23, // [23:24] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	23, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
+	22, // 21: fleetwire.api.v1.Event.delivery_updated:type_name -> fleetwire.api.v1.DeliveryUpdated
+	2,  // 22: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
+	25, // 23: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
+	3,  // 24: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
+	4,  // 25: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
+	25, // [25:26] is the sub-list for method output_type
+	24, // [24:25] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_event_proto_init() }
@@ -1847,6 +1942,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 		(*Event_SessionClosed)(nil),
 		(*Event_CommandUpdated)(nil),
 		(*Event_GroupUpdated)(nil),
+		(*Event_DeliveryUpdated)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1854,7 +1950,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_event_proto_rawDesc), len(file_fleetwire_api_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,42 +1,37 @@
-//! Commands in SQLite.
+//! Commands in SQLite: one row each, with how many of its deliveries stand where. Commands and hosts
+//! have numbers of the database's own, so that the rows of deliveries, of which there are most, are narrow.
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
-use super::super::commands::{CommandFilter, CommandRecord, CommandStore};
+use super::super::commands::{
+    Assigned, Cancelled, CommandFilter, CommandPage, CommandPlace, CommandRecord, CommandStore,
+    DeliveryStart, NewCommand, NewDelivery, Priority, Redrive,
+};
+use super::super::deliveries::{Counts, DeliveryState};
 use super::super::{Change, StoreError, StoreFuture};
-use super::SqliteStore;
+use super::changes::{Changes, write_history};
+use super::deliveries::settled;
+use super::{SqliteStore, Transaction};
 use crate::clock::UnixMillis;
-use crate::ids::CommandId;
+use crate::ids::{CommandId, HostId};
+use crate::platform::events::{Event, Happening};
 
-const COLUMNS: &str =
-    "id, host, sequence, kind, parameters, timeout_seconds, user, created, expires";
+/// Rows that one look reads: some tens of milliseconds of a reader.
+pub(super) const ROWS_READ_MAX: usize = 20_000;
+
+const COLUMNS: &str = "number, id, kind, parameters, timeout_seconds, rank, user, created, expires, \
+    targets, redrive_of, finished, queued, sent, received, running, succeeded, failed, interrupted, \
+    cancelled, expired, dead";
 
 impl CommandStore for SqliteStore {
-    fn create_command(&self, command: CommandRecord, change: Change) -> StoreFuture<'_, ()> {
+    fn create_command(
+        &self,
+        command: NewCommand,
+        change: Change,
+    ) -> StoreFuture<'_, Vec<Assigned>> {
         Box::pin(self.write(move |connection| {
-            let made = connection
-                .prepare_cached(
-                    "INSERT INTO commands (id, host, sequence, kind, parameters, timeout_seconds,
-                        user, created, expires)
-                     SELECT ?1, id, 1 + coalesce(
-                        (SELECT max(sequence) FROM commands WHERE host = ?2), 0),
-                        ?3, ?4, ?5, ?6, ?7, ?8
-                     FROM hosts WHERE id = ?2",
-                )?
-                .execute(params![
-                    command.id,
-                    command.host,
-                    command.kind,
-                    command.parameters,
-                    command.timeout_seconds,
-                    command.user,
-                    command.created,
-                    command.expires,
-                ])?;
-            if made == 0 {
-                return Err(StoreError::NotFound);
-            }
-            connection.record(change)
+            connection.record(change)?;
+            create(connection, &command)
         }))
     }
 
@@ -44,46 +39,371 @@ impl CommandStore for SqliteStore {
         Box::pin(self.read(move |connection| {
             let sql = format!("SELECT {COLUMNS} FROM commands WHERE id = ?1");
             let mut query = connection.prepare_cached(&sql)?;
-            Ok(query.query_row([id], record).optional()?)
+            let found = query.query_row([id], |row| Ok(record(row)?.1));
+            Ok(found.optional()?)
         }))
     }
 
     fn commands(
         &self,
         filter: CommandFilter,
-        before: Option<(UnixMillis, CommandId)>,
+        after: Option<CommandPlace>,
         count: usize,
-    ) -> StoreFuture<'_, Vec<CommandRecord>> {
-        Box::pin(self.read(move |connection| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM commands
-                 WHERE (?1 IS NULL OR host IN (SELECT value FROM json_each(?1)))
-                   AND (?2 IS NULL OR (created, id) < (?2, ?3))
-                 ORDER BY created DESC, id DESC LIMIT ?4"
-            );
-            let hosts = filter.hosts.map(|hosts| {
-                let ids: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-                serde_json::Value::from(ids).to_string()
-            });
-            let (created, id) = before.unzip();
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            let mut query = connection.prepare_cached(&sql)?;
-            let found = query.query_map(params![hosts, created, id, count], record)?;
-            Ok(found.collect::<Result<_, _>>()?)
+    ) -> StoreFuture<'_, CommandPage> {
+        Box::pin(
+            self.read(move |connection| look(connection, &filter, after, count, ROWS_READ_MAX)),
+        )
+    }
+
+    fn cancel_command(
+        &self,
+        id: CommandId,
+        hosts: Option<Vec<HostId>>,
+        at: UnixMillis,
+        change: Change,
+    ) -> StoreFuture<'_, Cancelled> {
+        Box::pin(self.write(move |connection| {
+            let actor = change.audit.actor.clone();
+            connection.record(change)?;
+            cancel(connection, id, hosts.as_deref(), at, actor)
         }))
+    }
+
+    fn redrive(&self, redrives: Vec<Redrive>, change: Change) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| {
+            connection.record(change)?;
+            for Redrive { command, audit } in redrives {
+                let of = command.redrive_of.ok_or(StoreError::NotFound)?;
+                for delivery in &command.hosts {
+                    if !take_off(connection, of, delivery.host, command.created, "redriven")? {
+                        return Err(StoreError::VersionChanged);
+                    }
+                }
+                connection.record(audit.into())?;
+                create(connection, &command)?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn discard(
+        &self,
+        deliveries: Vec<(CommandId, HostId)>,
+        at: UnixMillis,
+        change: Change,
+    ) -> StoreFuture<'_, usize> {
+        Box::pin(self.write(move |connection| {
+            connection.record(change)?;
+            let mut discarded = 0;
+            for (command, host) in deliveries {
+                discarded += usize::from(take_off(connection, command, host, at, "discarded")?);
+            }
+            Ok(discarded)
+        }))
+    }
+
+    fn remove_commands(&self, before: UnixMillis, count: usize) -> StoreFuture<'_, usize> {
+        Box::pin(self.write(move |connection| remove(connection, before, count)))
     }
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<CommandRecord> {
-    Ok(CommandRecord {
-        id: row.get(0)?,
-        host: row.get(1)?,
-        sequence: row.get::<_, i64>(2)?.max(0) as u64,
-        kind: row.get(3)?,
-        parameters: row.get(4)?,
-        timeout_seconds: row.get(5)?,
+/// Keeps a command and its deliveries.
+pub(super) fn create(
+    connection: &Transaction<'_>,
+    command: &NewCommand,
+) -> Result<Vec<Assigned>, StoreError> {
+    let number = insert(connection, command)?;
+    let mut assigned = Vec::new();
+    let mut counts = [0i64; 2];
+    let mut place = connection.prepare_cached(
+        "INSERT INTO queues (host, next_sequence) SELECT id, 2 FROM hosts WHERE id = ?1
+         ON CONFLICT (host) DO UPDATE SET next_sequence = next_sequence + 1
+         RETURNING number, next_sequence - 1",
+    )?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (command, host, sequence, epoch, rank, state, once, next_attempt,
+             reason, detail, updated, changes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?10)",
+    )?;
+    for NewDelivery { host, start } in &command.hosts {
+        let found = place.query_row([host], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (queue, sequence): (i64, i64) = found.optional()?.ok_or(StoreError::NotFound)?;
+        let (state, once) = match start {
+            DeliveryStart::Queued => (DeliveryState::Queued, false),
+            DeliveryStart::Sent { once } => (DeliveryState::Sent, *once),
+        };
+        counts[state as usize] += 1;
+        insert.execute(params![
+            number,
+            queue,
+            sequence,
+            connection.epoch.number,
+            rank(command.priority),
+            state,
+            once,
+            command.not_before,
+            command.created,
+            state as i64,
+        ])?;
+        let told = |state: DeliveryState| {
+            connection.event(&Event {
+                at: command.created,
+                host: Some(*host),
+                actor: command.user.clone(),
+                what: Happening::DeliveryUpdated {
+                    command: command.id,
+                    status: state.code().to_owned(),
+                    reason: String::new(),
+                },
+            })
+        };
+        told(DeliveryState::Queued)?;
+        if state == DeliveryState::Sent {
+            let entry = (number, queue, 1);
+            write_history(connection, entry, command.created, state, "", 0)?;
+            told(state)?;
+            assigned.push(Assigned {
+                host: *host,
+                sequence: sequence as u64,
+                settled_sequence: settled(connection, queue)?,
+            });
+        }
+    }
+    connection
+        .prepare_cached("UPDATE commands SET queued = ?2, sent = ?3 WHERE number = ?1")?
+        .execute((number, counts[0], counts[1]))?;
+    Ok(assigned)
+}
+
+/// Writes a command's row, without any delivery; answers its number.
+pub(super) fn insert(
+    connection: &Transaction<'_>,
+    command: &NewCommand,
+) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO commands (id, kind, parameters, timeout_seconds, rank, user, created,
+                 expires, targets, redrive_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            command.id,
+            command.kind,
+            command.parameters,
+            command.timeout_seconds,
+            rank(command.priority),
+            command.user,
+            command.created,
+            command.expires,
+            command.targets,
+            command.redrive_of,
+        ])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn look(
+    connection: &Connection,
+    filter: &CommandFilter,
+    after: Option<CommandPlace>,
+    count: usize,
+    rows_max: usize,
+) -> Result<CommandPage, StoreError> {
+    let after = after.map_or(i64::MAX, |place| signed(place.0));
+    let hosts = filter.hosts.as_ref().map(|hosts| json(hosts));
+    let limit = signed(rows_max as u64 + 1);
+    // One host's commands are found by its own index; those of several among all, newest first.
+    let one = filter.hosts.as_ref().is_some_and(|hosts| hosts.len() == 1);
+    let by_host = match &hosts {
+        None => "1",
+        Some(_) if one => {
+            "number IN (SELECT command FROM deliveries WHERE host =
+                 (SELECT number FROM queues WHERE host = (SELECT value FROM json_each(?3))))"
+        }
+        Some(_) => {
+            "EXISTS (SELECT 1 FROM deliveries WHERE command = commands.number AND host IN
+                 (SELECT number FROM queues WHERE host IN (SELECT value FROM json_each(?3))))"
+        }
+    };
+    let sql = format!(
+        "SELECT {COLUMNS}, {by_host} FROM commands WHERE number < ?1 ORDER BY number DESC LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut parameters: Vec<&dyn ToSql> = vec![&after, &limit];
+    parameters.extend(hosts.as_ref().map(|hosts| hosts as &dyn ToSql));
+    let mut rows = statement.query(&*parameters)?;
+    let mut page = CommandPage::default();
+    let mut last = None;
+    for _ in 0..rows_max {
+        let Some(row) = rows.next()? else {
+            return Ok(page);
+        };
+        if page.found.len() == count {
+            page.next = last;
+            return Ok(page);
+        }
+        let (number, command) = record(row)?;
+        last = Some(CommandPlace(number as u64));
+        if row.get(22)? && matches(filter, &command) {
+            page.found.push(command);
+        }
+    }
+    page.next = last;
+    Ok(page)
+}
+
+/// What is looked for, but for its hosts.
+fn matches(filter: &CommandFilter, command: &CommandRecord) -> bool {
+    let same =
+        |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+    let stands = |state: &DeliveryState| command.counts.of(*state) > 0;
+    same(&filter.user, &command.user)
+        && same(&filter.kind, &command.kind)
+        && (filter.states.is_empty() || filter.states.iter().any(stands))
+        && filter
+            .finished
+            .is_none_or(|finished| finished == command.finished.is_some())
+        && filter.since.is_none_or(|since| command.created >= since)
+        && filter.until.is_none_or(|until| command.created < until)
+}
+
+fn cancel(
+    connection: &Transaction<'_>,
+    id: CommandId,
+    hosts: Option<&[HostId]>,
+    at: UnixMillis,
+    actor: String,
+) -> Result<Cancelled, StoreError> {
+    let number = number_of(connection, id)?.ok_or(StoreError::NotFound)?;
+    let hosts = hosts.map(json);
+    let open: Vec<HostId> = connection
+        .prepare_cached(
+            "SELECT q.host FROM deliveries d JOIN queues q ON q.number = d.host
+             WHERE d.command = ?1 AND d.state <= 3 AND d.cancel = 0
+               AND (?2 IS NULL OR q.host IN (SELECT value FROM json_each(?2)))",
+        )?
+        .query_map(params![number, hosts], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut changes = Changes::by(connection, actor);
+    let mut cancelled = Cancelled::default();
+    for host in open {
+        let Some(mut found) = changes.find(id, host)? else {
+            continue;
+        };
+        if found.state == DeliveryState::Queued {
+            changes.end(&mut found, DeliveryState::Cancelled, at, "cancelled", "")?;
+            cancelled.ended.push(host);
+        } else {
+            changes.request_cancel(&mut found, at)?;
+            cancelled.requested.push(host);
+        }
+    }
+    changes.finish()?;
+    Ok(cancelled)
+}
+
+/// Takes a dead letter off the list; false where it was not on it.
+fn take_off(
+    connection: &Transaction<'_>,
+    command: CommandId,
+    host: HostId,
+    at: UnixMillis,
+    why: &str,
+) -> Result<bool, StoreError> {
+    let taken = connection
+        .prepare_cached(
+            "UPDATE deliveries SET discarded = 1, changes = changes + 1
+             WHERE command = (SELECT number FROM commands WHERE id = ?1)
+               AND host = (SELECT number FROM queues WHERE host = ?2)
+               AND state IN (8, 9) AND discarded = 0
+             RETURNING command, host, changes, state, attempts",
+        )?
+        .query_row((command, host), |row| {
+            let entry = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((entry, row.get(3)?, row.get(4)?))
+        });
+    let Some((entry, state, attempts)) = taken.optional()? else {
+        return Ok(false);
+    };
+    write_history(connection, entry, at, state, why, attempts)?;
+    Ok(true)
+}
+
+fn remove(
+    connection: &Transaction<'_>,
+    before: UnixMillis,
+    count: usize,
+) -> Result<usize, StoreError> {
+    let (mut removed, mut rows) = (0, 0);
+    while rows < count {
+        let oldest = connection
+            .prepare_cached(
+                "SELECT number FROM commands WHERE finished IS NOT NULL AND finished < ?1
+                 ORDER BY finished LIMIT 1",
+            )?
+            .query_row([before], |row| row.get::<_, i64>(0));
+        let Some(number) = oldest.optional()? else {
+            break;
+        };
+        for table in ["delivery_history", "delivery_responses", "deliveries"] {
+            let sql = format!("DELETE FROM {table} WHERE command = ?1");
+            let gone = connection.prepare_cached(&sql)?.execute([number])?;
+            rows += if table == "deliveries" {
+                gone.max(1)
+            } else {
+                0
+            };
+        }
+        connection
+            .prepare_cached("DELETE FROM commands WHERE number = ?1")?
+            .execute([number])?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// The number that a command has here.
+pub(super) fn number_of(connection: &Connection, id: CommandId) -> Result<Option<i64>, StoreError> {
+    let mut query = connection.prepare_cached("SELECT number FROM commands WHERE id = ?1")?;
+    Ok(query.query_row([id], |row| row.get(0)).optional()?)
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<(i64, CommandRecord)> {
+    let mut counts = Counts::default();
+    for (column, count) in (12..).zip(&mut counts.0) {
+        *count = row.get::<_, i64>(column)?.max(0) as u64;
+    }
+    let command = CommandRecord {
+        id: row.get(1)?,
+        kind: row.get(2)?,
+        parameters: row.get(3)?,
+        timeout_seconds: row.get(4)?,
+        priority: priority(row.get(5)?),
         user: row.get(6)?,
         created: row.get(7)?,
         expires: row.get(8)?,
-    })
+        targets: row.get(9)?,
+        redrive_of: row.get(10)?,
+        finished: row.get(11)?,
+        counts,
+    };
+    Ok((row.get(0)?, command))
+}
+
+const fn rank(priority: Priority) -> i64 {
+    priority as i64
+}
+
+pub(super) fn priority(rank: i64) -> Priority {
+    let found = Priority::ALL.into_iter().find(|p| self::rank(*p) == rank);
+    found.unwrap_or_default()
+}
+
+/// A list of hosts as one parameter.
+pub(super) fn json(hosts: &[HostId]) -> String {
+    let ids: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+    serde_json::Value::from(ids).to_string()
+}
+
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

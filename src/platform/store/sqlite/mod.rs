@@ -4,10 +4,14 @@
 //! events in `events`; the audit log's chain is in `audit`.
 
 mod audit;
+mod changes;
 mod commands;
+mod deliveries;
+mod delivery_schema;
 mod enrolment;
 mod events;
 mod groups;
+mod journals;
 mod once;
 mod operations;
 mod recent;
@@ -34,6 +38,7 @@ use crate::audit::Place;
 use crate::audit::seal::AuditKey;
 use crate::platform::traces::TARGET;
 use audit::Chain;
+use journals::Epoch;
 use recent::Recent;
 
 /// Changes that wait for the writer; past that whoever asks waits.
@@ -57,6 +62,7 @@ pub struct SqliteStore {
     recent: Arc<Recent>,
     /// How far the log of events goes, as it was committed.
     event_head: Arc<watch::Sender<u64>>,
+    epoch: Epoch,
 }
 
 /// The writer's connection within a transaction, and how far the audit log's chain and the log of
@@ -66,6 +72,7 @@ struct Transaction<'a> {
     key: &'a AuditKey,
     head: Cell<Place>,
     event_head: Cell<u64>,
+    epoch: Epoch,
 }
 
 impl Deref for Transaction<'_> {
@@ -98,6 +105,7 @@ impl SqliteStore {
         schema::migrate(&mut connection, &key)?;
         connection.set_prepared_statement_cache_capacity(64);
         let chain = Arc::new(Mutex::new(Chain::load(&connection, &key)?));
+        let epoch = Epoch::load(&connection)?;
 
         let (writer, jobs) = mpsc::channel(WRITES_QUEUED_MAX);
         let mut threads = Vec::with_capacity(1 + READERS);
@@ -124,7 +132,12 @@ impl SqliteStore {
         let recent = Arc::new(Recent::default());
         let stale = recent.clone();
         threads.push(spawn("store-writer", move || {
-            write_loop(&connection, &key, &written, &told, &stale, jobs, &counted)
+            let desk = Desk {
+                connection: &connection,
+                key: &key,
+                epoch,
+            };
+            write_loop(&desk, &written, &told, &stale, jobs, &counted)
         })?);
         Ok(Self {
             writer: Some(writer),
@@ -135,6 +148,7 @@ impl SqliteStore {
             figures,
             recent,
             event_head,
+            epoch,
         })
     }
 
@@ -244,9 +258,15 @@ fn job<T: Send + 'static>(
     (job, receiver)
 }
 
+/// What the writer has before it, in every transaction.
+struct Desk<'a> {
+    connection: &'a Connection,
+    key: &'a AuditKey,
+    epoch: Epoch,
+}
+
 fn write_loop(
-    connection: &Connection,
-    key: &AuditKey,
+    desk: &Desk<'_>,
     chain: &Mutex<Chain>,
     event_head: &watch::Sender<u64>,
     recent: &Recent,
@@ -256,8 +276,9 @@ fn write_loop(
     let mut answers = Vec::with_capacity(BATCH_MAX);
     while let Some(first) = jobs.blocking_recv() {
         let transaction = Transaction {
-            connection,
-            key,
+            connection: desk.connection,
+            key: desk.key,
+            epoch: desk.epoch,
             head: Cell::new(chain.lock().unwrap_or_else(PoisonError::into_inner).head()),
             event_head: Cell::new(*event_head.borrow()),
         };
@@ -276,8 +297,8 @@ fn write_loop(
         if let Err(error) = &committed {
             figures.failures.inc();
             error!(%error, "the store could not commit");
-            if !connection.is_autocommit() {
-                let _ = connection.execute_batch("ROLLBACK");
+            if !desk.connection.is_autocommit() {
+                let _ = desk.connection.execute_batch("ROLLBACK");
             }
         }
         for answer in answers.drain(..) {
@@ -364,6 +385,10 @@ mod tests {
         let mut answers = Vec::new();
         let key = key();
         let transaction = Transaction {
+            epoch: Epoch {
+                number: 1,
+                id: crate::ids::Uuid::nil(),
+            },
             connection: &connection,
             key: &key,
             head: Cell::new(Place::START),

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::{audit, events, track};
+use super::{audit, delivery_schema, events, track};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -224,6 +224,8 @@ const MIGRATIONS: &[Migration] = &[
     CREATE UNIQUE INDEX enrolment_tokens_by_id ON enrolment_tokens (id);
     CREATE INDEX enrolment_tokens_newest ON enrolment_tokens (created, id);
     "),
+    // Commands for many hosts, and what becomes of them on each.
+    Sql(delivery_schema::SCHEMA),
 ];
 
 /// Brings a database up to the newest schema.
@@ -340,6 +342,52 @@ mod tests {
             [("detail".to_owned(), "from the file".to_owned())]
         );
         assert_eq!((details(1).len(), details(2).len()), (0, 0));
+    }
+
+    #[test]
+    fn what_waited_becomes_a_delivery() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        let before = MIGRATIONS
+            .iter()
+            .position(|migration| matches!(migration, Sql(delivery_schema::SCHEMA)))
+            .expect("there");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..before]).expect("before deliveries");
+        let rows = "INSERT INTO hosts (id, name, auth_token, created) VALUES
+                ('h', 'h', x'01', 0), ('i', 'i', x'02', 0);
+            INSERT INTO commands VALUES
+                ('b', 'h', 2, 'package_operation', x'02', 60, 'ada', 20, 200),
+                ('a', 'h', 1, 'package_operation', x'01', 60, 'ada', 10, 100),
+                ('c', 'i', 1, 'package_operation', x'03', 60, 'bob', 15, 150)";
+        connection.execute_batch(rows).expect("inserted");
+        migrate(&mut connection, &key()).expect("migrated");
+        let waiting: Vec<(String, String, i64, i64, i64)> = connection
+            .prepare(
+                "SELECT c.id, q.host, d.sequence, c.queued, q.next_sequence
+                 FROM deliveries d JOIN commands c ON c.number = d.command
+                 JOIN queues q ON q.number = d.host WHERE d.state = 0 ORDER BY c.number",
+            )
+            .expect("prepared")
+            .query_map([], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
+            })
+            .expect("run")
+            .collect::<Result<_, _>>()
+            .expect("read");
+        let expected = [
+            ("a", "h", 1, 1, 3),
+            ("c", "i", 1, 1, 2),
+            ("b", "h", 2, 1, 3),
+        ];
+        let expected = expected.map(|(id, host, sequence, queued, next)| {
+            (id.to_owned(), host.to_owned(), sequence, queued, next)
+        });
+        assert_eq!(waiting, expected);
     }
 
     #[test]

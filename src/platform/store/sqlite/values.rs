@@ -3,6 +3,7 @@
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
+use super::super::deliveries::DeliveryState;
 use crate::clock::UnixMillis;
 use crate::ids::{
     ApiKeyId, CommandId, ConsoleSessionId, EnrolmentTokenId, FamilyId, GroupId, HostId, UserId,
@@ -100,5 +101,19 @@ impl FromSql for Role {
             .as_str()?
             .parse()
             .map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+impl ToSql for DeliveryState {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((*self as i64).into())
+    }
+}
+
+impl FromSql for DeliveryState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        let found = Self::ALL.into_iter().find(|state| *state as i64 == number);
+        found.ok_or(FromSqlError::OutOfRange(number))
     }
 }

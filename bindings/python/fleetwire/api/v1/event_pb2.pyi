@@ -37,6 +37,7 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_SESSION_CLOSED: _ClassVar[EventKind]
     EVENT_KIND_COMMAND_UPDATED: _ClassVar[EventKind]
     EVENT_KIND_GROUP_UPDATED: _ClassVar[EventKind]
+    EVENT_KIND_DELIVERY_UPDATED: _ClassVar[EventKind]
 
 class HostOfflineReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -63,6 +64,7 @@ EVENT_KIND_SESSION_ENTERED: EventKind
 EVENT_KIND_SESSION_CLOSED: EventKind
 EVENT_KIND_COMMAND_UPDATED: EventKind
 EVENT_KIND_GROUP_UPDATED: EventKind
+EVENT_KIND_DELIVERY_UPDATED: EventKind
 HOST_OFFLINE_REASON_UNSPECIFIED: HostOfflineReason
 HOST_OFFLINE_REASON_CONNECTION_ENDED: HostOfflineReason
 HOST_OFFLINE_REASON_DUPLICATE_INSTANCE: HostOfflineReason
@@ -120,7 +122,7 @@ class EventAuthentication(_message.Message):
     def __init__(self, access_token: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("position", "at", "host_id", "actor", "host_online", "host_offline", "host_health", "host_created", "host_enrolled", "host_updated", "host_revoked", "host_duplicated", "session_opened", "session_entered", "session_closed", "command_updated", "group_updated")
+    __slots__ = ("position", "at", "host_id", "actor", "host_online", "host_offline", "host_health", "host_created", "host_enrolled", "host_updated", "host_revoked", "host_duplicated", "session_opened", "session_entered", "session_closed", "command_updated", "group_updated", "delivery_updated")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +140,7 @@ class Event(_message.Message):
     SESSION_CLOSED_FIELD_NUMBER: _ClassVar[int]
     COMMAND_UPDATED_FIELD_NUMBER: _ClassVar[int]
     GROUP_UPDATED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_UPDATED_FIELD_NUMBER: _ClassVar[int]
     position: str
     at: _timestamp_pb2.Timestamp
     host_id: str
@@ -155,7 +158,8 @@ class Event(_message.Message):
     session_closed: SessionClosed
     command_updated: CommandUpdated
     group_updated: GroupUpdated
-    def __init__(self, position: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., host_id: _Optional[str] = ..., actor: _Optional[str] = ..., host_online: _Optional[_Union[HostOnline, _Mapping]] = ..., host_offline: _Optional[_Union[HostOffline, _Mapping]] = ..., host_health: _Optional[_Union[HostHealth, _Mapping]] = ..., host_created: _Optional[_Union[HostCreated, _Mapping]] = ..., host_enrolled: _Optional[_Union[HostEnrolled, _Mapping]] = ..., host_updated: _Optional[_Union[HostUpdated, _Mapping]] = ..., host_revoked: _Optional[_Union[HostRevoked, _Mapping]] = ..., host_duplicated: _Optional[_Union[HostDuplicated, _Mapping]] = ..., session_opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., session_entered: _Optional[_Union[SessionEntered, _Mapping]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping]] = ..., command_updated: _Optional[_Union[CommandUpdated, _Mapping]] = ..., group_updated: _Optional[_Union[GroupUpdated, _Mapping]] = ...) -> None: ...
+    delivery_updated: DeliveryUpdated
+    def __init__(self, position: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., host_id: _Optional[str] = ..., actor: _Optional[str] = ..., host_online: _Optional[_Union[HostOnline, _Mapping]] = ..., host_offline: _Optional[_Union[HostOffline, _Mapping]] = ..., host_health: _Optional[_Union[HostHealth, _Mapping]] = ..., host_created: _Optional[_Union[HostCreated, _Mapping]] = ..., host_enrolled: _Optional[_Union[HostEnrolled, _Mapping]] = ..., host_updated: _Optional[_Union[HostUpdated, _Mapping]] = ..., host_revoked: _Optional[_Union[HostRevoked, _Mapping]] = ..., host_duplicated: _Optional[_Union[HostDuplicated, _Mapping]] = ..., session_opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., session_entered: _Optional[_Union[SessionEntered, _Mapping]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping]] = ..., command_updated: _Optional[_Union[CommandUpdated, _Mapping]] = ..., group_updated: _Optional[_Union[GroupUpdated, _Mapping]] = ..., delivery_updated: _Optional[_Union[DeliveryUpdated, _Mapping]] = ...) -> None: ...
 
 class HostOnline(_message.Message):
     __slots__ = ("address", "software")
@@ -238,6 +242,16 @@ class CommandUpdated(_message.Message):
     command_type: str
     status: str
     def __init__(self, command_id: _Optional[str] = ..., command_type: _Optional[str] = ..., status: _Optional[str] = ...) -> None: ...
+
+class DeliveryUpdated(_message.Message):
+    __slots__ = ("command_id", "status", "reason")
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    command_id: str
+    status: str
+    reason: str
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class GroupUpdated(_message.Message):
     __slots__ = ("group_id",)

@@ -366,6 +366,14 @@ export declare type Event = Message<"fleetwire.api.v1.Event"> & {
      */
     value: GroupUpdated;
     case: "groupUpdated";
+  } | {
+    /**
+     * A command was accepted for this host, or has got on there.
+     *
+     * @generated from field: fleetwire.api.v1.DeliveryUpdated delivery_updated = 29;
+     */
+    value: DeliveryUpdated;
+    case: "deliveryUpdated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -653,6 +661,41 @@ export declare type CommandUpdated = Message<"fleetwire.api.v1.CommandUpdated"> 
 export declare const CommandUpdatedSchema: GenMessage<CommandUpdated>;
 
 /**
+ * A command was accepted for a host, or has got on there.
+ *
+ * @generated from message fleetwire.api.v1.DeliveryUpdated
+ */
+export declare type DeliveryUpdated = Message<"fleetwire.api.v1.DeliveryUpdated"> & {
+  /**
+   * The command's id.
+   *
+   * @generated from field: string command_id = 1;
+   */
+  commandId: string;
+
+  /**
+   * Where it stands: `queued`, `sent`, `received`, `running`, or one of its ends: `succeeded`, `failed`,
+   * `interrupted`, `cancelled`, `expired`, `dead`.
+   *
+   * @generated from field: string status = 2;
+   */
+  status: string;
+
+  /**
+   * Why, as a stable word. Absent where there is nothing to say.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.DeliveryUpdated.
+ * Use `create(DeliveryUpdatedSchema)` to create a new message.
+ */
+export declare const DeliveryUpdatedSchema: GenMessage<DeliveryUpdated>;
+
+/**
  * A group was made, changed or removed.
  *
  * @generated from message fleetwire.api.v1.GroupUpdated
@@ -816,6 +859,13 @@ export enum EventKind {
    * @generated from enum value: EVENT_KIND_GROUP_UPDATED = 13;
    */
   GROUP_UPDATED = 13,
+
+  /**
+   * A command has got on on one of its hosts.
+   *
+   * @generated from enum value: EVENT_KIND_DELIVERY_UPDATED = 14;
+   */
+  DELIVERY_UPDATED = 14,
 }
 
 /**
