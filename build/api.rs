@@ -95,7 +95,7 @@ fn write_method(
     };
     writeln!(
         out,
-        "/// `{0}.{name}`: `{1} {2}`.\npub struct {name};\nimpl Method for {name} {{\n    const ABOUT: &'static About = &About {{ service: {0:?}, name: {name:?}, verb: {1:?}, path: {2:?}, role: {role}, creates: {3}, begins: {6}, reads: {4}, body: {5} }};\n    type WireRequest = pb::{request};\n    type Request = messages::{request};\n    type WireAnswer = pb::{response};\n    type Answer = messages::{response};",
+        "/// `{0}.{name}`: `{1} {2}`.\npub struct {name};\nimpl Method for {name} {{\n    const ABOUT: &'static About = &About {{ service: {0:?}, name: {name:?}, verb: {1:?}, path: {2:?}, role: {role}, creates: {3}, begins: {6}, reads: {4}, body: {5}, request_bytes_max: {7} }};\n    type WireRequest = pb::{request};\n    type Request = messages::{request};\n    type WireAnswer = pb::{response};\n    type Answer = messages::{response};",
         service.name,
         http.verb.name(),
         http.path,
@@ -103,6 +103,7 @@ fn write_method(
         http.verb.name() == "GET",
         http.body,
         policy.begins,
+        policy.max_request_bytes,
     )?;
     if schema
         .message(request)
@@ -250,10 +251,12 @@ fn write_tables(out: &mut String, schema: &Schema) -> Result<()> {
     )?;
     for service in &schema.services {
         let name = &service.name;
+        let sizes = service.methods.iter().map(|m| m.policy.max_request_bytes);
         writeln!(
             out,
-            "        .route_service(\"/{API}.{name}/{{method}}\", pb::{}_server::{name}Server::new(grpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))",
-            snake(name)
+            "        .route_service(\"/{API}.{name}/{{method}}\", pb::{}_server::{name}Server::new(grpc.clone()).max_decoding_message_size({}))",
+            snake(name),
+            sizes.max().unwrap_or_default()
         )?;
     }
     writeln!(out, "}}")?;

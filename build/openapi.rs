@@ -60,7 +60,11 @@ pub const REFUSALS: [Refusal; 14] = [
         "Changed",
         "What was to be changed has changed since: read it anew.",
     ),
-    refusal(413, "TooLarge", "The body is larger than 64 KiB."),
+    refusal(
+        413,
+        "TooLarge",
+        "The body is larger than 64 KiB, or than what the method names.",
+    ),
     refusal(415, "MediaType", "The body does not say that it is JSON."),
     refusal(
         422,

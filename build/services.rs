@@ -7,6 +7,9 @@ use std::error::Error;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// The largest request of a method that says nothing else, in bytes.
+const REQUEST_BYTES_MAX: u32 = 64 * 1024;
+
 /// A service.
 pub struct Service {
     pub name: String,
@@ -57,6 +60,8 @@ pub struct Policy {
     pub begins: bool,
     /// Whether the operator's command has a command for it.
     pub command: bool,
+    /// The largest request, in bytes.
+    pub max_request_bytes: u32,
     /// The field that REST hands on as it is, and its media type.
     pub raw: Option<(String, String)>,
 }
@@ -227,6 +232,10 @@ impl Policy {
             creates: flag("creates"),
             begins: flag("begins"),
             command: text(policy, "no_command").is_empty(),
+            max_request_bytes: match policy.get_field_by_name("max_request_bytes").as_deref() {
+                Some(Value::U32(bytes)) if *bytes > 0 => *bytes,
+                _ => REQUEST_BYTES_MAX,
+            },
             raw: (!raw.is_empty()).then(|| (raw, text(policy, "raw_media_type"))),
         })
     }

@@ -88,16 +88,16 @@ fn flag(matches: &ArgMatches, id: &str) -> bool {
     matches!(matches.try_get_one::<bool>(id), Ok(Some(true)))
 }
 
-fn text(request: &Members) -> Bytes {
+pub(super) fn text(request: &Members) -> Bytes {
     // A map of texts has no value that JSON lacks.
     serde_json::to_vec(request).unwrap_or_default().into()
 }
 
-fn value(answer: &Bytes) -> Result<Value, Error> {
+pub(super) fn value(answer: &Bytes) -> Result<Value, Error> {
     serde_json::from_slice(answer).map_err(|error| Error::Output(error.into()))
 }
 
-fn invalid(fault: Fault) -> UsageError {
+pub(super) fn invalid(fault: Fault) -> UsageError {
     UsageError::Request {
         field: fault.path(),
         what: fault.what().to_owned(),
@@ -136,13 +136,21 @@ fn dry_run(command: &Command, request: &Members) -> Result<(), Error> {
     output::line(&format!("fleetwire.api.v1.{service}/{method} {request}"))
 }
 
-async fn once(call: Once, request: &Members, connection: Connection) -> Result<Bytes, Error> {
+pub(super) async fn once(
+    call: Once,
+    request: &Members,
+    connection: Connection,
+) -> Result<Bytes, Error> {
     let call = call(&text(request)).map_err(invalid)?;
     Ok(call(connection).await?)
 }
 
 /// Pages through a list, and answers it as one page.
-async fn all(call: Once, mut request: Members, connection: &Connection) -> Result<Value, Error> {
+pub(super) async fn all(
+    call: Once,
+    mut request: Members,
+    connection: &Connection,
+) -> Result<Value, Error> {
     let mut whole = value(&once(call, &request, connection.clone()).await?)?;
     for _ in 1..PAGES_MAX {
         let token = whole["next_page_token"].take();

@@ -158,7 +158,6 @@ pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, CallError>> + Send>>;
 include!(concat!(env!("OUT_DIR"), "/cli.rs"));
 
 /// The command that calls a method.
-#[cfg(test)]
 pub fn of(service: &str, method: &str) -> Option<&'static Command> {
     GROUPS
         .iter()

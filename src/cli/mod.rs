@@ -12,16 +12,23 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 
 mod arguments;
 mod audit;
+mod board;
 mod call;
 pub mod commands;
 mod completion;
 pub mod connection;
 mod contexts;
+mod dead;
 mod demo;
 pub mod demo_device;
+mod fleet;
+mod follow;
 mod login;
 mod output;
+mod packages;
+mod run;
 mod server;
+mod service;
 mod sign_in;
 mod tables;
 mod terminal;
@@ -32,7 +39,8 @@ mod terminal;
     name = "fleetwire",
     version,
     about,
-    after_help = "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 the platform cannot be reached."
+    after_help = "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 the platform cannot be reached; of \
+                  --wait also 124 not done in time, 130 broken off."
 )]
 struct Line {
     #[command(flatten)]
@@ -54,6 +62,14 @@ struct General {
 /// The commands that are no method's.
 #[derive(Subcommand)]
 enum Own {
+    #[command(display_order = 10)]
+    Run(run::Args),
+    #[command(subcommand, display_order = 11, visible_alias = "package")]
+    Packages(packages::Command),
+    #[command(subcommand, display_order = 12, alias = "services")]
+    Service(service::Command),
+    #[command(subcommand, display_order = 13)]
+    Dead(dead::Command),
     /// Sign in to a platform, and keep that as a context
     #[command(display_order = 90)]
     Login(login::Args),
@@ -79,6 +95,10 @@ enum Own {
 const ALONE: [&str; 3] = ["completion", "demo", "demo-device"];
 /// The group of the audit log, which has a command that is no method.
 const AUDIT: &str = "audit";
+
+/// The group of deliveries, which lists them where no more is said.
+const DELIVERY: &str = "delivery";
+const LIST: &str = "list";
 
 /// A command line that was understood.
 pub struct Cli {
@@ -127,10 +147,13 @@ impl Cli {
     }
 
     fn understood(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let called = matches.subcommand().and_then(|(group, within)| {
-            let (name, matches) = within.subcommand()?;
-            Some((group, name, matches))
-        });
+        let called = matches
+            .subcommand()
+            .and_then(|(group, within)| match within.subcommand() {
+                Some((name, matches)) => Some((group, name, matches)),
+                None if group == DELIVERY => Some((group, LIST, within)),
+                None => None,
+            });
         let command = match called {
             Some((AUDIT, audit::VERIFY, matches)) => {
                 Command::VerifyAudit(audit::Args::from_arg_matches(matches)?)
@@ -155,6 +178,10 @@ impl Cli {
         match self.command {
             Command::Call(command, matches) => call::run(command, &matches, &server, json).await,
             Command::VerifyAudit(args) => audit::run(args, json),
+            Command::Own(Own::Run(args)) => run::run(args, &server, json).await,
+            Command::Own(Own::Packages(command)) => packages::run(command, &server, json).await,
+            Command::Own(Own::Service(command)) => service::run(command, &server, json).await,
+            Command::Own(Own::Dead(command)) => dead::run(command, &server, json).await,
             Command::Own(Own::Login(args)) => login::login(args, &server).await,
             Command::Own(Own::Logout) => login::logout(&server).await,
             Command::Own(Own::Context(command)) => contexts::run(command, json),
@@ -168,7 +195,16 @@ impl Cli {
 /// All that can be said.
 fn command() -> clap::Command {
     let command = Line::command().subcommands(arguments::groups());
-    command.mut_subcommand(AUDIT, |group| group.subcommand(audit::command()))
+    let command = command.mut_subcommand(AUDIT, |group| group.subcommand(audit::command()));
+    // What is mostly wanted of deliveries is their list.
+    command.mut_subcommand(DELIVERY, |group| {
+        let list = group.find_subcommand(LIST).cloned().unwrap_or_default();
+        group
+            .args(list.get_arguments().cloned())
+            .args_conflicts_with_subcommands(true)
+            .subcommand_required(false)
+            .arg_required_else_help(false)
+    })
 }
 
 /// Why a subcommand failed.
@@ -198,6 +234,9 @@ pub enum Error {
         #[source]
         fault: crate::audit::verify::Fault,
     },
+    /// A command that was waited for did not come to a good end.
+    #[error(transparent)]
+    Unfinished(#[from] follow::Unfinished),
     /// The result could not be written.
     #[error("cannot write the result: {0}")]
     Output(std::io::Error),
@@ -217,6 +256,7 @@ impl Error {
             // Asked, and answered with no.
             Self::Usage(server::UsageError::NotConfirmed) => 1,
             Self::Usage(_) | Self::Input(_) => 2,
+            Self::Unfinished(how) => how.exit_code(),
             Self::Call(CallError::Refused { .. }) => 1,
             Self::Call(CallError::Reach(_)) | Self::Reach(_) => 3,
             Self::Start(_)

@@ -165,7 +165,7 @@ pub(super) fn cell(value: &Value) -> String {
 }
 
 /// Text without what a terminal would act on.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() || is_direction(letter) {

@@ -51,6 +51,35 @@ const VIEWS: &[View] = &[
         cells: |group| cells(group, &["name", "hosts", "description", "id"]),
     },
     View {
+        message: "Command",
+        headings: &[
+            "ID",
+            "TYPE",
+            "STATE",
+            "HOSTS",
+            "SUCCEEDED",
+            "FAILED",
+            "USER",
+            "CREATED",
+        ],
+        cells: command,
+    },
+    View {
+        message: "Delivery",
+        headings: &["HOST", "STATE", "REASON", "TYPE", "UPDATED", "COMMAND"],
+        cells: |delivery| {
+            let columns = [
+                "host",
+                "state",
+                "reason",
+                "command_type",
+                "updated_at",
+                "command_id",
+            ];
+            cells(delivery, &columns)
+        },
+    },
+    View {
         message: "AuditEntry",
         headings: &["ENTRY", "AT", "ACTOR", "ACTION", "TARGET", "OUTCOME"],
         cells: |entry| {
@@ -86,6 +115,22 @@ fn host(host: &Value) -> Vec<String> {
         figure(&host["health"]["cpu_percent"], "%", 0),
         figure(&host["health"]["memory_percent"], "%", 0),
         cell(&host["id"]),
+    ]
+}
+
+fn command(command: &Value) -> Vec<String> {
+    let of = |state: &str| command["summary"][state].as_u64().unwrap_or_default();
+    let failed = ["failed", "interrupted", "cancelled", "expired", "dead"];
+    let failed: u64 = failed.into_iter().map(of).sum();
+    vec![
+        cell(&command["id"]),
+        cell(&command["command_type"]),
+        cell(&command["state"]),
+        of("total").to_string(),
+        of("succeeded").to_string(),
+        failed.to_string(),
+        cell(&command["user"]),
+        cell(&command["created_at"]),
     ]
 }
 

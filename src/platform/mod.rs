@@ -17,6 +17,7 @@ pub mod identity;
 pub mod ingress;
 pub mod metrics;
 pub mod peer;
+pub mod progress;
 pub mod registry;
 pub mod request_id;
 pub mod server;
@@ -51,6 +52,7 @@ use front::Front;
 use identity::oidc::{Oidc, OidcStartError};
 use identity::{Identity, KeyFileError};
 use metrics::Metrics;
+use progress::Progress;
 use registry::Registry;
 use sessions::{ENTRY_PATH, Sessions};
 use store::{SqliteStore, Store, StoreError, StoreFigures};
@@ -129,6 +131,8 @@ pub struct Platform {
     store_figures: Arc<StoreFigures>,
     /// What happens.
     pub events: Arc<Bus>,
+    /// What is going on at hosts that run a command.
+    pub progress: Progress,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
@@ -222,6 +226,7 @@ impl Platform {
             ],
             events,
             track,
+            progress: Progress::default(),
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),

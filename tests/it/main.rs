@@ -16,6 +16,7 @@ mod cli;
 mod clients;
 mod commands;
 mod console;
+mod deliveries;
 mod demo;
 mod devices;
 mod directory;

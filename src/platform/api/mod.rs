@@ -47,7 +47,7 @@ pub(super) use rest::router;
 
 include!(concat!(env!("OUT_DIR"), "/api.rs"));
 
-/// Largest request of either door.
+/// Largest request of a service that has none of the API's methods; the schema says that of a method.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// What a method answers.
@@ -77,6 +77,8 @@ pub struct About {
     pub reads: bool,
     /// Whether REST takes a body.
     pub body: bool,
+    /// Its largest request, in bytes.
+    pub request_bytes_max: usize,
 }
 
 /// One call of a method by somebody who is known.

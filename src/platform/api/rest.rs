@@ -20,8 +20,8 @@ use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 
 use super::{
-    Allowed, Answer, ComesFrom, Context, Grpc, Method, REQUEST_BYTES_MAX, Streaming, Unary, bearer,
-    documents, grpc_routes, json, problem, rest_routes, standard,
+    Allowed, Answer, ComesFrom, Context, Grpc, Method, Streaming, Unary, bearer, documents,
+    grpc_routes, json, problem, rest_routes, standard,
 };
 use crate::platform::Platform;
 use crate::platform::metrics::ApiDoor;
@@ -39,7 +39,7 @@ const ETAG_BYTES_MAX: usize = 64;
 const NO_STATE: &str = "none";
 /// Of a body that is too large so much is read and passed over: a client that writes it all before it reads
 /// would otherwise see its connection break, and not the refusal.
-const PASSED_OVER_BYTES_MAX: usize = 1024 * 1024;
+const PASSED_OVER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Parameters of one query, which are compared with each other.
 const PARAMETERS_MAX: usize = 64;
 
@@ -189,7 +189,7 @@ async fn read<M: Method>(request: Request) -> Answer<(Parts, M::WireRequest)> {
         }
     }
     let body = if M::ABOUT.body {
-        let body = read_body(&parts.headers, body).await?;
+        let body = read_body(&parts.headers, body, M::ABOUT.request_bytes_max).await?;
         // A request without anything in it is as good as an empty object.
         (!body.is_empty()).then_some(body)
     } else {
@@ -209,7 +209,7 @@ async fn read<M: Method>(request: Request) -> Answer<(Parts, M::WireRequest)> {
     Ok((parts, wire))
 }
 
-async fn read_body(headers: &HeaderMap, mut body: Body) -> Answer<Bytes> {
+async fn read_body(headers: &HeaderMap, mut body: Body, bytes_max: usize) -> Answer<Bytes> {
     let (mut taken, mut length) = (BytesMut::new(), 0);
     while length <= PASSED_OVER_BYTES_MAX
         && let Some(frame) = body.frame().await
@@ -217,12 +217,12 @@ async fn read_body(headers: &HeaderMap, mut body: Body) -> Answer<Bytes> {
         let frame = frame.map_err(|_| invalid("the body broke off", None))?;
         let data = frame.into_data().unwrap_or_default();
         length += data.len();
-        if length <= REQUEST_BYTES_MAX {
+        if length <= bytes_max {
             taken.extend_from_slice(&data);
         }
     }
-    if length > REQUEST_BYTES_MAX {
-        let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+    if length > bytes_max {
+        let detail = format!("a request has at most {bytes_max} bytes");
         let code = "request_too_large";
         return Err(ServiceError::new(ErrorKind::TooLarge, code, detail));
     }

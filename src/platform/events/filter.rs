@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Event, Kind};
-use crate::ids::{GroupId, HostId};
+use super::{Event, Happening, Kind};
+use crate::ids::{CommandId, GroupId, HostId};
 
 /// Whom a follower is: what it may see, now. Asked again for each event, as grants change.
 pub trait Viewer: Send + Sync {
@@ -21,9 +21,19 @@ pub struct Filter {
     kinds: Option<u32>,
     hosts: HashSet<HostId>,
     groups: HashSet<GroupId>,
+    command: Option<CommandId>,
 }
 
 impl Filter {
+    /// Events of the deliveries of this command.
+    pub fn of_command(command: CommandId) -> Self {
+        Self {
+            kinds: Some(bit(Kind::DeliveryUpdated)),
+            command: Some(command),
+            ..Self::default()
+        }
+    }
+
     /// Events of these kinds, or of all where there are none; of these hosts and the hosts of these
     /// groups, or of all where there are neither.
     pub fn new(
@@ -36,6 +46,7 @@ impl Filter {
             kinds: (bits != 0).then_some(bits),
             hosts: hosts.into_iter().collect(),
             groups: groups.into_iter().collect(),
+            command: None,
         }
     }
 
@@ -45,6 +56,13 @@ impl Filter {
             .kinds
             .is_some_and(|kinds| kinds & bit(event.what.kind()) == 0)
         {
+            return false;
+        }
+        let of_command = |wanted: CommandId| match &event.what {
+            Happening::DeliveryUpdated { command, .. } => *command == wanted,
+            _ => false,
+        };
+        if !self.command.is_none_or(of_command) {
             return false;
         }
         if self.hosts.is_empty() && self.groups.is_empty() {

@@ -19,7 +19,7 @@ use crate::wire::api::{WatchEventsRequest, WatchEventsResponse};
 
 /// How often it is looked whether the credential still stands. So long may one go on whose access was
 /// withdrawn, and then only with marks: what it may see is asked with each event.
-const CREDENTIAL_LOOKED_AT: Duration = Duration::from_secs(1);
+pub(in crate::platform) const CREDENTIAL_LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// A caller that follows.
 pub struct Watch {
@@ -47,14 +47,10 @@ impl Watch {
         request: &WatchEventsRequest,
     ) -> Result<Self, ServiceError> {
         let (filter, position) = asked(request)?;
-        let name = caller.name.as_str().to_owned();
-        let view = View {
-            platform: platform.clone(),
-            caller: Arc::new(Mutex::new(caller)),
-        };
+        let view = View::new(platform, caller);
         let follower = platform
             .events
-            .follow(&name, view.clone(), filter, position)
+            .follow(&view.name(), view.clone(), filter, position)
             .map_err(|error| {
                 let code = "followers_exhausted";
                 ServiceError::new(ErrorKind::Exhausted, code, error.to_string())
@@ -118,7 +114,8 @@ impl Watch {
     }
 }
 
-fn ended(ending: Ending) -> ServiceError {
+/// What it is to a caller that it is told no more.
+pub(in crate::platform) fn ended(ending: Ending) -> ServiceError {
     match ending {
         Ending::TooSlow => ServiceError::new(
             ErrorKind::Exhausted,
@@ -140,18 +137,30 @@ fn ended(ending: Ending) -> ServiceError {
 
 /// What a caller may see.
 #[derive(Clone)]
-struct View {
+pub(in crate::platform) struct View {
     platform: Arc<Platform>,
     caller: Arc<Mutex<Caller>>,
 }
 
 impl View {
+    pub(in crate::platform) fn new(platform: &Arc<Platform>, caller: Caller) -> Self {
+        Self {
+            platform: platform.clone(),
+            caller: Arc::new(Mutex::new(caller)),
+        }
+    }
+
+    /// Whose it is.
+    pub(in crate::platform) fn name(&self) -> String {
+        self.caller().name.as_str().to_owned()
+    }
+
     fn caller(&self) -> MutexGuard<'_, Caller> {
         self.caller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The caller as it is now.
-    fn now(&self) -> Option<Caller> {
+    pub(in crate::platform) fn now(&self) -> Option<Caller> {
         let identity = &self.platform.identity;
         identity.still(UnixMillis::now(), &self.caller())
     }

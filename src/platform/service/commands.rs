@@ -1,35 +1,45 @@
-//! Commands: asked for, kept in the order of their host, and shown. They wait: nothing sends them yet.
+//! Commands: asked for, shown, and not wanted any more. What each of their hosts is told, and when, is the
+//! delivery's affair; what is to be done stands in `parameters`, for whom in `targets`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message as _;
+use futures_util::StreamExt as _;
 
+use super::command_watch::Watching;
 use super::page::{self, Page};
+use super::parameters::{audited, decoded, encoded, kind, named, refused};
+use super::targets::Targets;
 use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::{CommandId, HostId};
+use crate::ids::CommandId;
 use crate::platform::Platform;
-use crate::platform::api::{Answer, Call, CommandService, InstallPackages};
+use crate::platform::api::{
+    Answer, Call, CommandService, CreateCommand, InstallPackages, Method, Stream,
+};
+use crate::platform::identity::Caller;
+use crate::platform::store::Change;
 use crate::platform::store::commands::{
     CommandFilter, CommandPlace, CommandRecord, NewCommand, Priority,
 };
-use crate::platform::store::deliveries::{DeliveryFilter, DeliveryState};
-use crate::schema::pb;
+use crate::platform::store::deliveries::{Counts, DeliveryFilter, DeliveryState};
 use crate::secret::random;
 use crate::wire::api::{
-    Command, CommandParameters, CommandState, GetCommandRequest, GetCommandResponse,
-    InstallPackagesRequest, InstallPackagesResponse, ListCommandsRequest, ListCommandsResponse,
-    PackageAction, PackageOperation,
+    CancelCommandRequest, CancelCommandResponse, Command, CommandParameters, CommandPriority,
+    CommandState, CommandSummary, CommandTarget, CreateCommandRequest, CreateCommandResponse,
+    GetCommandRequest, GetCommandResponse, InstallPackagesRequest, InstallPackagesResponse,
+    ListCommandsRequest, ListCommandsResponse, PackageAction, PackageOperation,
+    WatchCommandRequest, WatchCommandResponse,
 };
+use crate::wire::values::Timestamp;
 
 /// How long a command may wait for its host, where nobody says.
 const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long one may run, where nobody says.
 const TIMEOUT_SECONDS: u32 = 15 * 60;
-/// The command type of what is done with packages.
-const PACKAGE_OPERATION: &str = "package_operation";
+/// Hosts that the answer to a dry run names.
+const HOSTS_SHOWN_MAX: usize = 1000;
 
 impl CommandService for Platform {
     async fn install_packages(
@@ -37,50 +47,77 @@ impl CommandService for Platform {
         call: Call,
         request: InstallPackagesRequest,
     ) -> Answer<InstallPackagesResponse> {
-        check_packages(&request.packages)?;
-        let host = self.find_host(&call, &request.host_id).await?;
-        let (id, now) = (CommandId::random(random()), UnixMillis::now());
-        let expires = request
-            .expires_at
-            .map_or(now.plus(EXPIRY), UnixMillis::from);
-        if expires <= now {
-            let detail =
-                "a command that may not be begun any more is of no use: expires_at is past";
-            return Err(refused("expires_at", "expiry_past", detail.to_owned()));
-        }
         let operation = PackageOperation {
             operation: PackageAction::Install,
             packages: request.packages,
             options: request.options,
         };
-        let packages = operation.packages.join(" ");
-        let record = NewCommand {
-            id,
-            kind: PACKAGE_OPERATION.to_owned(),
-            parameters: pb::PackageOperation::from(operation).encode_to_vec(),
-            timeout_seconds: request.timeout.unwrap_or(TIMEOUT_SECONDS),
-            user: call.actor().to_owned(),
-            created: now,
-            expires: Some(expires),
-            priority: Priority::Normal,
-            not_before: None,
-            targets: String::new(),
-            redrive_of: None,
-            hosts: vec![host.id.into()],
+        let parameters = CommandParameters::PackageOperation(operation);
+        let encoded = encoded(parameters.clone(), "")?;
+        let host = self.find_host(&call, &request.host_id).await?;
+        let targets = Targets {
+            words: format!("hosts {}", host.name),
+            hosts: vec![(host.id, host.name)],
         };
-        let actor = call.actor();
-        let audit = Entry::new(now, actor, "command.create", format!("command:{id}"))
-            .host(host.id)
-            .detail("host", host.name.as_str())
-            .detail("command_type", PACKAGE_OPERATION)
-            .detail("operation", "install")
-            .detail("packages", packages);
+        let now = UnixMillis::now();
+        let command = NewCommand {
+            timeout_seconds: request.timeout.unwrap_or(TIMEOUT_SECONDS),
+            expires: Some(expiry(now, request.expires_at)?),
+            ..new_command(&call, now, &targets, kind(&parameters), encoded)
+        };
         let answer = InstallPackagesResponse {
-            command_id: id.into(),
+            command_id: command.id.into(),
             state: CommandState::Queued,
         };
-        let change = call.change::<InstallPackages>(audit, &answer)?;
-        self.store.create_command(record, change).await?;
+        self.create::<InstallPackages>(&call, command, &targets, &parameters, &answer)
+            .await?;
+        Ok(answer)
+    }
+
+    async fn create_command(
+        self: Arc<Self>,
+        call: Call,
+        request: CreateCommandRequest,
+    ) -> Answer<CreateCommandResponse> {
+        let Some(parameters) = request.parameters.map(CommandParameters::from) else {
+            let detail = "say what to do: package_operation, service_operation, system_operation, script or inventory";
+            return Err(refused("parameters", "field_invalid", detail));
+        };
+        let kind = kind(&parameters);
+        let encoded = encoded(parameters.clone(), &format!("{kind}."))?;
+        let now = UnixMillis::now();
+        let expires = expiry(now, request.expires_at)?;
+        let priority = priority_of(request.priority)?;
+        let targets = self.targets(&call, request.targets).await?;
+        let total = targets.hosts.len() as u64;
+        if request.dry_run {
+            let first = targets.hosts.into_iter().take(HOSTS_SHOWN_MAX);
+            let hosts = first.map(|(id, name)| CommandTarget {
+                host_id: id.into(),
+                host: name,
+                online: self.registry.link(id).is_some(),
+            });
+            return Ok(CreateCommandResponse {
+                command_id: None,
+                state: CommandState::Unspecified,
+                total,
+                hosts: hosts.collect(),
+            });
+        }
+        let command = NewCommand {
+            timeout_seconds: request.timeout.unwrap_or(TIMEOUT_SECONDS),
+            expires: Some(expires),
+            priority,
+            ..new_command(&call, now, &targets, kind, encoded)
+        };
+        let answer = CreateCommandResponse {
+            command_id: Some(command.id.into()),
+            state: CommandState::Queued,
+            total,
+            hosts: Vec::new(),
+        };
+        self.create::<CreateCommand>(&call, command, &targets, &parameters, &answer)
+            .await?;
         Ok(answer)
     }
 
@@ -92,22 +129,40 @@ impl CommandService for Platform {
         let page = Page::of(request.page_size, &request.page_token)?;
         let after = page.after().map(|place| place.parse().map(CommandPlace));
         let after = after.transpose().map_err(|_| page::token_invalid())?;
+        let granted = self.identity.granted_hosts(&call.caller);
         let mut filter = CommandFilter {
-            hosts: self.identity.granted_hosts(&call.caller),
+            kind: Some(request.command_type).filter(|kind| !kind.is_empty()),
+            user: Some(request.user).filter(|user| !user.is_empty()),
             ..CommandFilter::default()
         };
-        if !request.host.is_empty() {
-            filter.hosts = Some(vec![self.find_host(&call, &request.host).await?.id]);
+        // What a command is to somebody who sees some of its hosts only, the store does not know.
+        match request.state {
+            CommandState::Queued | CommandState::Running if granted.is_none() => {
+                filter.finished = Some(false);
+            }
+            CommandState::Finished if granted.is_none() => filter.finished = Some(true),
+            _ => {}
         }
+        filter.hosts = if request.host.is_empty() {
+            granted
+        } else {
+            Some(vec![self.find_host(&call, &request.host).await?.id])
+        };
         let found = self.store.commands(filter, after, page.size()).await?;
         let mut commands = Vec::with_capacity(found.found.len());
-        for command in found.found {
-            commands.push(self.shown(&call, command).await?);
+        for record in found.found {
+            let command = self.show_command(&call.caller, record).await?;
+            let wanted = request.state == CommandState::Unspecified;
+            if wanted || request.state == command.state {
+                commands.push(command);
+            }
         }
-        let next = found.next.map(|place| place.0.to_string());
         Ok(ListCommandsResponse {
-            commands: commands.into_iter().flatten().collect(),
-            next_page_token: next.unwrap_or_default(),
+            commands,
+            next_page_token: found
+                .next
+                .map(|place| page::token(&place.0.to_string()))
+                .unwrap_or_default(),
         })
     }
 
@@ -116,93 +171,229 @@ impl CommandService for Platform {
         call: Call,
         request: GetCommandRequest,
     ) -> Answer<GetCommandResponse> {
-        let found = self.store.command(request.command_id.into()).await?;
-        let seen = match found {
-            Some(command) => self.shown(&call, command).await?,
-            None => None,
-        };
-        let command = seen.ok_or_else(|| {
-            let detail = "there is no command of this id";
-            ServiceError::new(ErrorKind::NotFound, "command_unknown", detail)
-        })?;
+        let command = self
+            .seen_command(&call.caller, request.command_id.into())
+            .await?;
         Ok(GetCommandResponse {
             command: Some(command),
         })
     }
+
+    async fn cancel_command(
+        self: Arc<Self>,
+        call: Call,
+        request: CancelCommandRequest,
+    ) -> Answer<CancelCommandResponse> {
+        let id = CommandId::from(request.command_id);
+        self.seen_command(&call.caller, id).await?;
+        let now = UnixMillis::now();
+        let mut audit = Entry::new(now, call.actor(), "command.cancel", format!("command:{id}"));
+        let hosts = if request.hosts.is_empty() {
+            self.identity.granted_hosts(&call.caller)
+        } else {
+            let hosts = self.named_hosts(&call, &request.hosts, "hosts").await?;
+            if let [(host, _)] = &hosts[..] {
+                audit = audit.host(*host);
+            }
+            let names: Vec<_> = hosts.iter().map(|(_, name)| name.clone()).collect();
+            audit = audit.detail("hosts", named(&names));
+            Some(hosts.into_iter().map(|(id, _)| id).collect())
+        };
+        let cancelled = self
+            .store
+            .cancel_command(id, hosts, now, audit.into())
+            .await?;
+        Ok(CancelCommandResponse {
+            cancelled: cancelled.ended.len() as u64,
+            requested: cancelled.requested.len() as u64,
+        })
+    }
+
+    async fn watch_command(
+        self: Arc<Self>,
+        call: Call,
+        request: WatchCommandRequest,
+    ) -> Answer<Stream<WatchCommandResponse>> {
+        let watching = Watching::begin(&self, call.caller, request.command_id.into()).await?;
+        Ok(watching.into_stream().boxed())
+    }
 }
 
 impl Platform {
-    /// The command with the first of its hosts that the caller may see; `None` where there is none.
-    async fn shown(
+    async fn send_command(&self, command: NewCommand, change: Change) -> Result<(), ServiceError> {
+        self.store.create_command(command, change).await?;
+        Ok(())
+    }
+
+    /// Keeps a new command, with its audit entry and its answer.
+    async fn create<M: Method>(
         &self,
         call: &Call,
-        command: CommandRecord,
-    ) -> Result<Option<Command>, ServiceError> {
-        let filter = DeliveryFilter {
-            command: Some(command.id),
-            hosts: self.identity.granted_hosts(&call.caller),
-            ..DeliveryFilter::default()
+        command: NewCommand,
+        targets: &Targets,
+        parameters: &CommandParameters,
+        answer: &M::Answer,
+    ) -> Result<(), ServiceError> {
+        let target = format!("command:{}", command.id);
+        let mut audit = Entry::new(command.created, call.actor(), "command.create", target);
+        audit = match &targets.hosts[..] {
+            [(host, name)] => audit.host(*host).detail("host", name.as_str()),
+            hosts => audit
+                .detail("targets", targets.words.as_str())
+                .detail("hosts", hosts.len().to_string()),
         };
-        let page = self.store.deliveries(filter, None, 1).await?;
-        let first = page.found.first();
-        first.map(|first| show(first.host, command)).transpose()
+        let change = call.change::<M>(audited(audit, parameters), answer)?;
+        self.send_command(command, change).await
+    }
+
+    /// A command as a caller sees it.
+    ///
+    /// # Errors
+    /// `command_unknown`, also where the caller sees none of its hosts.
+    pub(super) async fn seen_command(
+        &self,
+        caller: &Caller,
+        id: CommandId,
+    ) -> Result<Command, ServiceError> {
+        let unknown = || {
+            let detail = "there is no command of this id";
+            ServiceError::new(ErrorKind::NotFound, "command_unknown", detail)
+        };
+        let record = self.store.command(id).await?.ok_or_else(unknown)?;
+        let command = self.show_command(caller, record).await?;
+        let total = command.summary.as_ref().map_or(0, |all| all.total);
+        if total == 0 {
+            return Err(unknown());
+        }
+        Ok(command)
+    }
+
+    async fn show_command(
+        &self,
+        caller: &Caller,
+        record: CommandRecord,
+    ) -> Result<Command, ServiceError> {
+        let granted = self.identity.granted_hosts(caller);
+        let (counts, finished) = match &granted {
+            None => (record.counts, record.finished),
+            Some(hosts) => self.store.command_counts(record.id, hosts.clone()).await?,
+        };
+        let host = if counts.total() == 1 && record.counts.total() == 1 {
+            let filter = DeliveryFilter {
+                command: Some(record.id),
+                ..DeliveryFilter::default()
+            };
+            let page = self.store.deliveries(filter, None, 1).await?;
+            page.found.first().map(|delivery| delivery.host)
+        } else {
+            None
+        };
+        let sees_all = counts.total() == record.counts.total();
+        Ok(Command {
+            id: record.id.into(),
+            host_id: host.map(Into::into),
+            state: state_of(&counts),
+            user: record.user,
+            created_at: Some(record.created.into()),
+            expires_at: record.expires.map(Into::into),
+            timeout: record.timeout_seconds,
+            priority: priority_shown(record.priority),
+            summary: Some(summary(&counts)),
+            finished_at: finished.map(Into::into),
+            redrive_of: record.redrive_of.map(Into::into),
+            targets: if sees_all {
+                record.targets
+            } else {
+                String::new()
+            },
+            parameters: decoded(&record.kind, &record.parameters)?,
+            command_type: record.kind,
+        })
     }
 }
 
-/// A name goes to a package manager among its arguments: it must not be taken for an option, nor hold what
-/// no package's name has in any of them.
-fn check_packages(packages: &[String]) -> Result<(), ServiceError> {
-    if packages.is_empty() {
-        let detail = "name one package at least".to_owned();
-        return Err(refused("packages", "field_invalid", detail));
+/// A new command to these hosts, to wait its turn for ever.
+pub(super) fn new_command(
+    call: &Call,
+    now: UnixMillis,
+    targets: &Targets,
+    kind: &str,
+    parameters: Vec<u8>,
+) -> NewCommand {
+    NewCommand {
+        id: CommandId::random(random()),
+        kind: kind.to_owned(),
+        parameters,
+        timeout_seconds: TIMEOUT_SECONDS,
+        priority: Priority::Normal,
+        user: call.actor().to_owned(),
+        created: now,
+        expires: None,
+        not_before: None,
+        targets: targets.words.clone(),
+        redrive_of: None,
+        hosts: targets.hosts.iter().map(|(id, _)| (*id).into()).collect(),
     }
-    for (index, package) in packages.iter().enumerate() {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_:~@/=^".contains(&byte);
-        let begins = package.bytes().next();
-        if !begins.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"@_".contains(&byte))
-            || !package.bytes().all(fits)
-        {
-            let detail =
-                "a package's name has letters, digits and . + - _ : ~ @ / = ^, and begins \
-                          with no sign"
-                    .to_owned();
-            return Err(refused(
-                &format!("packages[{index}]"),
-                "package_invalid",
-                detail,
-            ));
+}
+
+/// Until when a command may be begun.
+///
+/// # Errors
+/// `expiry_past`.
+pub(super) fn expiry(
+    now: UnixMillis,
+    asked: Option<Timestamp>,
+) -> Result<UnixMillis, ServiceError> {
+    let expires = asked.map_or(now.plus(EXPIRY), UnixMillis::from);
+    if expires > now {
+        return Ok(expires);
+    }
+    let detail = "a command that may not be begun any more is of no use: expires_at is past";
+    Err(refused("expires_at", "expiry_past", detail))
+}
+
+fn priority_of(priority: CommandPriority) -> Result<Priority, ServiceError> {
+    match priority {
+        CommandPriority::High => Ok(Priority::High),
+        CommandPriority::Normal | CommandPriority::Unspecified => Ok(Priority::Normal),
+        CommandPriority::Low => Ok(Priority::Low),
+        CommandPriority::Unknown(_) => {
+            let detail = "a priority is high, normal or low";
+            Err(refused("priority", "field_invalid", detail))
         }
     }
-    Ok(())
 }
 
-fn refused(field: &str, code: &'static str, detail: String) -> ServiceError {
-    let mut error = ServiceError::new(ErrorKind::Invalid, code, detail);
-    error.field = Some(field.to_owned());
-    error
+const fn priority_shown(priority: Priority) -> CommandPriority {
+    match priority {
+        Priority::High => CommandPriority::High,
+        Priority::Normal => CommandPriority::Normal,
+        Priority::Low => CommandPriority::Low,
+    }
 }
 
-fn show(host: HostId, command: CommandRecord) -> Result<Command, ServiceError> {
-    let unreadable = || {
-        let detail = "what the store has of this command cannot be read";
-        ServiceError::new(ErrorKind::Internal, "internal", detail)
-    };
-    let parameters =
-        pb::PackageOperation::decode(&*command.parameters).map_err(|_| unreadable())?;
-    let parameters = PackageOperation::try_from(parameters).map_err(|_| unreadable())?;
-    Ok(Command {
-        id: command.id.into(),
-        host_id: host.into(),
-        command_type: command.kind,
-        state: if command.counts.of(DeliveryState::Expired) == 0 {
-            CommandState::Queued
-        } else {
-            CommandState::Expired
-        },
-        user: command.user,
-        created_at: Some(command.created.into()),
-        expires_at: command.expires.map(Into::into),
-        timeout: command.timeout_seconds,
-        parameters: Some(CommandParameters::PackageOperation(parameters)),
-    })
+fn state_of(counts: &Counts) -> CommandState {
+    if counts.open() == 0 {
+        CommandState::Finished
+    } else if counts.of(DeliveryState::Queued) == counts.total() {
+        CommandState::Queued
+    } else {
+        CommandState::Running
+    }
+}
+
+fn summary(counts: &Counts) -> CommandSummary {
+    CommandSummary {
+        total: counts.total(),
+        queued: counts.of(DeliveryState::Queued),
+        sent: counts.of(DeliveryState::Sent),
+        received: counts.of(DeliveryState::Received),
+        running: counts.of(DeliveryState::Running),
+        succeeded: counts.of(DeliveryState::Succeeded),
+        failed: counts.of(DeliveryState::Failed),
+        interrupted: counts.of(DeliveryState::Interrupted),
+        cancelled: counts.of(DeliveryState::Cancelled),
+        expired: counts.of(DeliveryState::Expired),
+        dead: counts.of(DeliveryState::Dead),
+    }
 }

@@ -71,11 +71,16 @@ impl Page {
     ) -> (Vec<T>, String) {
         let taken: Vec<T> = found.by_ref().take(self.size).collect();
         let token = match (taken.last(), found.next()) {
-            (Some(last), Some(_)) => BASE64_URL_SAFE_NO_PAD.encode(place(last)),
+            (Some(last), Some(_)) => token(&place(last)),
             _ => String::new(),
         };
         (taken, token)
     }
+}
+
+/// The token of a page that begins after this place in the list's order.
+pub fn token(place: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(place)
 }
 
 /// The refusal of a page token that was not given out.

@@ -204,6 +204,14 @@ pub trait CommandStore {
         count: usize,
     ) -> StoreFuture<'_, CommandPage>;
 
+    /// How many of a command's deliveries to these hosts stand where, and when the last of them ended where
+    /// all have; for whoever may see these hosts only.
+    fn command_counts(
+        &self,
+        id: CommandId,
+        hosts: Vec<HostId>,
+    ) -> StoreFuture<'_, (Counts, Option<UnixMillis>)>;
+
     /// Wants a command no more: on these hosts, or on all of them. What has ended stays as it is.
     /// [`super::StoreError::NotFound`] when there is no such command.
     fn cancel_command(

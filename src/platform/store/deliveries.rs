@@ -109,6 +109,8 @@ pub struct DeliveryRecord {
     pub command: CommandId,
     /// The host.
     pub host: HostId,
+    /// The host's name.
+    pub host_name: String,
     /// What kind of command it is.
     pub kind: String,
     /// Who asked for it.

@@ -4,4 +4,5 @@
 mod calls;
 mod completion;
 pub mod contexts;
+mod fleet;
 mod sign_in;

@@ -43,9 +43,11 @@ type Policy struct {
 	// True where what the answer tells of has only begun: REST answers 202.
 	Begins bool `protobuf:"varint,10,opt,name=begins,proto3" json:"begins,omitempty"`
 	// Why the operator's command has no command for the method. Empty where it has one.
-	NoCommand     string `protobuf:"bytes,11,opt,name=no_command,json=noCommand,proto3" json:"no_command,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	NoCommand string `protobuf:"bytes,11,opt,name=no_command,json=noCommand,proto3" json:"no_command,omitempty"`
+	// The largest request, in bytes. 0: 64 KiB.
+	MaxRequestBytes uint32 `protobuf:"varint,12,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -127,6 +129,13 @@ func (x *Policy) GetNoCommand() string {
 	return ""
 }
 
+func (x *Policy) GetMaxRequestBytes() uint32 {
+	if x != nil {
+		return x.MaxRequestBytes
+	}
+	return 0
+}
+
 var file_fleetwire_api_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -150,7 +159,7 @@ var File_fleetwire_api_v1_options_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/options.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\xe0\x01\n" +
+	"\x1efleetwire/api/v1/options.proto\x12\x10fleetwire.api.v1\x1a\x1bfleetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\x8c\x02\n" +
 	"\x06Policy\x12*\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x16.fleetwire.api.v1.RoleR\x04role\x12\x16\n" +
 	"\x06anyone\x18\x02 \x01(\bR\x06anyone\x12\x18\n" +
@@ -160,7 +169,8 @@ const file_fleetwire_api_v1_options_proto_rawDesc = "" +
 	"\x06begins\x18\n" +
 	" \x01(\bR\x06begins\x12\x1d\n" +
 	"\n" +
-	"no_command\x18\v \x01(\tR\tnoCommand:R\n" +
+	"no_command\x18\v \x01(\tR\tnoCommand\x12*\n" +
+	"\x11max_request_bytes\x18\f \x01(\rR\x0fmaxRequestBytes:R\n" +
 	"\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.fleetwire.api.v1.PolicyR\x06policyB\x9e\x01\n" +
 	"\x14com.fleetwire.api.v1B\fOptionsProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 

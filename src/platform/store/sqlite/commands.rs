@@ -55,6 +55,30 @@ impl CommandStore for SqliteStore {
         )
     }
 
+    fn command_counts(
+        &self,
+        id: CommandId,
+        hosts: Vec<HostId>,
+    ) -> StoreFuture<'_, (Counts, Option<UnixMillis>)> {
+        Box::pin(self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT d.state, count(*), max(d.ended) FROM deliveries d
+                 JOIN queues q ON q.number = d.host
+                 WHERE d.command = (SELECT number FROM commands WHERE id = ?1)
+                   AND q.host IN (SELECT value FROM json_each(?2))
+                 GROUP BY d.state",
+            )?;
+            let mut rows = query.query((id, json(&hosts)))?;
+            let (mut counts, mut last) = (Counts::default(), None);
+            while let Some(row) = rows.next()? {
+                let state: DeliveryState = row.get(0)?;
+                counts.0[state as usize] = row.get::<_, i64>(1)?.max(0) as u64;
+                last = last.max(row.get::<_, Option<UnixMillis>>(2)?);
+            }
+            Ok((counts, last.filter(|_| counts.open() == 0)))
+        }))
+    }
+
     fn cancel_command(
         &self,
         id: CommandId,

@@ -206,9 +206,9 @@ fn under_way(connection: &Connection, host: HostId, count: usize) -> Result<Due,
 
 const RECORD: &str = "d.command, d.host, c.id, q.host, c.kind, c.user, c.created, c.expires, d.sequence, \
     e.id, d.state, d.attempts, d.next_attempt, d.cancel, d.reason, d.detail, d.updated, d.started, \
-    d.ended, d.progress, d.recovered, d.discarded";
+    d.ended, d.progress, d.recovered, d.discarded, h.name";
 const JOINED: &str = "JOIN commands c ON c.number = d.command JOIN queues q ON q.number = d.host \
-    JOIN epochs e ON e.number = d.epoch";
+    JOIN epochs e ON e.number = d.epoch JOIN hosts h ON h.id = q.host";
 
 fn record(row: &Row<'_>) -> rusqlite::Result<(DeliveryPlace, DeliveryRecord)> {
     let place = DeliveryPlace {
@@ -237,6 +237,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<(DeliveryPlace, DeliveryRecord)> {
         progress: row.get(19)?,
         recovered: row.get(20)?,
         discarded: row.get(21)?,
+        host_name: row.get(22)?,
     };
     Ok((place, record))
 }

@@ -22,14 +22,20 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from fleetwire.api.v1 import delivery_pb2 as fleetwire_dot_api_dot_v1_dot_delivery__pb2
 from fleetwire.api.v1 import options_pb2 as fleetwire_dot_api_dot_v1_dot_options__pb2
+from fleetwire.link.v1 import command_pb2 as fleetwire_dot_link_dot_v1_dot_command__pb2
+from fleetwire.link.v1 import inventory_pb2 as fleetwire_dot_link_dot_v1_dot_inventory__pb2
 from fleetwire.link.v1 import options_pb2 as fleetwire_dot_link_dot_v1_dot_options__pb2
 from fleetwire.link.v1 import package_pb2 as fleetwire_dot_link_dot_v1_dot_package__pb2
+from fleetwire.link.v1 import script_pb2 as fleetwire_dot_link_dot_v1_dot_script__pb2
+from fleetwire.link.v1 import service_pb2 as fleetwire_dot_link_dot_v1_dot_service__pb2
+from fleetwire.link.v1 import system_pb2 as fleetwire_dot_link_dot_v1_dot_system__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/command.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1f\x66leetwire/link/v1/package.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n\x07\x43ommand\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12!\n\x07host_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x06hostId\x12+\n\x0c\x63ommand_type\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x0b\x63ommandType\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\x12\x1b\n\x04user\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04user\x12\x39\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n\x07timeout\x18\x08 \x01(\rR\x07timeout\x12R\n\x11package_operation\x18\x10 \x01(\x0b\x32#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperationB\x0c\n\nparameters\"\x93\x02\n\x16InstallPackagesRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\x12&\n\x08packages\x18\x02 \x03(\tB\n\x8a\xb5\x18\x06\x18\x80\x08\x38\x80\x02R\x08packages\x12;\n\x07options\x18\x03 \x01(\x0b\x32!.fleetwire.link.v1.PackageOptionsR\x07options\x12)\n\x07timeout\x18\x04 \x01(\rB\n\x8a\xb5\x18\x06 \x01(\x80\xa3\x05H\x00R\x07timeout\x88\x01\x01\x12\x39\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAtB\n\n\x08_timeout\"x\n\x17InstallPackagesResponse\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x80\x01\n\x13ListCommandsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\"\x87\x01\n\x14ListCommandsResponse\x12>\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x19.fleetwire.api.v1.CommandB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08\x63ommands\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"<\n\x11GetCommandRequest\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\"I\n\x12GetCommandResponse\x12\x33\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x19.fleetwire.api.v1.CommandR\x07\x63ommand*b\n\x0c\x43ommandState\x12\x1d\n\x19\x43OMMAND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMMAND_STATE_QUEUED\x10\x01\x12\x19\n\x15\x43OMMAND_STATE_EXPIRED\x10\x02\x32\xbe\x03\n\x0e\x43ommandService\x12\xa2\x01\n\x0fInstallPackages\x12(.fleetwire.api.v1.InstallPackagesRequest\x1a).fleetwire.api.v1.InstallPackagesResponse\":\xaa\xbb\x18\x06\x08\x02\x18\x01P\x01\x82\xd3\xe4\x93\x02*\"%/api/hosts/{host_id}/packages/install:\x01*\x12z\n\x0cListCommands\x12%.fleetwire.api.v1.ListCommandsRequest\x1a&.fleetwire.api.v1.ListCommandsResponse\"\x1b\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/commands\x12\x8a\x01\n\nGetCommand\x12#.fleetwire.api.v1.GetCommandRequest\x1a$.fleetwire.api.v1.GetCommandResponse\"1\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02%\x12\x1a/api/commands/{command_id}b\x07\x63ommandB\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0c\x43ommandProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/command.proto\x12\x10\x66leetwire.api.v1\x1a\x1f\x66leetwire/api/v1/delivery.proto\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/command.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1f\x66leetwire/link/v1/package.proto\x1a\x1e\x66leetwire/link/v1/script.proto\x1a\x1f\x66leetwire/link/v1/service.proto\x1a\x1e\x66leetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\x07\n\x07\x43ommand\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12$\n\x07host_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x01R\x06hostId\x88\x01\x01\x12+\n\x0c\x63ommand_type\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38@R\x0b\x63ommandType\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\x12\x1b\n\x04user\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04user\x12\x39\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n\x07timeout\x18\x08 \x01(\rR\x07timeout\x12>\n\x08priority\x18\t \x01(\x0e\x32\".fleetwire.link.v1.CommandPriorityR\x08priority\x12:\n\x07summary\x18\n \x01(\x0b\x32 .fleetwire.api.v1.CommandSummaryR\x07summary\x12;\n\x0b\x66inished_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nfinishedAt\x12*\n\nredrive_of\x18\x0c \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x02R\tredriveOf\x88\x01\x01\x12!\n\x07targets\x18\r \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\x07targets\x12R\n\x11package_operation\x18\x10 \x01(\x0b\x32#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n\x11service_operation\x18\x11 \x01(\x0b\x32#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n\x10system_operation\x18\x12 \x01(\x0b\x32\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x12\x33\n\x06script\x18\x13 \x01(\x0b\x32\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12<\n\tinventory\x18\x15 \x01(\x0b\x32\x1c.fleetwire.link.v1.InventoryH\x00R\tinventoryB\x0c\n\nparametersB\n\n\x08_host_idB\r\n\x0b_redrive_of\"\xac\x02\n\x0e\x43ommandSummary\x12\x14\n\x05total\x18\x01 \x01(\x04R\x05total\x12\x16\n\x06queued\x18\x02 \x01(\x04R\x06queued\x12\x12\n\x04sent\x18\x03 \x01(\x04R\x04sent\x12\x1a\n\x08received\x18\x04 \x01(\x04R\x08received\x12\x18\n\x07running\x18\x05 \x01(\x04R\x07running\x12\x1c\n\tsucceeded\x18\x06 \x01(\x04R\tsucceeded\x12\x16\n\x06\x66\x61iled\x18\x07 \x01(\x04R\x06\x66\x61iled\x12 \n\x0binterrupted\x18\x08 \x01(\x04R\x0binterrupted\x12\x1c\n\tcancelled\x18\t \x01(\x04R\tcancelled\x12\x18\n\x07\x65xpired\x18\n \x01(\x04R\x07\x65xpired\x12\x12\n\x04\x64\x65\x61\x64\x18\x0b \x01(\x04R\x04\x64\x65\x61\x64\"\xee\x01\n\x0e\x43ommandTargets\x12 \n\x05hosts\x18\x01 \x03(\tB\n\x8a\xb5\x18\x06\x18\xe8\x07\x38\xfd\x01R\x05hosts\x12\x1c\n\x05group\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38?R\x05group\x12O\n\x06labels\x18\x03 \x03(\x0b\x32,.fleetwire.api.v1.CommandTargets.LabelsEntryB\t\x8a\xb5\x18\x05\x18\x10\x38\x80\x01R\x06labels\x12\x10\n\x03\x61ll\x18\x04 \x01(\x08R\x03\x61ll\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x93\x02\n\x16InstallPackagesRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\x12&\n\x08packages\x18\x02 \x03(\tB\n\x8a\xb5\x18\x06\x18\x80\x08\x38\x80\x02R\x08packages\x12;\n\x07options\x18\x03 \x01(\x0b\x32!.fleetwire.link.v1.PackageOptionsR\x07options\x12)\n\x07timeout\x18\x04 \x01(\rB\n\x8a\xb5\x18\x06 \x01(\x80\xa3\x05H\x00R\x07timeout\x88\x01\x01\x12\x39\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAtB\n\n\x08_timeout\"x\n\x17InstallPackagesResponse\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x98\x05\n\x14\x43reateCommandRequest\x12:\n\x07targets\x18\x01 \x01(\x0b\x32 .fleetwire.api.v1.CommandTargetsR\x07targets\x12*\n\x07timeout\x18\x02 \x01(\rB\x0b\x8a\xb5\x18\x07 \x01(\x80\x9a\x9e\x01H\x01R\x07timeout\x88\x01\x01\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12>\n\x08priority\x18\x04 \x01(\x0e\x32\".fleetwire.link.v1.CommandPriorityR\x08priority\x12\x17\n\x07\x64ry_run\x18\x05 \x01(\x08R\x06\x64ryRun\x12R\n\x11package_operation\x18\x10 \x01(\x0b\x32#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n\x11service_operation\x18\x11 \x01(\x0b\x32#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n\x10system_operation\x18\x12 \x01(\x0b\x32\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x12\x33\n\x06script\x18\x13 \x01(\x0b\x32\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12<\n\tinventory\x18\x15 \x01(\x0b\x32\x1c.fleetwire.link.v1.InventoryH\x00R\tinventoryB\x0c\n\nparametersB\n\n\x08_timeout\"\xde\x01\n\x15\x43reateCommandResponse\x12*\n\ncommand_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x00R\tcommandId\x88\x01\x01\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\x12\x14\n\x05total\x18\x03 \x01(\x04R\x05total\x12>\n\x05hosts\x18\x04 \x03(\x0b\x32\x1f.fleetwire.api.v1.CommandTargetB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x05hostsB\r\n\x0b_command_id\"i\n\rCommandTarget\x12!\n\x07host_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x06hostId\x12\x1d\n\x04host\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04host\x12\x16\n\x06online\x18\x03 \x01(\x08R\x06online\"\xfe\x01\n\x13ListCommandsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1e.fleetwire.api.v1.CommandStateR\x05state\x12)\n\x0c\x63ommand_type\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x0b\x63ommandType\x12\x1b\n\x04user\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04user\"\x87\x01\n\x14ListCommandsResponse\x12>\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x19.fleetwire.api.v1.CommandB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08\x63ommands\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"<\n\x11GetCommandRequest\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\"I\n\x12GetCommandResponse\x12\x33\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x19.fleetwire.api.v1.CommandR\x07\x63ommand\"a\n\x14\x43\x61ncelCommandRequest\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\x12 \n\x05hosts\x18\x02 \x03(\tB\n\x8a\xb5\x18\x06\x18\xe8\x07\x38\xfd\x01R\x05hosts\"S\n\x15\x43\x61ncelCommandResponse\x12\x1c\n\tcancelled\x18\x01 \x01(\x04R\tcancelled\x12\x1c\n\trequested\x18\x02 \x01(\x04R\trequested\">\n\x13WatchCommandRequest\x12\'\n\ncommand_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tcommandId\"\xd3\x01\n\x14WatchCommandResponse\x12\x35\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x19.fleetwire.api.v1.CommandH\x00R\x07\x63ommand\x12\x38\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\x1a.fleetwire.api.v1.DeliveryH\x00R\x08\x64\x65livery\x12?\n\x08progress\x18\x03 \x01(\x0b\x32!.fleetwire.api.v1.CommandProgressH\x00R\x08progressB\t\n\x07message\"\xe5\x01\n\x0f\x43ommandProgress\x12!\n\x07host_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x06hostId\x12\x1b\n\x04host\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\x12\x36\n\x10progress_percent\x18\x03 \x01(\rB\x06\x8a\xb5\x18\x02(dH\x00R\x0fprogressPercent\x88\x01\x01\x12 \n\x06output\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04\x38\x80\x80\x04R\x06output\x12#\n\routput_offset\x18\x05 \x01(\x04R\x0coutputOffsetB\x13\n\x11_progress_percent*~\n\x0c\x43ommandState\x12\x1d\n\x19\x43OMMAND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMMAND_STATE_QUEUED\x10\x01\x12\x19\n\x15\x43OMMAND_STATE_RUNNING\x10\x02\x12\x1a\n\x16\x43OMMAND_STATE_FINISHED\x10\x03\x32\xf2\x06\n\x0e\x43ommandService\x12\xa2\x01\n\x0fInstallPackages\x12(.fleetwire.api.v1.InstallPackagesRequest\x1a).fleetwire.api.v1.InstallPackagesResponse\":\xaa\xbb\x18\x06\x08\x02\x18\x01P\x01\x82\xd3\xe4\x93\x02*\"%/api/hosts/{host_id}/packages/install:\x01*\x12\x88\x01\n\rCreateCommand\x12&.fleetwire.api.v1.CreateCommandRequest\x1a\'.fleetwire.api.v1.CreateCommandResponse\"&\xaa\xbb\x18\n\x08\x02\x18\x01P\x01`\x80\x80@\x82\xd3\xe4\x93\x02\x12\"\r/api/commands:\x01*\x12z\n\x0cListCommands\x12%.fleetwire.api.v1.ListCommandsRequest\x1a&.fleetwire.api.v1.ListCommandsResponse\"\x1b\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/commands\x12\x8a\x01\n\nGetCommand\x12#.fleetwire.api.v1.GetCommandRequest\x1a$.fleetwire.api.v1.GetCommandResponse\"1\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02%\x12\x1a/api/commands/{command_id}b\x07\x63ommand\x12\x94\x01\n\rCancelCommand\x12&.fleetwire.api.v1.CancelCommandRequest\x1a\'.fleetwire.api.v1.CancelCommandResponse\"2\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02&\"!/api/commands/{command_id}/cancel:\x01*\x12\x8f\x01\n\x0cWatchCommand\x12%.fleetwire.api.v1.WatchCommandRequest\x1a&.fleetwire.api.v1.WatchCommandResponse\".\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\"\x12 /api/commands/{command_id}/watch0\x01\x42\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0c\x43ommandProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,11 +46,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMAND'].fields_by_name['id']._loaded_options = None
   _globals['_COMMAND'].fields_by_name['id']._serialized_options = b'\212\265\030\004\010\0010\002'
   _globals['_COMMAND'].fields_by_name['host_id']._loaded_options = None
-  _globals['_COMMAND'].fields_by_name['host_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_COMMAND'].fields_by_name['host_id']._serialized_options = b'\212\265\030\0020\002'
   _globals['_COMMAND'].fields_by_name['command_type']._loaded_options = None
   _globals['_COMMAND'].fields_by_name['command_type']._serialized_options = b'\212\265\030\004\010\0018@'
   _globals['_COMMAND'].fields_by_name['user']._loaded_options = None
   _globals['_COMMAND'].fields_by_name['user']._serialized_options = b'\212\265\030\0038\375\001'
+  _globals['_COMMAND'].fields_by_name['redrive_of']._loaded_options = None
+  _globals['_COMMAND'].fields_by_name['redrive_of']._serialized_options = b'\212\265\030\0020\002'
+  _globals['_COMMAND'].fields_by_name['targets']._loaded_options = None
+  _globals['_COMMAND'].fields_by_name['targets']._serialized_options = b'\212\265\030\0038\200\010'
+  _globals['_COMMANDTARGETS_LABELSENTRY']._loaded_options = None
+  _globals['_COMMANDTARGETS_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_COMMANDTARGETS'].fields_by_name['hosts']._loaded_options = None
+  _globals['_COMMANDTARGETS'].fields_by_name['hosts']._serialized_options = b'\212\265\030\006\030\350\0078\375\001'
+  _globals['_COMMANDTARGETS'].fields_by_name['group']._loaded_options = None
+  _globals['_COMMANDTARGETS'].fields_by_name['group']._serialized_options = b'\212\265\030\0028?'
+  _globals['_COMMANDTARGETS'].fields_by_name['labels']._loaded_options = None
+  _globals['_COMMANDTARGETS'].fields_by_name['labels']._serialized_options = b'\212\265\030\005\030\0208\200\001'
   _globals['_INSTALLPACKAGESREQUEST'].fields_by_name['host_id']._loaded_options = None
   _globals['_INSTALLPACKAGESREQUEST'].fields_by_name['host_id']._serialized_options = b'\212\265\030\005\010\0018\375\001'
   _globals['_INSTALLPACKAGESREQUEST'].fields_by_name['packages']._loaded_options = None
@@ -53,40 +71,96 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTALLPACKAGESREQUEST'].fields_by_name['timeout']._serialized_options = b'\212\265\030\006 \001(\200\243\005'
   _globals['_INSTALLPACKAGESRESPONSE'].fields_by_name['command_id']._loaded_options = None
   _globals['_INSTALLPACKAGESRESPONSE'].fields_by_name['command_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_CREATECOMMANDREQUEST'].fields_by_name['timeout']._loaded_options = None
+  _globals['_CREATECOMMANDREQUEST'].fields_by_name['timeout']._serialized_options = b'\212\265\030\007 \001(\200\232\236\001'
+  _globals['_CREATECOMMANDRESPONSE'].fields_by_name['command_id']._loaded_options = None
+  _globals['_CREATECOMMANDRESPONSE'].fields_by_name['command_id']._serialized_options = b'\212\265\030\0020\002'
+  _globals['_CREATECOMMANDRESPONSE'].fields_by_name['hosts']._loaded_options = None
+  _globals['_CREATECOMMANDRESPONSE'].fields_by_name['hosts']._serialized_options = b'\212\265\030\003\030\350\007'
+  _globals['_COMMANDTARGET'].fields_by_name['host_id']._loaded_options = None
+  _globals['_COMMANDTARGET'].fields_by_name['host_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_COMMANDTARGET'].fields_by_name['host']._loaded_options = None
+  _globals['_COMMANDTARGET'].fields_by_name['host']._serialized_options = b'\212\265\030\005\010\0018\375\001'
   _globals['_LISTCOMMANDSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTCOMMANDSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\003(\350\007'
   _globals['_LISTCOMMANDSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTCOMMANDSREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_LISTCOMMANDSREQUEST'].fields_by_name['host']._loaded_options = None
   _globals['_LISTCOMMANDSREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030\0038\375\001'
+  _globals['_LISTCOMMANDSREQUEST'].fields_by_name['command_type']._loaded_options = None
+  _globals['_LISTCOMMANDSREQUEST'].fields_by_name['command_type']._serialized_options = b'\212\265\030\0028@'
+  _globals['_LISTCOMMANDSREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_LISTCOMMANDSREQUEST'].fields_by_name['user']._serialized_options = b'\212\265\030\0038\375\001'
   _globals['_LISTCOMMANDSRESPONSE'].fields_by_name['commands']._loaded_options = None
   _globals['_LISTCOMMANDSRESPONSE'].fields_by_name['commands']._serialized_options = b'\212\265\030\003\030\350\007'
   _globals['_LISTCOMMANDSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
   _globals['_LISTCOMMANDSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_GETCOMMANDREQUEST'].fields_by_name['command_id']._loaded_options = None
   _globals['_GETCOMMANDREQUEST'].fields_by_name['command_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_CANCELCOMMANDREQUEST'].fields_by_name['command_id']._loaded_options = None
+  _globals['_CANCELCOMMANDREQUEST'].fields_by_name['command_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_CANCELCOMMANDREQUEST'].fields_by_name['hosts']._loaded_options = None
+  _globals['_CANCELCOMMANDREQUEST'].fields_by_name['hosts']._serialized_options = b'\212\265\030\006\030\350\0078\375\001'
+  _globals['_WATCHCOMMANDREQUEST'].fields_by_name['command_id']._loaded_options = None
+  _globals['_WATCHCOMMANDREQUEST'].fields_by_name['command_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_COMMANDPROGRESS'].fields_by_name['host_id']._loaded_options = None
+  _globals['_COMMANDPROGRESS'].fields_by_name['host_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_COMMANDPROGRESS'].fields_by_name['host']._loaded_options = None
+  _globals['_COMMANDPROGRESS'].fields_by_name['host']._serialized_options = b'\212\265\030\0038\375\001'
+  _globals['_COMMANDPROGRESS'].fields_by_name['progress_percent']._loaded_options = None
+  _globals['_COMMANDPROGRESS'].fields_by_name['progress_percent']._serialized_options = b'\212\265\030\002(d'
+  _globals['_COMMANDPROGRESS'].fields_by_name['output']._loaded_options = None
+  _globals['_COMMANDPROGRESS'].fields_by_name['output']._serialized_options = b'\212\265\030\0048\200\200\004'
   _globals['_COMMANDSERVICE'].methods_by_name['InstallPackages']._loaded_options = None
   _globals['_COMMANDSERVICE'].methods_by_name['InstallPackages']._serialized_options = b'\252\273\030\006\010\002\030\001P\001\202\323\344\223\002*\"%/api/hosts/{host_id}/packages/install:\001*'
+  _globals['_COMMANDSERVICE'].methods_by_name['CreateCommand']._loaded_options = None
+  _globals['_COMMANDSERVICE'].methods_by_name['CreateCommand']._serialized_options = b'\252\273\030\n\010\002\030\001P\001`\200\200@\202\323\344\223\002\022\"\r/api/commands:\001*'
   _globals['_COMMANDSERVICE'].methods_by_name['ListCommands']._loaded_options = None
   _globals['_COMMANDSERVICE'].methods_by_name['ListCommands']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\017\022\r/api/commands'
   _globals['_COMMANDSERVICE'].methods_by_name['GetCommand']._loaded_options = None
   _globals['_COMMANDSERVICE'].methods_by_name['GetCommand']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002%\022\032/api/commands/{command_id}b\007command'
-  _globals['_COMMANDSTATE']._serialized_start=1462
-  _globals['_COMMANDSTATE']._serialized_end=1560
-  _globals['_COMMAND']._serialized_start=214
-  _globals['_COMMAND']._serialized_end=654
-  _globals['_INSTALLPACKAGESREQUEST']._serialized_start=657
-  _globals['_INSTALLPACKAGESREQUEST']._serialized_end=932
-  _globals['_INSTALLPACKAGESRESPONSE']._serialized_start=934
-  _globals['_INSTALLPACKAGESRESPONSE']._serialized_end=1054
-  _globals['_LISTCOMMANDSREQUEST']._serialized_start=1057
-  _globals['_LISTCOMMANDSREQUEST']._serialized_end=1185
-  _globals['_LISTCOMMANDSRESPONSE']._serialized_start=1188
-  _globals['_LISTCOMMANDSRESPONSE']._serialized_end=1323
-  _globals['_GETCOMMANDREQUEST']._serialized_start=1325
-  _globals['_GETCOMMANDREQUEST']._serialized_end=1385
-  _globals['_GETCOMMANDRESPONSE']._serialized_start=1387
-  _globals['_GETCOMMANDRESPONSE']._serialized_end=1460
-  _globals['_COMMANDSERVICE']._serialized_start=1563
-  _globals['_COMMANDSERVICE']._serialized_end=2009
+  _globals['_COMMANDSERVICE'].methods_by_name['CancelCommand']._loaded_options = None
+  _globals['_COMMANDSERVICE'].methods_by_name['CancelCommand']._serialized_options = b'\252\273\030\002\010\002\202\323\344\223\002&\"!/api/commands/{command_id}/cancel:\001*'
+  _globals['_COMMANDSERVICE'].methods_by_name['WatchCommand']._loaded_options = None
+  _globals['_COMMANDSERVICE'].methods_by_name['WatchCommand']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\"\022 /api/commands/{command_id}/watch'
+  _globals['_COMMANDSTATE']._serialized_start=4597
+  _globals['_COMMANDSTATE']._serialized_end=4723
+  _globals['_COMMAND']._serialized_start=412
+  _globals['_COMMAND']._serialized_end=1426
+  _globals['_COMMANDSUMMARY']._serialized_start=1429
+  _globals['_COMMANDSUMMARY']._serialized_end=1729
+  _globals['_COMMANDTARGETS']._serialized_start=1732
+  _globals['_COMMANDTARGETS']._serialized_end=1970
+  _globals['_COMMANDTARGETS_LABELSENTRY']._serialized_start=1913
+  _globals['_COMMANDTARGETS_LABELSENTRY']._serialized_end=1970
+  _globals['_INSTALLPACKAGESREQUEST']._serialized_start=1973
+  _globals['_INSTALLPACKAGESREQUEST']._serialized_end=2248
+  _globals['_INSTALLPACKAGESRESPONSE']._serialized_start=2250
+  _globals['_INSTALLPACKAGESRESPONSE']._serialized_end=2370
+  _globals['_CREATECOMMANDREQUEST']._serialized_start=2373
+  _globals['_CREATECOMMANDREQUEST']._serialized_end=3037
+  _globals['_CREATECOMMANDRESPONSE']._serialized_start=3040
+  _globals['_CREATECOMMANDRESPONSE']._serialized_end=3262
+  _globals['_COMMANDTARGET']._serialized_start=3264
+  _globals['_COMMANDTARGET']._serialized_end=3369
+  _globals['_LISTCOMMANDSREQUEST']._serialized_start=3372
+  _globals['_LISTCOMMANDSREQUEST']._serialized_end=3626
+  _globals['_LISTCOMMANDSRESPONSE']._serialized_start=3629
+  _globals['_LISTCOMMANDSRESPONSE']._serialized_end=3764
+  _globals['_GETCOMMANDREQUEST']._serialized_start=3766
+  _globals['_GETCOMMANDREQUEST']._serialized_end=3826
+  _globals['_GETCOMMANDRESPONSE']._serialized_start=3828
+  _globals['_GETCOMMANDRESPONSE']._serialized_end=3901
+  _globals['_CANCELCOMMANDREQUEST']._serialized_start=3903
+  _globals['_CANCELCOMMANDREQUEST']._serialized_end=4000
+  _globals['_CANCELCOMMANDRESPONSE']._serialized_start=4002
+  _globals['_CANCELCOMMANDRESPONSE']._serialized_end=4085
+  _globals['_WATCHCOMMANDREQUEST']._serialized_start=4087
+  _globals['_WATCHCOMMANDREQUEST']._serialized_end=4149
+  _globals['_WATCHCOMMANDRESPONSE']._serialized_start=4152
+  _globals['_WATCHCOMMANDRESPONSE']._serialized_end=4363
+  _globals['_COMMANDPROGRESS']._serialized_start=4366
+  _globals['_COMMANDPROGRESS']._serialized_end=4595
+  _globals['_COMMANDSERVICE']._serialized_start=4726
+  _globals['_COMMANDSERVICE']._serialized_end=5608
 # @@protoc_insertion_point(module_scope)

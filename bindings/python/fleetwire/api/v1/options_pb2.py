@@ -26,7 +26,7 @@ from fleetwire.api.v1 import role_pb2 as fleetwire_dot_api_dot_v1_dot_role__pb2
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/options.proto\x12\x10\x66leetwire.api.v1\x1a\x1b\x66leetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\xe0\x01\n\x06Policy\x12*\n\x04role\x18\x01 \x01(\x0e\x32\x16.fleetwire.api.v1.RoleR\x04role\x12\x16\n\x06\x61nyone\x18\x02 \x01(\x08R\x06\x61nyone\x12\x18\n\x07\x63reates\x18\x03 \x01(\x08R\x07\x63reates\x12\x1b\n\traw_field\x18\x04 \x01(\tR\x08rawField\x12$\n\x0eraw_media_type\x18\x05 \x01(\tR\x0crawMediaType\x12\x16\n\x06\x62\x65gins\x18\n \x01(\x08R\x06\x62\x65gins\x12\x1d\n\nno_command\x18\x0b \x01(\tR\tnoCommand:R\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x18.fleetwire.api.v1.PolicyR\x06policyB\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0cOptionsProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/options.proto\x12\x10\x66leetwire.api.v1\x1a\x1b\x66leetwire/api/v1/role.proto\x1a google/protobuf/descriptor.proto\"\x8c\x02\n\x06Policy\x12*\n\x04role\x18\x01 \x01(\x0e\x32\x16.fleetwire.api.v1.RoleR\x04role\x12\x16\n\x06\x61nyone\x18\x02 \x01(\x08R\x06\x61nyone\x12\x18\n\x07\x63reates\x18\x03 \x01(\x08R\x07\x63reates\x12\x1b\n\traw_field\x18\x04 \x01(\tR\x08rawField\x12$\n\x0eraw_media_type\x18\x05 \x01(\tR\x0crawMediaType\x12\x16\n\x06\x62\x65gins\x18\n \x01(\x08R\x06\x62\x65gins\x12\x1d\n\nno_command\x18\x0b \x01(\tR\tnoCommand\x12*\n\x11max_request_bytes\x18\x0c \x01(\rR\x0fmaxRequestBytes:R\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x18.fleetwire.api.v1.PolicyR\x06policyB\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0cOptionsProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024com.fleetwire.api.v1B\014OptionsProtoP\001Z\026fleetwire/api/v1;apiv1\242\002\003FAX\252\002\020Fleetwire.Api.V1\312\002\020Fleetwire\\Api\\V1\342\002\034Fleetwire\\Api\\V1\\GPBMetadata\352\002\022Fleetwire::Api::V1'
   _globals['_POLICY']._serialized_start=116
-  _globals['_POLICY']._serialized_end=340
+  _globals['_POLICY']._serialized_end=384
 # @@protoc_insertion_point(module_scope)

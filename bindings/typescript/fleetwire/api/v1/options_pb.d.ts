@@ -71,6 +71,13 @@ export declare type Policy = Message<"fleetwire.api.v1.Policy"> & {
    * @generated from field: string no_command = 11;
    */
   noCommand: string;
+
+  /**
+   * The largest request, in bytes. 0: 64 KiB.
+   *
+   * @generated from field: uint32 max_request_bytes = 12;
+   */
+  maxRequestBytes: number;
 };
 
 /**

@@ -1,0 +1,309 @@
+//! What the commands that ask hosts for something have in common: whom they are for, how they are asked, the
+//! question before more than one host is, and what is printed of the answer. Following them to their end is
+//! `follow`'s.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+use super::commands::{self, Call, Pieces};
+use super::connection::Connection;
+use super::server::{self, UsageError};
+use super::{Error, call, follow, output, terminal};
+use crate::clock::{UnixMillis, parse_duration};
+use crate::wire::values::Timestamp;
+
+/// Hosts by something else than their names as the first words.
+#[derive(clap::Args)]
+pub(super) struct Selected {
+    /// This host, by its name or id; may be given again
+    #[arg(long = "host", value_name = "HOST")]
+    named: Vec<String>,
+    /// The hosts of this group, by its name or id
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["named", "all"])]
+    group: Option<String>,
+    /// The hosts that have this label; may be given again, for those that have all of them
+    #[arg(long = "label", value_name = "KEY=VALUE", conflicts_with_all = ["named", "all"])]
+    labels: Vec<String>,
+    /// All hosts that you may see
+    #[arg(long, conflicts_with = "named")]
+    all: bool,
+}
+
+/// How hosts are asked.
+#[derive(clap::Args)]
+pub(super) struct Asking {
+    /// Wait until all hosts have done it, and show what they print; see the exit status
+    #[arg(long)]
+    wait: bool,
+    /// The same, no longer than this
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    wait_for: Option<Duration>,
+    /// How long it may run on a host; without it 15m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// How long it may wait for a host that is offline; without it 1d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    expires: Option<Duration>,
+    /// What is begun first, of what waits for a host
+    #[arg(long, value_enum)]
+    priority: Option<Priority>,
+    /// Ask nothing before more than one host is asked
+    #[arg(long, short)]
+    yes: bool,
+    /// Say which hosts it would go to, in place of asking them
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Priority {
+    High,
+    Normal,
+    Low,
+}
+
+impl Selected {
+    /// The targets of a command, out of the words that name hosts. Where none is left over for that, the
+    /// first of `words` is the host and the others are what it is about.
+    pub(super) fn first_of(&self, words: &mut Vec<String>) -> Result<Value, UsageError> {
+        let mut hosts = Vec::new();
+        if !self.is_said() && !words.is_empty() {
+            hosts.push(words.remove(0));
+        }
+        self.targets(hosts)
+    }
+
+    /// The targets of a command, with these hosts.
+    pub(super) fn targets(&self, mut hosts: Vec<String>) -> Result<Value, UsageError> {
+        hosts.extend(self.named.iter().cloned());
+        let selects = self.group.is_some() || !self.labels.is_empty() || self.all;
+        let wrong = |what: &str| UsageError::Request {
+            field: "hosts".to_owned(),
+            what: what.to_owned(),
+        };
+        if hosts.is_empty() != selects {
+            return Err(wrong(
+                "say which: hosts by name, --group and --label, or --all",
+            ));
+        }
+        let mut targets = Map::new();
+        if self.all {
+            targets.insert("all".to_owned(), true.into());
+        }
+        if let Some(group) = &self.group {
+            targets.insert("group".to_owned(), group.as_str().into());
+        }
+        if !self.labels.is_empty() {
+            let labels = self.labels.iter().map(|label| {
+                let (key, value) = label.split_once('=').unwrap_or((label, ""));
+                (key.to_owned(), Value::from(value))
+            });
+            targets.insert("labels".to_owned(), labels.collect::<Map<_, _>>().into());
+        }
+        if !hosts.is_empty() {
+            targets.insert("hosts".to_owned(), hosts.into());
+        }
+        Ok(targets.into())
+    }
+
+    fn is_said(&self) -> bool {
+        self.group.is_some() || !self.labels.is_empty() || self.all || !self.named.is_empty()
+    }
+}
+
+/// A platform that is asked.
+pub(super) struct Client<'a> {
+    server: &'a server::Args,
+    connection: Connection,
+}
+
+impl<'a> Client<'a> {
+    pub(super) async fn connect(server: &'a server::Args) -> Result<Self, Error> {
+        let connection = server.target(true).await?.connect().await?;
+        Ok(Self { server, connection })
+    }
+
+    /// Connects anew, with a credential that is good.
+    pub(super) async fn reconnect(&mut self) -> Result<(), Error> {
+        self.connection = self.server.target(true).await?.connect().await?;
+        Ok(())
+    }
+
+    /// Calls a method that answers once.
+    pub(super) async fn once(
+        &self,
+        service: &str,
+        method: &str,
+        request: Value,
+    ) -> Result<Value, Error> {
+        match method_of(service, method)? {
+            Call::Once(once) => {
+                let answer = call::once(*once, &members(request), self.connection.clone()).await?;
+                call::value(&answer)
+            }
+            _ => Err(unknown(method)),
+        }
+    }
+
+    /// Calls a method that lists, to the end of the list.
+    pub(super) async fn all(
+        &self,
+        service: &str,
+        method: &str,
+        request: Value,
+    ) -> Result<Value, Error> {
+        match method_of(service, method)? {
+            Call::Once(once) => call::all(*once, members(request), &self.connection).await,
+            _ => Err(unknown(method)),
+        }
+    }
+
+    /// Calls a method that answers more than once.
+    pub(super) async fn several(
+        &self,
+        service: &str,
+        method: &str,
+        request: Value,
+    ) -> Result<Pieces, Error> {
+        match method_of(service, method)? {
+            Call::Stream(several) => {
+                let prepared = several(&call::text(&members(request))).map_err(call::invalid)?;
+                Ok(prepared(self.connection.clone()).await?)
+            }
+            _ => Err(unknown(method)),
+        }
+    }
+}
+
+/// Asks the hosts for `work`, which is a member of the request and what it holds.
+pub(super) async fn ask(
+    server: &server::Args,
+    json: bool,
+    asking: &Asking,
+    targets: Value,
+    (kind, parameters): (&str, Value),
+) -> Result<(), Error> {
+    let mut request = json!({"targets": targets, kind: parameters});
+    if let Some(timeout) = asking.timeout {
+        request["timeout"] = timeout.as_secs().into();
+    }
+    if let Some(expires) = asking.expires {
+        request["expires_at"] = in_a_while(expires).into();
+    }
+    if let Some(priority) = asking.priority {
+        let word = match priority {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        };
+        request["priority"] = word.into();
+    }
+    let mut client = Client::connect(server).await?;
+    let one = targets["hosts"]
+        .as_array()
+        .is_some_and(|hosts| hosts.len() == 1);
+    if asking.dry_run || !(one || asking.yes) {
+        let mut dry = request.clone();
+        dry["dry_run"] = true.into();
+        let would = client.once("CommandService", "CreateCommand", dry).await?;
+        if asking.dry_run {
+            return shown(&would, json);
+        }
+        confirm(
+            would["total"].as_u64().unwrap_or_default(),
+            "hosts are asked",
+        )?;
+    }
+    let waits = asking.wait || asking.wait_for.is_some();
+    let waiting = waits.then(|| follow::Waiting::new(asking.wait_for));
+    let waiting = waiting.transpose()?;
+    let made = client
+        .once("CommandService", "CreateCommand", request)
+        .await?;
+    let id = made["command_id"].as_str().unwrap_or_default().to_owned();
+    if let Some(waiting) = waiting {
+        if json {
+            output::json(&made)?;
+        }
+        let several = made["total"].as_u64() != Some(1);
+        return follow::to_the_end(&mut client, &id, json, several, waiting).await;
+    }
+    if json {
+        return output::json(&made);
+    }
+    output::line(&id)?;
+    output::beside(&format!("follow it with: fleetwire command watch {id}"));
+    Ok(())
+}
+
+/// The moment that is so far away, as JSON has it.
+pub(super) fn in_a_while(after: Duration) -> String {
+    let moment = Timestamp::from(UnixMillis::now().plus(after));
+    prost_types::Timestamp::from(moment).to_string()
+}
+
+/// Asks before more than one is concerned.
+pub(super) fn confirm(count: u64, what: &str) -> Result<(), UsageError> {
+    if count <= 1 {
+        return Ok(());
+    }
+    let question = format!("{count} {what}: go ahead?");
+    match terminal::confirm(&question).map_err(UsageError::Terminal)? {
+        Some(true) => Ok(()),
+        Some(false) => Err(UsageError::NotConfirmed),
+        None => Err(UsageError::NobodyToConfirm {
+            count,
+            what: what.to_owned(),
+        }),
+    }
+}
+
+/// Prints the hosts that a command would go to.
+fn shown(would: &Value, json: bool) -> Result<(), Error> {
+    if json {
+        return output::json(would);
+    }
+    let hosts = would["hosts"].as_array().map_or(&[][..], Vec::as_slice);
+    let rows = hosts.iter().map(|host| {
+        let online = host["online"].as_bool().unwrap_or_default();
+        let status = if online { "online" } else { "offline" };
+        vec![
+            output::cell(&host["host"]),
+            status.to_owned(),
+            output::cell(&host["host_id"]),
+        ]
+    });
+    output::table(["HOST", "STATUS", "ID"], rows)?;
+    let more = would["total"]
+        .as_u64()
+        .unwrap_or_default()
+        .saturating_sub(hosts.len() as u64);
+    if more > 0 {
+        output::beside(&format!("and {more} more"));
+    }
+    Ok(())
+}
+
+fn members(request: Value) -> Map<String, Value> {
+    match request {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn method_of(service: &str, method: &str) -> Result<&'static Call, Error> {
+    let found = commands::of(service, method);
+    found
+        .map(|command| &command.call)
+        .ok_or_else(|| unknown(method))
+}
+
+fn unknown(method: &str) -> Error {
+    UsageError::Request {
+        field: String::new(),
+        what: format!("this program has no method {method}"),
+    }
+    .into()
+}
