@@ -14,6 +14,7 @@ use crate::wire::api::{
     CommandParameters, CreateCommandRequestParameters, Inventory, InventoryPart, PackageAction,
     PackageOperation, Script, ServiceAction, ServiceOperation, SystemAction, SystemOperation,
 };
+use crate::wire::package_name;
 
 /// The most bytes of a command's parameters: with all that goes beside them they fit into a message of the
 /// link, in either encoding.
@@ -172,8 +173,6 @@ fn check(parameters: &CommandParameters) -> Result<(), ServiceError> {
     }
 }
 
-/// A name goes to a package manager among its arguments: it must not be taken for an option, nor hold what
-/// no package's name has in any of them.
 fn check_packages(of: &PackageOperation) -> Result<(), ServiceError> {
     match of.operation {
         PackageAction::Install | PackageAction::Remove if of.packages.is_empty() => {
@@ -191,14 +190,9 @@ fn check_packages(of: &PackageOperation) -> Result<(), ServiceError> {
         _ => {}
     }
     for (index, package) in of.packages.iter().enumerate() {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_:~@/=^".contains(&byte);
-        let begins = package.bytes().next();
-        if !begins.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"@_".contains(&byte))
-            || !package.bytes().all(fits)
-        {
-            let detail = "a package's name has letters, digits and . + - _ : ~ @ / = ^, and begins with no sign";
+        if !package_name::fits(package) {
             let field = format!("packages[{index}]");
-            return Err(refused(&field, "package_invalid", detail));
+            return Err(refused(&field, "package_invalid", package_name::WHAT));
         }
     }
     Ok(())
