@@ -6,6 +6,7 @@ mod accept;
 pub mod agent_link;
 pub mod api;
 pub mod audit_key;
+mod backup;
 pub mod ca;
 pub mod config;
 pub mod credential;
@@ -151,6 +152,8 @@ pub struct Platform {
     /// Held, not read: what writes and tells of both ends with the platform.
     _running: [Running; 2],
     /// Held, not read: the lock on the data directory.
+    /// Held while a backup is made or deleted.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
     _lock: files::Lock,
 }
 
@@ -237,6 +240,7 @@ impl Platform {
             refusals: Mutex::default(),
             console,
             stopping: watch::Sender::new(false),
+            backing_up: Arc::default(),
             config,
             _lock: lock,
         }))

@@ -11,6 +11,7 @@
 
 mod api;
 mod audit;
+mod backups;
 mod certificates;
 mod cli;
 mod clients;

@@ -7,6 +7,7 @@ pub mod access;
 mod api_keys;
 mod audit;
 mod auth;
+mod backups;
 mod command_watch;
 mod commands;
 mod consoles;

@@ -18,6 +18,7 @@ pub mod track;
 pub mod users;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 pub use commands::CommandStore;
@@ -182,6 +183,11 @@ pub trait Store:
 {
     /// Answers when the store can both read and write.
     fn check(&self) -> StoreFuture<'_, ()>;
+
+    /// Writes a copy of all that is committed to a file that is not there yet, beside what goes on
+    /// meanwhile. A store that is opened on a copy of it knows that it was put back: its epoch is
+    /// another one ([`DeliveryStore::epoch`]).
+    fn back_up(&self, to: PathBuf) -> StoreFuture<'_, ()>;
 
     /// Makes a host. [`StoreError::NameTaken`] when its name is not free.
     fn create_host(&self, host: NewHost, change: Change) -> StoreFuture<'_, ()>;

@@ -4,6 +4,7 @@
 //! events in `events`; the audit log's chain is in `audit`.
 
 mod audit;
+mod backup;
 mod changes;
 mod commands;
 mod deliveries;
@@ -23,7 +24,7 @@ mod values;
 
 use std::cell::Cell;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -53,6 +54,7 @@ const READERS: usize = 2;
 
 /// The store in one SQLite file. Dropping it finishes what was queued.
 pub struct SqliteStore {
+    path: PathBuf,
     writer: Option<mpsc::Sender<Job>>,
     readers: Vec<mpsc::Sender<Read>>,
     next_reader: AtomicUsize,
@@ -105,6 +107,7 @@ impl SqliteStore {
         schema::migrate(&mut connection, &key)?;
         connection.set_prepared_statement_cache_capacity(64);
         let chain = Arc::new(Mutex::new(Chain::load(&connection, &key)?));
+        backup::settle_copy(&mut connection)?;
         let epoch = Epoch::load(&connection)?;
 
         let (writer, jobs) = mpsc::channel(WRITES_QUEUED_MAX);
@@ -140,6 +143,7 @@ impl SqliteStore {
             write_loop(&desk, &written, &told, &stale, jobs, &counted)
         })?);
         Ok(Self {
+            path: path.to_owned(),
             writer: Some(writer),
             readers,
             next_reader: AtomicUsize::new(0),

@@ -1,12 +1,14 @@
 //! The store's operations as SQL. Instants are milliseconds, ids are text, hashes are blobs.
 
+use std::path::PathBuf;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::{
     AuditPage, AuditSpan, Change, HostRecord, NewHost, SessionRecord, Store, StoreError,
     StoreFuture,
 };
-use super::{SqliteStore, audit};
+use super::{SqliteStore, audit, backup};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId};
@@ -19,6 +21,14 @@ impl Store for SqliteStore {
             self.write(|_| Ok(())).await?;
             self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
                 .await
+        })
+    }
+
+    fn back_up(&self, to: PathBuf) -> StoreFuture<'_, ()> {
+        let from = self.path.clone();
+        Box::pin(async move {
+            let copied = tokio::task::spawn_blocking(move || backup::copy(&from, &to)).await;
+            copied.unwrap_or(Err(StoreError::Stopped))
         })
     }
 
