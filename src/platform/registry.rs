@@ -278,15 +278,18 @@ impl<L: HostLink + ?Sized> Registry<L> {
 
     /// Ends a host's connection, and those that have presented its credential and are not admitted yet:
     /// the store has another for it now, or none.
-    pub fn void(&self, host: HostId, reason: LinkEnd) {
+    /// Whether it had one.
+    pub fn void(&self, host: HostId, reason: LinkEnd) -> bool {
         let mut state = self.lock();
         state.voids += 1;
         let moment = Moment(state.voids);
         state.voided.insert(host, moment);
-        if let Some(entry) = state.hosts.remove(&host) {
-            entry.link.end(reason);
-            self.tell_offline(host, reason.offline());
-        }
+        let Some(entry) = state.hosts.remove(&host) else {
+            return false;
+        };
+        entry.link.end(reason);
+        self.tell_offline(host, reason.offline());
+        true
     }
 
     /// Ends every connection.

@@ -304,7 +304,9 @@ impl Platform {
         end: LinkEnd,
         reason: CloseReason,
     ) -> Result<(), ServiceError> {
-        self.registry.void(host, end);
+        if self.registry.void(host, end) {
+            self.host_left(host, "its credential is void");
+        }
         let sessions = self.sessions().of_host(host);
         for session in &sessions {
             self.end_session(session.id, reason, "platform");

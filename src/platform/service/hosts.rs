@@ -265,9 +265,14 @@ impl Platform {
     /// Notes that a host's connection has ended.
     pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
         if self.registry.remove(host, connection) {
-            info!(%host, why, "disconnected");
-            self.seen().hosts.insert(host, UnixMillis::now());
+            self.host_left(host, why);
         }
+    }
+
+    /// Notes that a host has no connection any more, as of now.
+    pub(super) fn host_left(&self, host: HostId, why: &str) {
+        info!(%host, why, "disconnected");
+        self.seen().hosts.insert(host, UnixMillis::now());
     }
 
     fn show_host(&self, now: UnixMillis, entry: HostEntry) -> Host {
@@ -278,12 +283,18 @@ impl Platform {
             Some(_) => HostStatus::Online,
             None => HostStatus::Offline,
         };
-        let duplicate = self.registry.is_duplicate(now, record.id);
+        let wrong = if record.revoked.is_some() {
+            Some("revoked")
+        } else if self.registry.is_duplicate(now, record.id) {
+            Some("duplicate_instance")
+        } else {
+            None
+        };
         Host {
             id: record.id.into(),
             name: record.name,
             status,
-            detail: duplicate.then(|| "duplicate_instance".to_owned()),
+            detail: wrong.map(str::to_owned),
             created_at: Some(record.created.into()),
             last_seen_at: last_seen.map(Into::into),
             connected_since: connected.as_ref().map(|host| host.since.into()),

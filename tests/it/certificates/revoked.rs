@@ -12,7 +12,7 @@ use super::machine::{Machine, audited, code, connect, let_in, refused, revoke};
 use crate::console::viewer::Session;
 use crate::peers::beside::device_token;
 use crate::peers::raw::{hello, trusting};
-use crate::support::{Agent, PATIENCE, Platform, until_status};
+use crate::support::{Agent, PATIENCE, Platform, until, until_status};
 
 #[tokio::test]
 async fn a_revoked_certificate_is_none_on_a_resumed_session_either() {
@@ -101,6 +101,7 @@ async fn a_revoked_hosts_agent_and_sessions_end_and_stay_so() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let platform = Platform::start_on(dir.path(), &[]);
     let mut agent = Agent::start(&platform, "kvm");
+    let connected = until_status(&platform, "kvm", "online");
     let session = Session::open(&platform).enter().await;
     let before = platform.enrolment_token(&["--name", "kvm"]);
     revoke(&platform, "kvm").await.expect("revoked");
@@ -111,6 +112,13 @@ async fn a_revoked_hosts_agent_and_sessions_end_and_stay_so() {
     assert_eq!((answer.status, answer.code()), (410, Some("session_ended")));
     let host = until_status(&platform, "kvm", "offline");
     assert!(host["revoked_at"].is_string());
+    assert_eq!(host["detail"], "revoked");
+    // It was there until then.
+    let since = connected["last_seen_at"].as_str().expect("a time");
+    until("when it was last seen", || {
+        let host = until_status(&platform, "kvm", "offline");
+        (host["last_seen_at"].as_str()? >= since).then_some(())
+    });
     let (tls, http) = (platform.tls.to_string(), platform.http.to_string());
     drop(platform);
 
