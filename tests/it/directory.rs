@@ -2,10 +2,12 @@
 //! behind are tested in `identity`; what is tested here is that they hold for whoever comes by the door.
 
 use fleetwire::net::http_client::HttpError;
+use fleetwire::schema::api as pb;
 use fleetwire::secret::Secret;
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::sign_in::doors::{DOORS, Method as ByBoth, Refusal, Visitor, method};
 use crate::support::{Client, Platform};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -200,4 +202,69 @@ async fn an_api_key_is_shown_once_and_may_no_more_than_it_was_given() {
     call(&admin, Method::DELETE, &path, Value::Null).await;
     let refused = asked(&robot, Method::GET, "/api/hosts", Value::Null).await;
     assert_eq!(refused, Err("token_invalid".to_owned()));
+}
+
+#[tokio::test]
+async fn a_credential_is_kept_as_what_it_is_known_by_and_nothing_more() {
+    let platform = Platform::start(&[]);
+    let admin = platform.client();
+    let make = async |path: &str, body: Value| call(&admin, Method::POST, path, body).await;
+    let user = json!({
+        "name": "ada", "role": "viewer", "grants": {"all_hosts": true}, "password": PASSWORD,
+    });
+    make("/api/users", user).await;
+    let key = make("/api/api-keys", json!({"name": "ci", "role": "viewer"})).await;
+    let token = make("/api/enrolment-tokens", json!({})).await;
+    let host = make("/api/hosts", json!({"name": "kvm"})).await;
+    let signed_in = json!({"user": "ada", "password": PASSWORD});
+    let signed_in = make("/api/auth/sign-in", signed_in).await;
+    let secrets = [
+        PASSWORD,
+        text(&key, "secret"),
+        text(&token, "token"),
+        text(&host, "auth_token"),
+        text(&signed_in, "access_token"),
+        text(&signed_in, "refresh_token"),
+    ];
+
+    let has = |kept: &[u8], text: &str| kept.windows(text.len()).any(|at| at == text.as_bytes());
+    let mut files = 0;
+    for file in std::fs::read_dir(platform.data_dir()).expect("there") {
+        let path = file.expect("a file").path();
+        let kept = std::fs::read(&path).expect("read");
+        files += usize::from(has(&kept, "ada"));
+        for secret in secrets {
+            assert!(!has(&kept, secret), "{} has {secret}", path.display());
+        }
+    }
+    assert!(files > 0, "what was made is in one of them");
+}
+
+#[tokio::test]
+async fn a_rule_of_the_schema_holds_at_both_doors() {
+    const LIST: ByBoth<pb::ListUsersRequest, pb::ListUsersResponse> =
+        method("GET", "/api/users", "UserService/ListUsers", "");
+    const GET: ByBoth<pb::GetUserRequest, pb::GetUserResponse> =
+        method("GET", "/api/users/{user_id}", "UserService/GetUser", "user");
+    const CREATE: ByBoth<pb::CreateUserRequest, pb::CreateUserResponse> =
+        method("POST", "/api/users", "UserService/CreateUser", "user");
+    let platform = Platform::start(&[]);
+    let admin = Visitor::with(&platform, &platform.admin_token());
+    for door in DOORS {
+        let many = admin.ask(door, &LIST, json!({"page_size": 1001})).await;
+        let by_name = admin.ask(door, &GET, json!({"user_id": "ada"})).await;
+        let nobody = admin.ask(door, &CREATE, json!({"role": "viewer"})).await;
+        let long = json!({"name": "ada", "role": "viewer", "password": "x".repeat(10_000)});
+        let long = admin.ask(door, &CREATE, long).await;
+        for (what, asked) in [
+            ("too many", many),
+            ("no id", by_name),
+            ("none", nobody),
+            ("too long", long),
+        ] {
+            let refused = asked.map_err(Refusal::what);
+            let rule = Err((400, "field_invalid".to_owned()));
+            assert_eq!(refused, rule, "{what}, {door:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! door.
 
 mod command;
-mod doors;
+pub mod doors;
 mod grants;
 mod guesses;
 mod passwords;
