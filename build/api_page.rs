@@ -350,7 +350,7 @@ fn link(name: &str) -> String {
     format!("<a href=\"#{name}\">{name}</a>")
 }
 
-/// `ListHosts` as `List hosts`.
+/// `ListHosts` as `List hosts`, and `BeginTotp` as `Begin TOTP`.
 fn words(name: &str) -> String {
     let mut out = String::new();
     let mut previous = 'A';
@@ -363,7 +363,13 @@ fn words(name: &str) -> String {
         }
         previous = letter;
     }
-    out
+    let words = out.split(' ').map(|word| match word {
+        "Api" | "api" => "API",
+        "oidc" => "OIDC",
+        "totp" => "TOTP",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A comment, with what stands between backticks as code.

@@ -286,7 +286,7 @@ impl Verifier {
         let next = span.next();
         if chained.sequence > next {
             let missing = match chained.sequence - next {
-                1 => "it is missing".to_owned(),
+                1 => format!("entry {} follows the one before it", chained.sequence),
                 _ => format!("all up to {} are missing", chained.sequence - 1),
             };
             let fault = self.fault(FaultKind::Missing, missing);
