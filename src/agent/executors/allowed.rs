@@ -15,6 +15,14 @@ use super::managers::Manager;
 pub struct Allowed {
     /// `[commands.package_operation]`.
     pub package_operation: Option<PackageRules>,
+    /// `[commands.service_operation]`.
+    pub service_operation: Option<ServiceRules>,
+    /// `[commands.system_operation]`.
+    pub system_operation: Option<SystemRules>,
+    /// `[commands.inventory]`.
+    pub inventory: Option<InventoryRules>,
+    /// The address of the D-Bus over which systemd is asked. Absent: the system's.
+    pub bus: Option<String>,
     /// `[commands.script]`.
     pub script: Option<ScriptRules>,
 }
@@ -80,6 +88,83 @@ impl PackageRules {
     }
 }
 
+/// What is done with services.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceRules {
+    /// Of `start`, `stop`, `restart`, `enable`, `disable` and `status`, those that are done. Absent: all.
+    pub operations: Vec<String>,
+    /// Patterns for the names of services, as for packages, without `.service` or with it; units of another
+    /// type are named in full. Absent: all.
+    pub services: Vec<String>,
+}
+
+/// What can be done with services.
+const SERVICE_OPERATIONS: &[&str] = &["start", "stop", "restart", "enable", "disable", "status"];
+
+impl Default for ServiceRules {
+    fn default() -> Self {
+        Self {
+            operations: owned(SERVICE_OPERATIONS),
+            services: owned(&["*"]),
+        }
+    }
+}
+
+impl ServiceRules {
+    pub(super) fn allows_operation(&self, operation: &str) -> bool {
+        self.operations.iter().any(|name| name == operation)
+    }
+
+    /// Whether a unit is allowed, by its whole name.
+    pub(super) fn allows_service(&self, unit: &str) -> bool {
+        let short = unit.strip_suffix(".service");
+        fits_any(&self.services, unit) || short.is_some_and(|short| fits_any(&self.services, short))
+    }
+
+    fn check(&self) -> Result<(), RuleFault> {
+        check_operations(
+            "service_operation.operations",
+            &self.operations,
+            SERVICE_OPERATIONS,
+        )?;
+        if self.services.is_empty() {
+            return Err(nothing("service_operation.services"));
+        }
+        Ok(())
+    }
+}
+
+/// What is done with the host as a whole.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SystemRules {
+    /// Of `reboot`, `shutdown`, `set_hostname` and `set_time`, those that are done. Absent: all.
+    pub operations: Vec<String>,
+}
+
+/// What can be done with a host.
+const SYSTEM_OPERATIONS: &[&str] = &["reboot", "shutdown", "set_hostname", "set_time"];
+
+impl Default for SystemRules {
+    fn default() -> Self {
+        Self {
+            operations: owned(SYSTEM_OPERATIONS),
+        }
+    }
+}
+
+impl SystemRules {
+    pub(super) fn allows_operation(&self, operation: &str) -> bool {
+        self.operations.iter().any(|name| name == operation)
+    }
+}
+
+/// That an inventory is made: it has no keys.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InventoryRules {}
+
 /// Which scripts are run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -117,6 +202,13 @@ impl Allowed {
     pub fn check(&self) -> Result<(), RuleFault> {
         if let Some(packages) = &self.package_operation {
             packages.check()?;
+        }
+        if let Some(services) = &self.service_operation {
+            services.check()?;
+        }
+        if let Some(system) = &self.system_operation {
+            let key = "system_operation.operations";
+            check_operations(key, &system.operations, SYSTEM_OPERATIONS)?;
         }
         if let Some(script) = &self.script {
             for path in &script.interpreters {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::process::End;
-use super::{Ended, Fault};
+use super::{Ended, Fault, Outcome};
+use crate::wire::messages::ResponseResult;
 
 /// The most of a detail, in bytes: what a response holds of it.
 const DETAIL_BYTES_MAX: usize = 1024;
@@ -25,15 +26,15 @@ pub(super) fn failed(reason: &'static str, detail: String) -> Fault {
 }
 
 /// What a program's end means, where 0 is the success.
-pub(super) fn of_end(end: End, limit: Option<Duration>) -> (Ended, Option<Fault>) {
+pub(super) fn of_end(end: End, limit: Option<Duration>) -> Option<Fault> {
     let (reason, detail) = match end {
-        End::Exited(0) => return (Ended::Succeeded, None),
+        End::Exited(0) => return None,
         End::Exited(code) => ("exit_code", format!("it exited with {code}")),
         End::Signalled(signal) => ("signal", format!("signal {signal} ended it")),
-        End::TimedOut => return (Ended::Failed, Some(timed_out(limit))),
-        End::Stopped => return (Ended::Cancelled, Some(cancelled())),
+        End::TimedOut => return Some(timed_out(limit)),
+        End::Stopped => return Some(cancelled()),
     };
-    (Ended::Failed, Some(Fault { reason, detail }))
+    Some(Fault { reason, detail })
 }
 
 pub(super) fn timed_out(limit: Option<Duration>) -> Fault {
@@ -54,4 +55,25 @@ pub(super) fn cancelled() -> Fault {
 fn shorten(mut detail: String) -> String {
     detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
     detail
+}
+
+impl Outcome {
+    /// It failed before it came to anything.
+    pub fn failed(fault: Fault) -> Self {
+        Self::of(Some(fault), None)
+    }
+
+    /// What came of a run: a success, unless there is a fault.
+    pub(super) fn of(fault: Option<Fault>, result: Option<ResponseResult>) -> Self {
+        let status = match &fault {
+            None => Ended::Succeeded,
+            Some(fault) if fault.reason == "cancelled" => Ended::Cancelled,
+            Some(_) => Ended::Failed,
+        };
+        Self {
+            status,
+            fault,
+            result,
+        }
+    }
 }

@@ -3,25 +3,34 @@
 //! affair of `agent::commands`.
 
 pub mod allowed;
+mod bus;
 mod family;
 mod faults;
+mod inventory;
 pub mod managers;
 mod packages;
 mod process;
 mod script;
+mod service;
+mod system;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::wire::messages::{CommandParameters, ResponseResult};
 pub use allowed::Allowed;
+use bus::Bus;
+use inventory::Inventories;
 use packages::Packages;
 use rustix::process::Signal;
 use script::Scripts;
+use service::Services;
+use system::Systems;
 
 /// The most that is kept of what a command prints, in bytes: its end.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
@@ -141,17 +150,33 @@ pub trait Executor {
 /// All kinds together: gives each command to whoever runs its kind.
 #[derive(Debug)]
 pub struct Executors {
+    inventories: Inventories,
     packages: Packages,
     scripts: Scripts,
+    services: Services,
+    systems: Systems,
 }
 
 impl Executors {
     /// Executors that do what is allowed.
     pub fn new(allowed: Allowed) -> Self {
+        let bus = Bus::new(allowed.bus);
+        let packages = Packages::new(allowed.package_operation.clone());
         Self {
+            inventories: Inventories::new(allowed.inventory, packages, bus.clone()),
             packages: Packages::new(allowed.package_operation),
             scripts: Scripts::new(allowed.script),
+            services: Services::new(allowed.service_operation, bus.clone()),
+            systems: Systems::new(allowed.system_operation, bus),
         }
+    }
+
+    /// The same, with a folder of the agent's own to remember in what ends the agent itself. Without it
+    /// nobody knows what became of a reboot.
+    #[must_use]
+    pub fn remembering_in(mut self, folder: &Path) -> Self {
+        self.systems.remember_in(folder);
+        self
     }
 
     /// Whether a command would be run. Quick: it asks nobody.
@@ -161,7 +186,10 @@ impl Executors {
     pub fn check(&self, parameters: &CommandParameters) -> Result<(), Fault> {
         match parameters {
             CommandParameters::PackageOperation(of) => self.packages.check(of),
+            CommandParameters::ServiceOperation(of) => self.services.check(of),
+            CommandParameters::SystemOperation(of) => self.systems.check(of),
             CommandParameters::Script(of) => self.scripts.check(of),
+            CommandParameters::Inventory(of) => self.inventories.check(of),
             other => Err(not_run(other)),
         }
     }
@@ -175,7 +203,16 @@ impl Executors {
             CommandParameters::PackageOperation(of) => {
                 self.packages.run(&job, of, &reports, stop).await
             }
+            CommandParameters::ServiceOperation(of) => {
+                self.services.run(&job, of, &reports, stop).await
+            }
+            CommandParameters::SystemOperation(of) => {
+                self.systems.run(&job, of, &reports, stop).await
+            }
             CommandParameters::Script(of) => self.scripts.run(&job, of, &reports, stop).await,
+            CommandParameters::Inventory(of) => {
+                self.inventories.run(&job, of, &reports, stop).await
+            }
             other => Outcome::failed(not_run(other)),
         }
     }
@@ -183,7 +220,7 @@ impl Executors {
     /// What became of a run that the agent's own end cut: `None` where nobody knows.
     pub fn after_restart(&self, parameters: &CommandParameters) -> Option<Outcome> {
         match parameters {
-            CommandParameters::Script(script) => self.scripts.after_restart(script),
+            CommandParameters::SystemOperation(of) => self.systems.after_restart(of),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use super::allowed::{PackageRules, invalid, kind_refused, refused};
 use super::faults::{self, failed};
 use super::managers::{Manager, Request, find};
 use super::process::{self, End, Printed, Program, Run, Watch};
-use super::{Ended, Executor, Fault, Job, Outcome, Reports, Stop};
+use super::{Executor, Fault, Job, Outcome, Reports, Stop};
 use crate::wire::messages::{
     Package, PackageAction, PackageOperation, PackageResult, ResponseResult,
 };
@@ -42,6 +42,12 @@ impl Packages {
             root: rules.as_ref().and_then(|rules| rules.root.clone()),
             rules,
         }
+    }
+
+    /// What is installed, for an inventory.
+    pub(super) async fn installed(&self, watch: Watch<'_>) -> Result<Vec<Package>, Fault> {
+        let manager = self.manager.ok_or_else(no_manager)?;
+        list(manager, self.root.as_ref(), watch).await
     }
 
     fn allow(&self, operation: &PackageOperation) -> Result<Manager, Fault> {
@@ -291,7 +297,7 @@ impl Going<'_> {
                 let name = self.manager.program();
                 Some(failed("exit_code", format!("{name} exited with {code}")))
             }
-            end => faults::of_end(end, self.job.time_limit).1,
+            end => faults::of_end(end, self.job.time_limit),
         }
     }
 
@@ -362,8 +368,7 @@ async fn list(
             return Err(failed("exit_code", detail));
         }
         end => {
-            let (_, fault) = faults::of_end(end, None);
-            return Err(fault.unwrap_or_else(faults::cancelled));
+            return Err(faults::of_end(end, None).unwrap_or_else(faults::cancelled));
         }
     }
     Ok(read_list(manager, &run.printed))
@@ -453,14 +458,5 @@ fn end_of(text: String) -> String {
 }
 
 fn outcome(fault: Option<Fault>, result: PackageResult) -> Outcome {
-    let status = match &fault {
-        None => Ended::Succeeded,
-        Some(fault) if fault.reason == "cancelled" => Ended::Cancelled,
-        Some(_) => Ended::Failed,
-    };
-    Outcome {
-        status,
-        fault,
-        result: Some(ResponseResult::PackageOperation(result)),
-    }
+    Outcome::of(fault, Some(ResponseResult::PackageOperation(result)))
 }

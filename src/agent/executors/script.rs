@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::allowed::{ScriptRules, invalid, is_plain, kind_refused, refused};
 use super::process::{self, End, Program, Run, User, Watch};
-use super::{Ended, Executor, Fault, Job, Outcome, Reports, Stop, faults};
+use super::{Executor, Fault, Job, Outcome, Reports, Stop, faults};
 use crate::wire::messages::{ResponseResult, Script, ScriptResult};
 
 /// What runs a script that names no interpreter.
@@ -142,32 +142,18 @@ async fn find_user(name: &str) -> Result<User, Fault> {
 }
 
 fn outcome(job: &Job, run: &Run, begun: Instant) -> Outcome {
-    let (status, fault) = faults::of_end(run.end, job.time_limit);
+    let fault = faults::of_end(run.end, job.time_limit);
     let (exit_code, signal) = match run.end {
         End::Exited(code) => (Some(code.into()), None),
         End::Signalled(signal) => (None, Some(signal.into())),
         End::TimedOut | End::Stopped => (None, None),
     };
-    Outcome {
-        status,
-        fault,
-        result: Some(ResponseResult::Script(ScriptResult {
-            exit_code,
-            signal,
-            output: run.printed.text(),
-            output_bytes: run.printed.bytes,
-            execution_time: begun.elapsed().as_secs_f64(),
-        })),
-    }
-}
-
-impl Outcome {
-    /// It failed before it came to anything.
-    pub fn failed(fault: Fault) -> Self {
-        Self {
-            status: Ended::Failed,
-            fault: Some(fault),
-            result: None,
-        }
-    }
+    let result = ScriptResult {
+        exit_code,
+        signal,
+        output: run.printed.text(),
+        output_bytes: run.printed.bytes,
+        execution_time: begun.elapsed().as_secs_f64(),
+    };
+    Outcome::of(fault, Some(ResponseResult::Script(result)))
 }

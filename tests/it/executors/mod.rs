@@ -2,6 +2,7 @@
 //! that stand for a system, and Debian's own against the system. Who sends them is not here.
 
 mod packages;
+mod systemd;
 
 use std::path::Path;
 use std::process::Command;
@@ -28,14 +29,21 @@ fn check(rules: &str, parameters: &CommandParameters) -> Result<(), Fault> {
 
 /// Runs a command; what it printed while it ran comes beside what came of it.
 async fn run(rules: &str, parameters: CommandParameters) -> (Outcome, Vec<u8>) {
-    let executors = executors(rules);
+    run_within(executors(rules), parameters, LONG).await
+}
+
+async fn run_within(
+    executors: Executors,
+    parameters: CommandParameters,
+    limit: Duration,
+) -> (Outcome, Vec<u8>) {
     executors.check(&parameters).expect("allowed");
     let (reports, mut said) = Reports::channel(1024);
     let (_stop, told) = watch::channel(false);
     let job = Job {
         id: uuid::Uuid::from_u128(7).to_string(),
         parameters,
-        time_limit: Some(LONG),
+        time_limit: Some(limit),
     };
     let outcome = timeout(LONG * 2, executors.run(job, reports, Stop(told)));
     let outcome = outcome.await.expect("an end");

@@ -4,8 +4,7 @@
 
 pub mod beside;
 mod greeting;
-pub mod hostile;
-mod journal;
+mod hostile;
 pub mod raw;
 mod seed;
 mod to_agent;
