@@ -4,7 +4,8 @@
 
 pub mod beside;
 mod greeting;
-mod hostile;
+pub mod hostile;
+mod journal;
 pub mod raw;
 mod seed;
 mod to_agent;

@@ -15,6 +15,8 @@ use super::until;
 pub struct Agent {
     /// The process.
     pub process: Process,
+    /// More flags, for the next start.
+    pub flags: Vec<String>,
     targets: Vec<String>,
     // Last, so that the process ends before its directory goes.
     dir: TempDir,
@@ -46,9 +48,10 @@ impl Agent {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("token"), token).expect("written");
         let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
-        let process = run(&platform.url(), name, dir.path(), &targets);
+        let process = run(&platform.url(), name, dir.path(), &targets, &[]);
         Self {
             process,
+            flags: Vec::new(),
             targets,
             dir,
         }
@@ -61,10 +64,11 @@ impl Agent {
         for file in ["state/state.json", "state/agent.key"] {
             fs::copy(self.dir.path().join(file), dir.path().join(file)).expect("copied");
         }
-        let process = run(&platform.url(), name, dir.path(), &self.targets);
+        let process = run(&platform.url(), name, dir.path(), &self.targets, &[]);
         let targets = self.targets.clone();
         Self {
             process,
+            flags: Vec::new(),
             targets,
             dir,
         }
@@ -77,7 +81,8 @@ impl Agent {
 
     /// Starts the same agent again, towards whatever listens there.
     pub fn restart_at(&mut self, platform: &ServerUrl, name: &str) {
-        self.process = run(platform, name, self.dir.path(), &self.targets);
+        let dir = self.dir.path();
+        self.process = run(platform, name, dir, &self.targets, &self.flags);
     }
 
     /// Its state directory.
@@ -95,11 +100,18 @@ pub fn until_status(platform: &Platform, name: &str, status: &str) -> Value {
     })
 }
 
-fn run(platform: &ServerUrl, name: &str, dir: &Path, targets: &[String]) -> Process {
+fn run(
+    platform: &ServerUrl,
+    name: &str,
+    dir: &Path,
+    targets: &[String],
+    flags: &[String],
+) -> Process {
     let mut command = command("fleetwire-agent");
     command.args(["--platform", &platform.to_string(), "--name", name]);
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--token-file").arg(dir.join("token"));
     command.args(targets.iter().flat_map(|target| ["--target", target]));
+    command.args(flags);
     Process::start(&format!("agent {name}"), &mut command)
 }
