@@ -38,6 +38,8 @@ pub(super) struct State<S: Side> {
     acted: bool,
     /// The program wants the end, with this said in the close frame.
     pub(super) closing: Option<Closing>,
+    /// The program has as much of what the peer says as it may hold: nothing more is read.
+    pub(super) paused: bool,
 }
 
 impl<S: Side> State<S> {
@@ -170,6 +172,7 @@ impl<S: Side> Connection<S> {
             driver: None,
             acted: false,
             closing: None,
+            paused: false,
         };
         let shared = Shared {
             state: Mutex::new(state),
@@ -271,6 +274,19 @@ impl<S: Side> Connection<S> {
         let mut state = self.lock();
         state.closing.get_or_insert(closing);
         action(&mut state.link);
+        state.wake_driver();
+    }
+
+    /// Reads no more of the peer until [`Self::resume`]: it waits, and with it all that it sends. One that
+    /// is not resumed in time is taken for silent.
+    pub fn pause(&self) {
+        self.lock().paused = true;
+    }
+
+    /// Reads on.
+    pub fn resume(&self) {
+        let mut state = self.lock();
+        state.paused = false;
         state.wake_driver();
     }
 

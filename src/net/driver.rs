@@ -213,7 +213,7 @@ where
         for _ in 0..READS_MAX {
             {
                 let state = self.connection.lock();
-                if state.link.is_deciding() || state.link.is_closed() {
+                if state.link.is_deciding() || state.link.is_closed() || state.paused {
                     return Ok(Step::Waits);
                 }
                 if state.link.is_open() {

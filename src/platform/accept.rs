@@ -11,6 +11,7 @@ use super::{
     Platform,
     agent_link::AgentLink,
     api::problem,
+    delivery::{self, Inlet, Said},
     metrics::{Attempt, Watched, ending_word},
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
@@ -49,7 +50,7 @@ use rustls::ProtocolVersion;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::SystemTime,
@@ -253,6 +254,8 @@ struct Course {
     address: SocketAddr,
     /// Once it is let in.
     place: Mutex<Option<Place>>,
+    /// Where it is heard from then on.
+    inlet: OnceLock<Arc<Inlet>>,
     errors: AtomicU32,
     attempt: Attempt,
 }
@@ -261,6 +264,15 @@ impl Course {
     fn place(&self) -> MutexGuard<'_, Option<Place>> {
         // It is replaced as a whole.
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The agent has said something of commands.
+    fn hear(&self, said: Said) {
+        match self.inlet.get() {
+            Some(inlet) => self.platform.delivery.said(inlet, said),
+            // It was let in and ended at once.
+            None => debug!(address = %self.address, "an agent speaks of commands too late"),
+        }
     }
 }
 
@@ -316,6 +328,7 @@ where
     let course = Arc::new(Course {
         address,
         place: Mutex::default(),
+        inlet: OnceLock::new(),
         errors: AtomicU32::new(0),
         attempt: Attempt::new(platform.metrics.clone()),
         platform,
@@ -344,10 +357,8 @@ where
                             peer,
                             id,
                         };
-                        let Course {
-                            platform, attempt, ..
-                        } = &*course;
-                        let admitting = admit(platform, hello, arrived, attempt);
+                        let platform = &course.platform;
+                        let admitting = admit(&course, hello, arrived);
                         let trace =
                             trace_span!(target: TARGET, "agent.hello", otel.kind = "server");
                         let admitted = admitting.instrument(trace).await;
@@ -380,19 +391,22 @@ where
                     }
                 }
                 PlatformEvent::Error(error) => {
-                    let Error { code, message, .. } = error;
+                    let Error { code, message, .. } = &error;
                     if course.errors.fetch_add(1, Ordering::Relaxed) < ERRORS_LOGGED_MAX {
                         warn!(%address, %code, "an agent reports: {message:?}");
                     } else {
                         debug!(%address, %code, "an agent reports: {message:?}");
                     }
+                    if !error.original_message_id.is_empty() {
+                        course.hear(Said::Error(error));
+                    }
                 }
-                PlatformEvent::Journal(_)
-                | PlatformEvent::CommandReport(_)
-                | PlatformEvent::CommandAck(_)
-                | PlatformEvent::StatusUpdate(_)
-                | PlatformEvent::Response(_) => {
-                    debug!(%address, "an agent reports on a command that was never sent");
+                PlatformEvent::Journal(journal) => course.hear(Said::Journal(journal)),
+                PlatformEvent::CommandReport(report) => course.hear(Said::report(report)),
+                PlatformEvent::CommandAck(ack) => course.hear(Said::Ack(ack)),
+                PlatformEvent::StatusUpdate(update) => course.hear(Said::Status(update)),
+                PlatformEvent::Response(response) => {
+                    course.hear(Said::Answer(Box::new((*response).into())));
                 }
             })
         }
@@ -414,12 +428,10 @@ where
 }
 
 /// Decides on a hello. `Some` where the agent is its host's connection now.
-async fn admit(
-    platform: &Platform,
-    hello: Hello,
-    arrived: Arrived,
-    attempt: &Attempt,
-) -> Option<Place> {
+async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place> {
+    let Course {
+        platform, attempt, ..
+    } = course;
     let Arrived {
         tunnel,
         tracked,
@@ -473,7 +485,10 @@ async fn admit(
         host_id: record.id.0,
         heartbeat: platform.config.heartbeat,
         platform_time: Timestamp::from_system_time(SystemTime::now()),
-        capabilities: certificate_renewal().into_iter().collect(),
+        capabilities: certificate_renewal()
+            .into_iter()
+            .chain(delivery::capability())
+            .collect(),
     });
     let link = Arc::new(AgentLink { tunnel });
     let arrival = Arrival {
@@ -490,6 +505,11 @@ async fn admit(
             replaced,
         } => {
             attempt.came_to("admitted");
+            // Before anything that the agent may say: it is not read meanwhile.
+            let journalled = delivery::is_journalled(&hello.capabilities);
+            let (tunnel, delivery) = (&link.tunnel, &platform.delivery);
+            let inlet = delivery.host_connected(record.id, connection, tunnel, journalled);
+            let _ = course.inlet.set(inlet);
             // As it was before this connection.
             if record.credential_used || replaced {
                 platform.metrics.reconnect(replaced);

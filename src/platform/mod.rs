@@ -10,6 +10,7 @@ mod backup;
 pub mod ca;
 pub mod config;
 pub mod credential;
+pub mod delivery;
 mod door;
 pub mod events;
 mod front;
@@ -48,6 +49,7 @@ use agent_link::AgentLink;
 use audit_key::AuditKeyError;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
+use delivery::Delivery;
 use events::Bus;
 use front::Front;
 use identity::oidc::{Oidc, OidcStartError};
@@ -133,7 +135,9 @@ pub struct Platform {
     /// What happens.
     pub events: Arc<Bus>,
     /// What is going on at hosts that run a command.
-    pub progress: Progress,
+    pub progress: Arc<Progress>,
+    /// What hosts are to do.
+    pub delivery: Arc<Delivery>,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
@@ -149,8 +153,8 @@ pub struct Platform {
     stopping: watch::Sender<bool>,
     /// What passed between agents and this platform.
     pub track: Arc<Track>,
-    /// Held, not read: what writes and tells of both ends with the platform.
-    _running: [Running; 2],
+    /// Held, not read: what writes, tells and delivers ends with the platform.
+    _running: [Running; 3],
     /// Held, not read: the lock on the data directory.
     /// Held while a backup is made or deleted.
     backing_up: Arc<tokio::sync::Mutex<()>>,
@@ -214,6 +218,8 @@ impl Platform {
             heartbeats: config.track_heartbeats,
         };
         let track = Track::new(tracked, store.clone());
+        let progress = Arc::<Progress>::default();
+        let (delivery, deliveries) = Delivery::new(store.clone(), progress.clone());
         let watched = events.clone();
         let registry = Registry::watched(Box::new(move |host, what| watched.tell(host, what)));
 
@@ -226,10 +232,12 @@ impl Platform {
             _running: [
                 Running(tokio::spawn(events.clone().run())),
                 Running(tokio::spawn(track.clone().run())),
+                Running(tokio::spawn(deliveries)),
             ],
             events,
+            delivery,
             track,
-            progress: Progress::default(),
+            progress,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
             unwritten_ends: Mutex::default(),

@@ -224,6 +224,30 @@ pub(super) const STORE_QUEUED: Definition = Definition::gauge(
     "What waits for the store by kind: writes or reads",
 )
 .by(&["kind"]);
+pub(super) const DELIVERIES: Definition = Definition::counter(
+    "fleetwire_deliveries",
+    "Steps of deliveries by the state that they led to; queued is not counted",
+)
+.by(&["state"]);
+pub(super) const DELIVERIES_UNDER_WAY: Definition = Definition::gauge(
+    "fleetwire_deliveries_under_way",
+    "Deliveries that connected hosts were sent and that have not ended",
+);
+pub(super) const DELIVERIES_UNWRITTEN: Definition = Definition::gauge(
+    "fleetwire_deliveries_unwritten",
+    "Steps of deliveries that wait to be written",
+);
+pub(super) const DELIVERIES_RECEIVED: Definition = Definition::histogram(
+    "fleetwire_delivery_received",
+    "From a command's acceptance to its agent's word that it has it, of those that were sent at once",
+)
+.seconds();
+pub(super) const DELIVERIES_IGNORED: Definition = Definition::counter(
+    "fleetwire_deliveries_ignored",
+    "What agents said of commands that changed nothing, by reason: backwards (it stood there or further), \
+     not_under_way, unknown, unexpected",
+)
+.by(&["reason"]);
 pub(super) const SPANS: Definition = Definition::counter(
     "fleetwire_otlp_spans",
     "Spans for OpenTelemetry by outcome: exported, failed (the endpoint did not take them), or \
@@ -269,6 +293,11 @@ pub const ALL: &[Definition] = &[
     STORE_CHANGES,
     STORE_FAILURES,
     STORE_QUEUED,
+    DELIVERIES,
+    DELIVERIES_UNDER_WAY,
+    DELIVERIES_UNWRITTEN,
+    DELIVERIES_RECEIVED,
+    DELIVERIES_IGNORED,
     SPANS,
     PROCESS_CPU,
     PROCESS_RESIDENT,

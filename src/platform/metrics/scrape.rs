@@ -48,6 +48,7 @@ impl Collector for Scrape {
         page.metric(&names::API_CALLS, &metrics.api_calls)?;
         page.metric(&names::API_LATENCY, &metrics.api_latency)?;
         store(platform, &mut page)?;
+        deliveries(platform, &mut page)?;
         if let Some(spans) = metrics.spans.get() {
             let outcomes = spans.outcomes();
             let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count));
@@ -151,6 +152,16 @@ fn store(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {
         ([("kind", "reads")], number(reads)),
     ];
     page.gauges(&names::STORE_QUEUED, queued)
+}
+
+fn deliveries(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {
+    let figures = platform.delivery.figures();
+    page.metric(&names::DELIVERIES, &figures.steps)?;
+    let (under_way, unwritten) = figures.gauges();
+    page.gauge(&names::DELIVERIES_UNDER_WAY, number(under_way))?;
+    page.gauge(&names::DELIVERIES_UNWRITTEN, number(unwritten))?;
+    page.metric(&names::DELIVERIES_RECEIVED, &figures.received_after)?;
+    page.metric(&names::DELIVERIES_IGNORED, &figures.ignored)
 }
 
 fn this_process(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {

@@ -199,10 +199,7 @@ impl CommandService for Platform {
             audit = audit.detail("hosts", named(&names));
             Some(hosts.into_iter().map(|(id, _)| id).collect())
         };
-        let cancelled = self
-            .store
-            .cancel_command(id, hosts, now, audit.into())
-            .await?;
+        let cancelled = self.delivery.cancel(id, hosts, now, audit.into()).await?;
         Ok(CancelCommandResponse {
             cancelled: cancelled.ended.len() as u64,
             requested: cancelled.requested.len() as u64,
@@ -221,7 +218,7 @@ impl CommandService for Platform {
 
 impl Platform {
     async fn send_command(&self, command: NewCommand, change: Change) -> Result<(), ServiceError> {
-        self.store.create_command(command, change).await?;
+        self.delivery.create(command, change).await?;
         Ok(())
     }
 

@@ -147,7 +147,7 @@ impl DeliveryService for Platform {
         if !redrives.is_empty() {
             let audit = letters.audit(&call, now, "delivery.redrive");
             let change = call.change::<RedriveDeliveries>(audit, &answer)?;
-            self.store.redrive(redrives, change).await?;
+            self.delivery.redrive(redrives, change).await?;
         }
         Ok(answer)
     }

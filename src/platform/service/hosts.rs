@@ -264,6 +264,7 @@ impl Platform {
 
     /// Notes that a host's connection has ended.
     pub fn host_disconnected(&self, host: HostId, connection: ConnectionId, why: &str) {
+        self.delivery.host_disconnected(host, connection);
         if self.registry.remove(host, connection) {
             self.host_left(host, why);
         }

@@ -110,6 +110,17 @@ fn read<E: Envelope>(
     }
 }
 
+/// Reads one message that stands by itself, as a peer's: a result whose type nothing in it names.
+///
+/// # Errors
+/// Where it is no object, or a member is not what the message's is.
+pub fn read_value<M: JsonMessage>(text: &str) -> Result<M, Fault> {
+    let mut reader = reader::Reader::over(text);
+    let value = object::message(&mut reader, None)?;
+    reader.end()?;
+    Ok(value)
+}
+
 /// How long the message is as text.
 pub fn length<E: Envelope>(message: E) -> usize {
     let mut out = BytesMut::new();

@@ -1,0 +1,65 @@
+//! What is counted of deliveries, for the metrics.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::platform::metrics::LATENCY_BUCKETS;
+use crate::platform::store::deliveries::DeliveryState;
+
+/// What is counted of deliveries.
+#[derive(Debug)]
+pub struct DeliveryFigures {
+    /// Steps by the state that they led to.
+    pub steps: Family<[(&'static str, &'static str); 1], Counter>,
+    /// What agents said that changed nothing, by why.
+    pub ignored: Family<[(&'static str, &'static str); 1], Counter>,
+    /// From a command's acceptance to its agent's word that it has it, of those that were sent at once.
+    pub received_after: Histogram,
+    /// Deliveries under way to hosts that are connected.
+    under_way: AtomicUsize,
+    /// What waits to be written.
+    unwritten: AtomicUsize,
+}
+
+impl Default for DeliveryFigures {
+    fn default() -> Self {
+        Self {
+            steps: Family::default(),
+            ignored: Family::default(),
+            received_after: Histogram::new(LATENCY_BUCKETS),
+            under_way: AtomicUsize::new(0),
+            unwritten: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl DeliveryFigures {
+    /// A delivery came to stand there.
+    pub(super) fn came_to(&self, state: DeliveryState) {
+        self.steps.get_or_create(&[("state", state.code())]).inc();
+    }
+
+    /// Something that an agent said changed nothing.
+    pub(super) fn ignored(&self, why: &'static str) {
+        self.ignored.get_or_create(&[("reason", why)]).inc();
+    }
+
+    pub(super) fn received(&self, after: Duration) {
+        self.received_after.observe(after.as_secs_f64());
+    }
+
+    /// Deliveries under way, and steps that wait to be written.
+    pub fn gauges(&self) -> (usize, usize) {
+        let read = |gauge: &AtomicUsize| gauge.load(Ordering::Relaxed);
+        (read(&self.under_way), read(&self.unwritten))
+    }
+
+    pub(super) fn gauge(&self, under_way: usize, unwritten: usize) {
+        self.under_way.store(under_way, Ordering::Relaxed);
+        self.unwritten.store(unwritten, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,264 @@
+//! The delivery of commands: what is kept in the store is sent to its host when that is connected, and what
+//! comes of it is kept. This file owns what the rest of the platform has of it: commands are made and
+//! cancelled here, connections say here what their agents say. `engine` is the task that does the
+//! sending; it keeps in memory only what is under way to hosts that are connected, and begins from the
+//! store alone.
+
+mod backoff;
+mod engine;
+mod figures;
+mod host;
+mod intake;
+mod kinds;
+mod message;
+mod room;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::progress::Progress;
+use super::registry::ConnectionId;
+use super::store::commands::{Cancelled, DeliveryStart, NewCommand, Redrive};
+use super::store::deliveries::{DeliveryState, Outgoing};
+use super::store::{Change, Store, StoreError};
+use crate::ids::{CommandId, HostId};
+use crate::net::stream::Tunnel;
+use crate::wire::values::{Name, Text as _};
+pub use figures::DeliveryFigures;
+use intake::Intake;
+pub use intake::{Inlet, Said};
+use room::{Reservation, Rooms};
+
+/// What agents and the platform announce that keep commands in a journal.
+const COMMAND_ACK: &str = "command_ack";
+
+/// Whether these capabilities say that a command is acknowledged once it is in a journal.
+pub fn is_journalled(capabilities: &[Name]) -> bool {
+    capabilities.iter().any(|name| name.as_str() == COMMAND_ACK)
+}
+
+/// What the platform announces of it.
+pub fn capability() -> Option<Name> {
+    Name::parse(COMMAND_ACK.to_owned())
+}
+
+/// The delivery of commands.
+pub struct Delivery {
+    store: Arc<dyn Store>,
+    rooms: Rooms,
+    inputs: mpsc::UnboundedSender<Input>,
+    intake: Arc<Intake>,
+    progress: Arc<Progress>,
+    figures: Arc<DeliveryFigures>,
+}
+
+/// What the engine is told.
+enum Input {
+    /// A host is connected.
+    Arrived(Arrival),
+    /// A connection has ended.
+    Left(HostId, ConnectionId),
+    /// An agent has said something.
+    Said(Arc<Inlet>, Said, intake::Held),
+    /// A delivery is kept as sent, and is to be sent.
+    Send(Box<Sending>),
+    /// Something waits for this host.
+    Waiting(HostId),
+    /// What is under way to this host is not as the engine may have it.
+    Look(HostId),
+}
+
+/// A connection that was let in.
+struct Arrival {
+    host: HostId,
+    connection: ConnectionId,
+    tunnel: Tunnel,
+    inlet: Arc<Inlet>,
+    journalled: bool,
+}
+
+/// A delivery that was just kept as sent.
+struct Sending {
+    reservation: Reservation,
+    outgoing: Outgoing,
+    settled_sequence: u64,
+    accepted: Instant,
+}
+
+impl Delivery {
+    /// The delivery out of this store, and its task. What hosts print is told by `progress`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        progress: Arc<Progress>,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+        let (inputs, received) = mpsc::unbounded_channel();
+        let delivery = Arc::new(Self {
+            store,
+            rooms: Rooms::default(),
+            inputs,
+            intake: Arc::default(),
+            progress,
+            figures: Arc::default(),
+        });
+        let engine = engine::run(delivery.clone(), received);
+        (delivery, engine)
+    }
+
+    /// What is counted of it.
+    pub fn figures(&self) -> Arc<DeliveryFigures> {
+        self.figures.clone()
+    }
+
+    /// Keeps a new command, and has it sent to whoever of its hosts is connected: see
+    /// [`super::store::CommandStore::create_command`].
+    ///
+    /// # Errors
+    /// As the store has them.
+    pub async fn create(
+        self: &Arc<Self>,
+        command: NewCommand,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        let delivery = self.clone();
+        // Followed through, whether or not the caller is still there.
+        let made = tokio::spawn(async move { delivery.make(command, change).await });
+        made.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    async fn make(&self, mut command: NewCommand, change: Change) -> Result<(), StoreError> {
+        let accepted = Instant::now();
+        let mut reserved = Vec::new();
+        let mut waiting = Vec::new();
+        let at_once = command.not_before.is_none();
+        for delivery in &mut command.hosts {
+            match self.rooms.reserve(delivery.host).filter(|_| at_once) {
+                Some(reservation) => {
+                    delivery.start = DeliveryStart::Sent { once: false };
+                    reserved.push(reservation);
+                }
+                None => waiting.push(delivery.host),
+            }
+        }
+        let mut outgoing = Outgoing {
+            command: command.id,
+            kind: command.kind.clone(),
+            parameters: Vec::new(),
+            timeout_seconds: command.timeout_seconds,
+            priority: command.priority,
+            created: command.created,
+            expires: command.expires,
+            sequence: 0,
+            state: DeliveryState::Sent,
+            attempts: 0,
+            next_attempt: None,
+            cancel_requested: false,
+        };
+        if !reserved.is_empty() {
+            outgoing.parameters.clone_from(&command.parameters);
+        }
+        // In the order of the reservations, as both follow that of the hosts.
+        let assigned = self.store.create_command(command, change).await?;
+        for (reservation, assigned) in reserved.into_iter().zip(assigned) {
+            outgoing.sequence = assigned.sequence;
+            self.tell(Input::Send(Box::new(Sending {
+                reservation,
+                outgoing: outgoing.clone(),
+                settled_sequence: assigned.settled_sequence,
+                accepted,
+            })));
+        }
+        for host in waiting {
+            self.tell(Input::Waiting(host));
+        }
+        Ok(())
+    }
+
+    /// Wants a command no more: see [`super::store::CommandStore::cancel_command`]. Agents that may have
+    /// it are told.
+    ///
+    /// # Errors
+    /// As the store has them.
+    pub async fn cancel(
+        self: &Arc<Self>,
+        command: CommandId,
+        hosts: Option<Vec<HostId>>,
+        at: crate::clock::UnixMillis,
+        change: Change,
+    ) -> Result<Cancelled, StoreError> {
+        let delivery = self.clone();
+        let cancelled = tokio::spawn(async move {
+            let store = &delivery.store;
+            let cancelled = store.cancel_command(command, hosts, at, change).await?;
+            for _ in &cancelled.ended {
+                delivery.figures.came_to(DeliveryState::Cancelled);
+            }
+            for host in &cancelled.requested {
+                delivery.tell(Input::Look(*host));
+            }
+            Ok(cancelled)
+        });
+        cancelled.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Takes dead letters up again: see [`super::store::CommandStore::redrive`].
+    ///
+    /// # Errors
+    /// As the store has them.
+    pub async fn redrive(
+        self: &Arc<Self>,
+        redrives: Vec<Redrive>,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        let delivery = self.clone();
+        let made = tokio::spawn(async move {
+            let hosts = redrives.iter().flat_map(|redrive| &redrive.command.hosts);
+            let hosts: Vec<_> = hosts.map(|delivery| delivery.host).collect();
+            delivery.store.redrive(redrives, change).await?;
+            for host in hosts {
+                delivery.tell(Input::Waiting(host));
+            }
+            Ok(())
+        });
+        made.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Where a connection that was let in says what its agent says. The engine is told of the connection;
+    /// to be called before the agent can have said anything.
+    pub fn host_connected(
+        &self,
+        host: HostId,
+        connection: ConnectionId,
+        tunnel: &Tunnel,
+        journalled: bool,
+    ) -> Arc<Inlet> {
+        let inlet = Inlet::new(host, connection, tunnel.clone(), self.intake.clone());
+        self.tell(Input::Arrived(Arrival {
+            host,
+            connection,
+            tunnel: tunnel.clone(),
+            inlet: inlet.clone(),
+            journalled,
+        }));
+        inlet
+    }
+
+    /// Notes that a connection has ended.
+    pub fn host_disconnected(&self, host: HostId, connection: ConnectionId) {
+        self.rooms.close(host, connection);
+        self.tell(Input::Left(host, connection));
+    }
+
+    /// An agent has said something. Where more is held of it than may be, its connection is not read on
+    /// until that is done with.
+    pub fn said(&self, inlet: &Arc<Inlet>, said: Said) {
+        let held = inlet.hold(said.weight());
+        self.tell(Input::Said(inlet.clone(), said, held));
+    }
+
+    fn tell(&self, input: Input) {
+        // The engine ends with the platform alone.
+        let _ = self.inputs.send(input);
+    }
+}
