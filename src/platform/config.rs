@@ -4,6 +4,7 @@
 //! slip of the pen is found at the start and not after a month.
 
 mod collector;
+mod values;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -12,14 +13,14 @@ use std::time::Duration;
 
 use clap::Parser;
 use rustls_pki_types::DnsName;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use tracing::warn;
 
-use crate::clock::parse_duration;
 use crate::files::{self, FileError};
 use crate::logging::LogFormat;
 use crate::platform::identity::oidc::settings::{OidcSettingError, OidcSettings};
 pub use collector::{CollectorUrl, Ratio};
+use values::{address_or_off, duration, duration_if_any, list};
 
 /// How the variables of the environment begin.
 pub const ENV_PREFIX: &str = "FLEETWIRE_PLATFORM_";
@@ -186,6 +187,9 @@ pub struct Config {
     /// The most events that are kept.
     #[serde(default = "default_events_max")]
     pub events_max: u64,
+    /// How long commands are kept that have ended on all their hosts, with their deliveries.
+    #[serde(default = "default_commands_keep", deserialize_with = "duration")]
+    pub commands_keep: Duration,
     /// On a stop, agents are told to come back spread over this window.
     #[serde(default = "default_drain", deserialize_with = "duration")]
     pub drain: Duration,
@@ -431,6 +435,7 @@ impl Config {
             ("drain", self.drain, Duration::ZERO, second * 600),
             ("events_keep", self.events_keep, second, day * 3650),
             ("track_keep", self.track_keep, second, day * 3650),
+            ("commands_keep", self.commands_keep, second, day * 3650),
         ] {
             if value < least || value > most {
                 return Err(ConfigError::Value {
@@ -526,6 +531,10 @@ const fn default_events_max() -> u64 {
     1_000_000
 }
 
+const fn default_commands_keep() -> Duration {
+    Duration::from_secs(90 * 24 * 60 * 60)
+}
+
 const fn default_drain() -> Duration {
     Duration::from_secs(10)
 }
@@ -545,49 +554,6 @@ fn value_of_text(text: &str) -> toml::Value {
         .ok()
         .and_then(|mut table| table.remove("v"))
         .unwrap_or_else(|| toml::Value::String(text.to_owned()))
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_duration(&text).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
-}
-
-fn duration_if_any<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Duration>, D::Error> {
-    duration(deserializer).map(Some)
-}
-
-fn address_or_off<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SocketAddr>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "off" | "" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| {
-            serde::de::Error::custom(format!(
-                "{text:?} is neither an address with a port nor off"
-            ))
-        }),
-    }
-}
-
-/// A list, or a text with commas, as the environment has it.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        List(Vec<String>),
-        Text(String),
-    }
-    Ok(match Either::deserialize(deserializer)? {
-        Either::List(list) => list,
-        Either::Text(text) => text
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    })
 }
 
 /// The machine's name, as the kernel has it.

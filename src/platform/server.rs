@@ -257,6 +257,7 @@ async fn write_down(platform: &Arc<Platform>) {
                     .track
                     .remove_old(config.track_keep, config.track_max)
                     .await;
+                platform.delivery.remove_old(config.commands_keep).await;
             }
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,

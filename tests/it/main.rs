@@ -17,6 +17,8 @@ mod cli;
 mod clients;
 mod commands;
 mod console;
+mod deliveries;
+mod delivery;
 mod demo;
 mod devices;
 mod directory;

@@ -12,17 +12,22 @@ mod intake;
 mod kinds;
 mod message;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
 use super::progress::Progress;
 use super::registry::ConnectionId;
 use super::store::commands::{Cancelled, DeliveryStart, NewCommand, Redrive};
 use super::store::deliveries::{DeliveryState, Outgoing};
 use super::store::{Change, Store, StoreError};
+use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};
 use crate::net::stream::Tunnel;
 use crate::wire::values::{Name, Text as _};
@@ -31,6 +36,8 @@ use intake::Intake;
 pub use intake::{Inlet, Said};
 use room::{Reservation, Rooms};
 
+/// Deliveries that are removed in one transaction.
+const REMOVED_MAX: usize = 1024;
 /// What agents and the platform announce that keep commands in a journal.
 const COMMAND_ACK: &str = "command_ack";
 
@@ -184,7 +191,7 @@ impl Delivery {
         self: &Arc<Self>,
         command: CommandId,
         hosts: Option<Vec<HostId>>,
-        at: crate::clock::UnixMillis,
+        at: UnixMillis,
         change: Change,
     ) -> Result<Cancelled, StoreError> {
         let delivery = self.clone();
@@ -255,6 +262,26 @@ impl Delivery {
     pub fn said(&self, inlet: &Arc<Inlet>, said: Said) {
         let held = inlet.hold(said.weight());
         self.tell(Input::Said(inlet.clone(), said, held));
+    }
+
+    /// Removes commands that ended so long ago, with their deliveries.
+    pub async fn remove_old(&self, keep: Duration) {
+        let now = UnixMillis::now();
+        let before = UnixMillis(now.0.saturating_sub(keep.as_millis() as u64));
+        let mut removed = 0;
+        loop {
+            match self.store.remove_commands(before, REMOVED_MAX).await {
+                Ok(0) => break,
+                Ok(count) => removed += count,
+                Err(error) => {
+                    warn!(%error, "old commands were not removed");
+                    break;
+                }
+            }
+        }
+        if removed > 0 {
+            info!(removed, "removed old commands");
+        }
     }
 
     fn tell(&self, input: Input) {

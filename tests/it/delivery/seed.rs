@@ -6,7 +6,10 @@ use tokio_tungstenite::tungstenite::Message;
 use fleetwire::wire::Encoding;
 
 use super::scripted::Scripted;
+use crate::devices::world::python;
 use crate::peers::raw::{RawAgent, upgrade};
+use crate::support::Process;
+use hyper::Method;
 
 async fn connect(host: &Scripted) -> RawAgent {
     let (socket, _) = upgrade(&host.platform, "", None, &[])
@@ -79,4 +82,50 @@ async fn a_json_agent_of_the_first_messages_is_sent_a_command_once() {
     // The same over a platform that was killed.
     host = host.restart();
     host.until_stands(&kept, "interrupted");
+}
+
+/// The agent is a hundred lines of Python with an executor of its own.
+#[tokio::test]
+async fn a_json_agent_in_python_runs_a_package_operation() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let host = Scripted::start(&dir.path().join("data"));
+    let (packages, token) = (dir.path().join("packages"), dir.path().join("kvm.token"));
+    std::fs::create_dir(&packages).expect("made");
+    std::fs::write(&token, &host.token).expect("written");
+    let mut agent = python("tests/json_agent.py");
+    let url = format!("wss://{}/v1/agent/ws", host.platform.tls);
+    agent.args(["--url", &url, "--server-name", "127.0.0.1"]);
+    agent.arg("--token-file").arg(token);
+    agent.arg("--ca").arg(host.platform.ca_file());
+    agent.arg("--packages").arg(&packages);
+    let _agent = Process::start("json_agent.py", &mut agent);
+    let id = host.install().await;
+    host.until_stands(&id, "succeeded");
+    assert!(packages.join("nginx").exists());
+    let answer: Value = host
+        .platform
+        .client()
+        .call::<(), _>(
+            Method::GET,
+            &format!("/api/deliveries?command_id={id}"),
+            None,
+        )
+        .await
+        .expect("listed");
+    let of = answer["deliveries"][0]["host_id"]
+        .as_str()
+        .expect("a host")
+        .to_owned();
+    let path = format!("/api/commands/{id}/deliveries/{of}");
+    let detail: Value = host
+        .platform
+        .client()
+        .call::<(), _>(Method::GET, &path, None)
+        .await
+        .expect("shown");
+    let result = detail.to_string();
+    assert!(
+        result.contains(r#""installed_packages":["nginx"]"#),
+        "{result}"
+    );
 }
