@@ -17,7 +17,6 @@ mod cli;
 mod clients;
 mod commands;
 mod console;
-mod deliveries;
 mod delivery;
 mod demo;
 mod devices;

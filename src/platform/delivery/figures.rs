@@ -27,15 +27,26 @@ pub struct DeliveryFigures {
 
 impl Default for DeliveryFigures {
     fn default() -> Self {
-        Self {
+        let figures = Self {
             steps: Family::default(),
             ignored: Family::default(),
             received_after: Histogram::new(LATENCY_BUCKETS),
             under_way: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
+        };
+        // All of them are there from the start, at zero: a rate needs a beginning.
+        for state in &DeliveryState::ALL[1..] {
+            let _ = figures.steps.get_or_create(&[("state", state.code())]);
         }
+        for why in IGNORED {
+            let _ = figures.ignored.get_or_create(&[("reason", why)]);
+        }
+        figures
     }
 }
+
+/// Why something that an agent said changes nothing.
+const IGNORED: [&str; 4] = ["backwards", "not_under_way", "unknown", "unexpected"];
 
 impl DeliveryFigures {
     /// A delivery came to stand there.

@@ -98,6 +98,7 @@ mod tests {
         });
         let script = pb::Script {
             interpreter: "/bin/sh".to_owned(),
+            content: "true".to_owned(),
             ..pb::Script::default()
         };
         let script = script.encode_to_vec();
