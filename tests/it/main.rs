@@ -29,6 +29,7 @@ mod hostile;
 mod lifecycle;
 mod metrics;
 mod oidc;
+mod on_hosts;
 mod oracle;
 mod peers;
 mod programs;

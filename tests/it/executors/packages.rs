@@ -373,6 +373,7 @@ async fn pacman_installs_and_removes() {
 async fn debian_installs_a_package_of_its_own() {
     const PACKAGE: &str = "hello";
     const PROGRAM: &str = "/usr/bin/hello";
+    let _alone = crate::support::this_machines_packages();
     let rules = "[package_operation]\nmanager = \"apt\"\npackages = [\"hello\"]\n";
     let (outcome, _) = run(rules, operation(PackageAction::Update, &[], true)).await;
     assert_eq!(outcome.status, Ended::Succeeded, "{outcome:?}");

@@ -34,24 +34,46 @@ impl Agent {
     /// Starts an agent for the devices at these URLs, as its flag takes them, and waits until the
     /// platform lists it as online.
     pub fn start_for(platform: &Platform, name: &str, targets: &[&str]) -> Self {
-        let agent = Self::launch(platform, name, &platform.enrolment_token(&[]), targets);
+        Self::start_doing(platform, name, targets, Vec::new())
+    }
+
+    /// Starts an agent that runs commands of these kinds, and waits until the platform lists it as online.
+    pub fn start_allowing(platform: &Platform, name: &str, kinds: &[&str]) -> Self {
+        let flags = kinds.iter().flat_map(|kind| ["--allow-command", kind]);
+        Self::start_doing(
+            platform,
+            name,
+            &[NOBODY],
+            flags.map(str::to_owned).collect(),
+        )
+    }
+
+    fn start_doing(platform: &Platform, name: &str, targets: &[&str], flags: Vec<String>) -> Self {
+        let token = platform.enrolment_token(&[]);
+        let agent = Self::launch(platform, name, &token, targets, flags);
         until_status(platform, name, "online");
         agent
     }
 
     /// Starts an agent with this token.
     pub fn start_with(platform: &Platform, name: &str, token: &str) -> Self {
-        Self::launch(platform, name, token, &[NOBODY])
+        Self::launch(platform, name, token, &[NOBODY], Vec::new())
     }
 
-    fn launch(platform: &Platform, name: &str, token: &str, targets: &[&str]) -> Self {
+    fn launch(
+        platform: &Platform,
+        name: &str,
+        token: &str,
+        targets: &[&str],
+        flags: Vec<String>,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("token"), token).expect("written");
         let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
-        let process = run(&platform.url(), name, dir.path(), &targets, &[]);
+        let process = run(&platform.url(), name, dir.path(), &targets, &flags);
         Self {
             process,
-            flags: Vec::new(),
+            flags,
             targets,
             dir,
         }

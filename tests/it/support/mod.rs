@@ -47,3 +47,12 @@ pub async fn until_true(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let came = tokio::time::timeout(PATIENCE, look).await;
     assert!(came.is_ok(), "{what} did not come");
 }
+
+/// Leaves the packages of this machine to one test at a time, for as long as what is returned is held: its
+/// package manager does not wait for all of its own locks.
+pub fn this_machines_packages() -> std::fs::File {
+    let path = std::env::temp_dir().join("fleetwire-test-packages.lock");
+    let file = std::fs::File::create(&path).expect("made");
+    file.lock().expect("locked");
+    file
+}

@@ -1,0 +1,287 @@
+//! Commands from one end to the other: asked for by the operator's command or over REST, run by real agents as
+//! their owners allow, and what is seen of them meanwhile and afterwards.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Agent, Platform, command, this_machines_packages, until};
+
+fn operator(platform: &Platform, arguments: &[&str]) -> Command {
+    let mut command = command("fleetwire");
+    command
+        .env("FLEETWIRE_SERVER", platform.url().to_string())
+        .env("FLEETWIRE_TOKEN", platform.admin_token())
+        .env("FLEETWIRE_CA", platform.ca_file())
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn begun(platform: &Platform, arguments: &[&str]) -> Child {
+    operator(platform, arguments).spawn().expect("started")
+}
+
+/// Its exit status, and what it said on either output.
+fn ended(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+fn ran(platform: &Platform, arguments: &[&str]) -> (Option<i32>, String, String) {
+    ended(&operator(platform, arguments).output().expect("ran"))
+}
+
+fn letters(platform: &Platform) -> Vec<Value> {
+    let list = platform.operate_json(&["dead", "list"]);
+    list["deliveries"].as_array().expect("a list").clone()
+}
+
+#[test]
+fn what_is_run_is_followed_to_its_end() {
+    let platform = Platform::start(&[]);
+    let _agent = Agent::start_allowing(&platform, "kvm", &["script"]);
+    let words = ["a b", "$(id)", ";", "'"];
+    let line = [
+        &["run", "kvm", "--wait", "--", "printf", "%s\\n"][..],
+        &words,
+    ]
+    .concat();
+    let (code, printed, said) = ran(&platform, &line);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(printed, format!("{}\n", words.join("\n")));
+    assert!(said.contains("kvm: succeeded"), "{said}");
+
+    let line = [
+        "run",
+        "kvm",
+        "--wait",
+        "--",
+        "sh",
+        "-c",
+        "echo no >&2; exit 3",
+    ];
+    let (code, printed, said) = ran(&platform, &line);
+    assert_eq!((code, &*printed), (Some(1), "no\n"), "{said}");
+    assert!(said.contains("exited with 3"), "{said}");
+    assert!(said.contains("0 of 1 succeeded; 1 failed"), "{said}");
+
+    let line = [
+        "run",
+        "kvm",
+        "--wait",
+        "--timeout",
+        "1s",
+        "--",
+        "sleep",
+        "60",
+    ];
+    let (code, _, said) = ran(&platform, &line);
+    assert_eq!(code, Some(124), "{said}");
+    assert!(said.contains("timed_out"), "{said}");
+
+    let line = ["run", "kvm", "--wait", "--json", "--", "echo", "done"];
+    let (code, printed, said) = ran(&platform, &line);
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<Value> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines[1]["script"]["output"], "done\n", "{printed}");
+    assert_eq!(lines[1]["script"]["exit_code"], 0);
+    assert_eq!(lines[2]["summary"]["succeeded"], 1);
+    let states = lines[1]["history"].as_array().expect("a list").iter();
+    let states: Vec<_> = states.filter_map(|step| step["state"].as_str()).collect();
+    assert_eq!(states.last(), Some(&"succeeded"), "{states:?}");
+}
+
+#[test]
+fn what_is_printed_is_seen_while_it_runs() {
+    let platform = Platform::start(&[]);
+    let agents = ["one", "two"].map(|name| Agent::start_allowing(&platform, name, &["script"]));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let gate = dir.path().join("gate");
+    let script = "echo begun; while [ ! -e \"$1\" ]; do sleep 0.05; done; echo ended";
+    let gate_text = gate.to_str().expect("text");
+    let line = [
+        "run", "one", "two", "--yes", "--wait", "--", "sh", "-c", script, "sh", gate_text,
+    ];
+    let mut waiting = begun(&platform, &line);
+    let mut printed = BufReader::new(waiting.stdout.take().expect("piped")).lines();
+    let mut next = || printed.next().expect("a line").expect("text");
+    let mut first = [next(), next()];
+    first.sort();
+    assert_eq!(first, ["one: begun", "two: begun"]);
+    fs::write(&gate, "").expect("written");
+    let mut last = [next(), next()];
+    last.sort();
+    assert_eq!(last, ["one: ended", "two: ended"]);
+    let output = waiting.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(0), "{:?}", ended(&output));
+    drop(agents);
+}
+
+#[test]
+fn what_runs_is_cancelled() {
+    let platform = Platform::start(&[]);
+    let _agent = Agent::start_allowing(&platform, "kvm", &["script"]);
+    let line = [
+        "run",
+        "kvm",
+        "--wait",
+        "--",
+        "sh",
+        "-c",
+        "echo begun; sleep 600",
+    ];
+    let mut waiting = begun(&platform, &line);
+    let mut first = String::new();
+    let mut printed = BufReader::new(waiting.stdout.take().expect("piped"));
+    printed.read_line(&mut first).expect("a line");
+    assert_eq!(first, "begun\n");
+    let list = platform.operate_json(&["command", "list"]);
+    let id = list["commands"][0]["id"].as_str().expect("an id");
+    let answer = platform.operate_json(&["command", "cancel", id]);
+    assert_eq!(answer, json!({"cancelled": 0, "requested": 1}));
+    let (code, _, said) = ended(&waiting.wait_with_output().expect("ended"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("1 cancelled"), "{said}");
+}
+
+#[test]
+fn dead_letters_are_seen_to() {
+    let platform = Platform::start(&[]);
+    let _agent = Agent::start_allowing(&platform, "kvm", &["script"]);
+    // The agent's owner does not allow it.
+    let line = ["packages", "install", "kvm", "hello", "--wait"];
+    let (code, _, said) = ran(&platform, &line);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("not_allowed"), "{said}");
+    // A host that does not come.
+    platform.operate_json(&["host", "create", "away"]);
+    let line = ["run", "away", "--wait", "--expires", "1s", "--", "true"];
+    let (code, _, said) = ran(&platform, &line);
+    assert_eq!(code, Some(124), "{said}");
+    assert!(said.contains("1 expired"), "{said}");
+
+    let found = letters(&platform);
+    let mut seen: Vec<_> = found
+        .iter()
+        .map(|letter| (letter["host"].clone(), letter["state"].clone()))
+        .collect();
+    seen.sort_by_key(|(host, _)| host.to_string());
+    assert_eq!(
+        seen,
+        [
+            (json!("away"), json!("expired")),
+            (json!("kvm"), json!("dead"))
+        ]
+    );
+    let (code, _, said) = ran(&platform, &["dead", "redrive", "--all"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("2 dead letters"), "{said}");
+    let line = ["dead", "redrive", "--all", "--dry-run", "--json"];
+    let (code, printed, said) = ran(&platform, &line);
+    assert_eq!(code, Some(0), "{said}");
+    let would: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(
+        (&would["total"], &would["more"]),
+        (&json!(2), &json!(false))
+    );
+    assert_eq!(letters(&platform).len(), 2, "a dry run does nothing");
+
+    let redriven = platform.operate_json(&["dead", "redrive", "--host", "away"]);
+    let new = redriven["commands"][0]["command_id"]
+        .as_str()
+        .expect("an id");
+    let command = platform.operate_json(&["command", "get", new]);
+    assert_eq!(command["redrive_of"], redriven["commands"][0]["redrive_of"]);
+    assert_eq!(command["state"], "queued");
+    assert_eq!(command["script"]["arguments"], json!(["true"]));
+    assert_eq!(letters(&platform).len(), 1);
+    let (code, printed, _) = ran(&platform, &["dead", "discard", "--reason", "not_allowed"]);
+    assert_eq!((code, &*printed), (Some(0), "put away: 1 dead letters\n"));
+    assert_eq!(letters(&platform), [] as [Value; 0]);
+    let log = platform.operate_json(&["audit", "list", "--action", "delivery."]);
+    let actions = log["entries"].as_array().expect("a list").iter();
+    let actions: Vec<_> = actions
+        .filter_map(|entry| entry["action"].as_str())
+        .collect();
+    assert_eq!(actions, ["delivery.discard", "delivery.redrive"]);
+}
+
+/// A package that is small, needs nothing else, and that no other test touches.
+const PACKAGE: &str = "sl";
+const PACKAGE_FILE: &str = "/usr/games/sl";
+
+#[tokio::test]
+async fn a_package_is_installed_and_removed() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "package managers work as root"
+    );
+    let platform = Platform::start(&[]);
+    let _agent = Agent::start_allowing(&platform, "kvm", &["package_operation"]);
+    let there = || Path::new(PACKAGE_FILE).exists();
+    let _alone = this_machines_packages();
+    let (code, printed, said) = ran(&platform, &["packages", "update", "kvm", "--wait"]);
+    assert_eq!(code, Some(0), "{printed}{said}");
+    let remove = ["packages", "remove", "kvm", PACKAGE, "--wait"];
+    // An earlier run that was cut may have left it.
+    if there() {
+        ran(&platform, &remove);
+    }
+
+    // Over REST, in the seed's words.
+    let client = platform.client();
+    let seed = include_str!("../vectors/json/rest_packages_install.json");
+    let mut body: Value = serde_json::from_str(seed).expect("JSON");
+    body["packages"] = json!([PACKAGE]);
+    let path = "/api/hosts/kvm/packages/install";
+    let accepted: Value = client
+        .call(Method::POST, path, Some(&body))
+        .await
+        .expect("accepted");
+    let id = accepted["command_id"].as_str().expect("an id").to_owned();
+    let path = ["delivery", "get", &id, "kvm"];
+    let delivery = until("the package is installed", || {
+        let delivery = platform.operate_json(&path);
+        let state = delivery["delivery"]["state"].as_str()?;
+        let is_open = matches!(state, "queued" | "sent" | "received" | "running");
+        (!is_open).then_some(delivery)
+    });
+    assert_eq!(delivery["delivery"]["state"], "succeeded", "{delivery}");
+    let result = &delivery["package_operation"];
+    assert_eq!(result["installed_packages"], json!([PACKAGE]), "{delivery}");
+    assert!(result["execution_time"].as_f64() > Some(0.0), "{delivery}");
+    assert!(there(), "{PACKAGE_FILE}");
+
+    // By the command, with what the manager prints.
+    let (code, printed, said) = ran(&platform, &remove);
+    assert_eq!(code, Some(0), "{printed}{said}");
+    assert!(printed.contains("Removing sl"), "{printed}");
+    assert!(!there(), "{PACKAGE_FILE}");
+    let line = ["packages", "install", "kvm", PACKAGE, "--wait"];
+    let (code, printed, said) = ran(&platform, &line);
+    assert_eq!(code, Some(0), "{printed}{said}");
+    assert!(printed.contains("Setting up sl"), "{printed}");
+    assert!(there(), "{PACKAGE_FILE}");
+    let (code, printed, said) = ran(&platform, &["packages", "list", "kvm", "--wait"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        printed.lines().any(|line| line.starts_with("sl ")),
+        "{printed}"
+    );
+    let (code, _, said) = ran(&platform, &remove);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!there(), "{PACKAGE_FILE}");
+}
