@@ -246,6 +246,8 @@ struct Arrived {
     certificate_end: CertificateEnd,
     peer: Peer,
     id: Uuid,
+    /// The connection's span.
+    span: Span,
 }
 
 /// What a connection's own task and the one that waits for its end share.
@@ -356,6 +358,7 @@ where
                             certificate_end,
                             peer,
                             id,
+                            span: Span::current(),
                         };
                         let platform = &course.platform;
                         let admitting = admit(&course, hello, arrived);
@@ -438,6 +441,7 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
         certificate_end,
         peer,
         id,
+        span,
     } = arrived;
     let refuse = |code: ErrorCode, text, permanent, retry_after_ms| {
         attempt.came_to(code.name().unwrap_or("unknown"));
@@ -518,7 +522,8 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
             if let (Some(certificate), Some(_)) = (peer.certificate, record.key) {
                 certificate_end.set(certificate.until);
                 let watch = certificate_end.watch(link.tunnel.clone());
-                tokio::spawn(watch.in_current_span());
+                // In the connection's span: that of the hello ends with it.
+                tokio::spawn(watch.instrument(span));
             }
             Some(Place {
                 host: record.id,

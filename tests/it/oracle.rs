@@ -14,7 +14,9 @@ use fleetwire::{
     },
 };
 use proptest::strategy::{Strategy, ValueTree};
-use prost_reflect::{DynamicMessage, MessageDescriptor, Value as Field, prost::Message as _};
+use prost_reflect::{
+    DynamicMessage, MessageDescriptor, ReflectMessage as _, Value as Field, prost::Message as _,
+};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
@@ -192,16 +194,22 @@ fn theirs(binary: &Value, envelope: &MessageDescriptor) -> Option<DynamicMessage
 /// Raw JSON is compared by value: the oracle does not keep its spelling.
 fn comparable(envelope: &MessageDescriptor, binary: &[u8]) -> DynamicMessage {
     let mut message = DynamicMessage::decode(envelope.clone(), binary).unwrap();
+    canonical_within(&mut message);
+    message
+}
+
+fn canonical_within(message: &mut DynamicMessage) {
     for (_, content) in message.fields_mut() {
         let Field::Message(content) = content else {
             continue;
         };
-        canonical_raw(content, "raw");
-        if let Some(Field::Message(unknown)) = content.get_field_by_name_mut("unknown") {
-            canonical_raw(unknown, "parameters");
+        for (holder, name) in [("Response", "raw"), ("UnknownCommand", "parameters")] {
+            if content.descriptor().name() == holder && content.has_field_by_name(name) {
+                canonical_raw(content, name);
+            }
         }
+        canonical_within(content);
     }
-    message
 }
 
 fn canonical_raw(message: &mut DynamicMessage, name: &str) {

@@ -10,8 +10,8 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor,
-    Value,
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor,
+    OneofDescriptor, Value,
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -131,7 +131,14 @@ fn one_of(oneof: &OneofDescriptor) -> BoxedStrategy<Slot> {
 
 fn slot(field: &FieldDescriptor) -> BoxedStrategy<Slot> {
     let kept = field.clone();
-    let some = if field.is_list() {
+    let some = if field.is_map() {
+        let names = "[A-Za-z_][A-Za-z0-9_]{0,8}".prop_map(MapKey::String);
+        let texts = ".{0,8}".prop_map(Value::String);
+        // One at most: the reflection keeps no order of more.
+        proptest::collection::hash_map(names, texts, 0..2)
+            .prop_map(Value::Map)
+            .boxed()
+    } else if field.is_list() {
         let max = rule(field, "max_items").min(4) as usize;
         vec(one(field), 0..=max).prop_map(Value::List).boxed()
     } else {
@@ -148,7 +155,8 @@ fn slot(field: &FieldDescriptor) -> BoxedStrategy<Slot> {
 
 /// One value of the field.
 fn one(field: &FieldDescriptor) -> BoxedStrategy<Value> {
-    let max_bytes = rule(field, "max_bytes") as usize;
+    // Whichever it is counted in, so many bytes are within it.
+    let max_bytes = rule(field, "max_bytes").max(rule(field, "max_characters")) as usize;
     let (min, max) = (rule(field, "min"), rule(field, "max"));
     let required = rule(field, "required") > 0;
     match field.kind() {
@@ -156,6 +164,7 @@ fn one(field: &FieldDescriptor) -> BoxedStrategy<Value> {
         Kind::Uint32 if max > 0 => (min as u32..=max as u32).prop_map(Value::U32).boxed(),
         Kind::Uint32 if required => (1..=u32::MAX).prop_map(Value::U32).boxed(),
         Kind::Uint32 => any::<u32>().prop_map(Value::U32).boxed(),
+        Kind::Uint64 if max > 0 => (min..=max).prop_map(Value::U64).boxed(),
         // Both sides of 2^53, where the JSON form changes.
         Kind::Uint64 => prop_oneof![any::<u64>(), 0..9_u64, (1 << 53) - 2..(1 << 53) + 3_u64]
             .prop_map(Value::U64)

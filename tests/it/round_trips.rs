@@ -11,7 +11,7 @@ use fleetwire::wire::{
 };
 use proptest::test_runner::TestCaseError;
 use prost_reflect::{
-    DynamicMessage, MessageDescriptor, ReflectMessage, Value, prost::Message as _,
+    DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage, Value, prost::Message as _,
 };
 
 /// A message kind's share: some 25 kinds make a few seconds.
@@ -123,23 +123,52 @@ fn grouped(lines: Bytes) -> Bytes {
     builder.finish().into_bytes()
 }
 
-/// What the oneof `result` of a `response` holds.
+/// The response in an envelope: itself, or that of a report.
+fn response(envelope: &DynamicMessage) -> Option<DynamicMessage> {
+    let held = |message: &DynamicMessage, name: &str| {
+        let value = message.get_field_by_name(name)?;
+        value.as_message().cloned()
+    };
+    let report = held(envelope, "command_report");
+    match report.filter(|report| report.has_field_by_name("response")) {
+        Some(report) => held(&report, "response"),
+        None => held(envelope, "response"),
+    }
+}
+
+fn results(response: &DynamicMessage) -> Vec<FieldDescriptor> {
+    let descriptor = response.descriptor();
+    let mut oneofs = descriptor.oneofs();
+    let result = oneofs.find(|oneof| oneof.name() == "result");
+    result
+        .map(|oneof| oneof.fields().collect())
+        .unwrap_or_default()
+}
+
+/// What the oneof `result` of a response holds.
 fn result(envelope: &DynamicMessage) -> Option<Value> {
-    let response = envelope.get_field_by_name("response")?;
-    let response = response.as_message()?;
-    let oneof = response
-        .descriptor()
-        .oneofs()
-        .find(|oneof| oneof.name() == "result")?;
-    let field = oneof.fields().find(|field| response.has_field(field))?;
+    let response = response(envelope)?;
+    let mut fields = results(&response).into_iter();
+    let field = fields.find(|field| response.has_field(field))?;
     Some(response.get_field(&field).into_owned())
 }
 
 fn clear_result(envelope: &mut DynamicMessage) {
-    let Some(Value::Message(response)) = envelope.get_field_by_name_mut("response") else {
+    let is_report = envelope.has_field_by_name("command_report");
+    let outer = if is_report {
+        match envelope.get_field_by_name_mut("command_report") {
+            Some(Value::Message(report)) if report.has_field_by_name("response") => report,
+            _ => return,
+        }
+    } else if envelope.has_field_by_name("response") {
+        envelope
+    } else {
         return;
     };
-    for name in ["package_operation", "raw"] {
-        response.clear_field_by_name(name);
+    let Some(Value::Message(response)) = outer.get_field_by_name_mut("response") else {
+        return;
+    };
+    for field in results(response) {
+        response.clear_field(&field);
     }
 }
