@@ -176,9 +176,16 @@ impl Describe<'_> {
             let FieldKind::Message(kind) = &field.kind else {
                 continue;
             };
+            let mut then =
+                json!({ "properties": { content.as_str(): { "$ref": (self.reference)(kind) } } });
+            // Without its content it would lack what is always there in it.
+            let fields = &self.schema.message(kind).fields;
+            if fields.iter().any(|field| self.is_always_there(field)) {
+                then["required"] = json!([content]);
+            }
             conditions.push(json!({
                 "if": { "properties": { tag.as_str(): { "const": field.name } }, "required": [tag] },
-                "then": { "properties": { content.as_str(): { "$ref": (self.reference)(kind) } } },
+                "then": then,
             }));
         }
     }
