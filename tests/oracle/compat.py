@@ -157,7 +157,13 @@ class Codec:
                     self.check_rules(field, rest)
 
     def read_field(self, field, value, out, encoding):
-        if s.is_repeated(field):
+        if s.is_map(field):
+            demand(isinstance(value, Pairs), "not an object")
+            demand(len(value) <= self.schema.rules(field)["max_items"], "too many")
+            demand(len({name for name, _ in value}) == len(value), "stands twice")
+            for name, text in value:
+                getattr(out, field.name)[plain_text(name)] = plain_text(text)
+        elif s.is_repeated(field):
             demand(isinstance(value, list) and not isinstance(value, Pairs), "not a list")
             demand(len(value) <= self.schema.rules(field)["max_items"], "too many")
             getattr(out, field.name).extend(self.read_one(field, item, None) for item in value)
@@ -276,6 +282,8 @@ class Codec:
             except UnicodeDecodeError:
                 out[field.name] = base64.b64encode(value).decode()
                 out[field.name + "_encoding"] = "base64"
+        elif s.is_map(field):
+            out[field.name] = dict(value)
         elif s.is_repeated(field):
             out[field.name] = [self.write_one(field, item) for item in value]
         else:

@@ -71,6 +71,10 @@ class Oneof:
         self.known = {field.name: field for field in fields if field.number != rest.number}
 
 
+def is_map(field):
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
 def is_repeated(field):
     return field.is_repeated if hasattr(field, "is_repeated") else field.label == FieldDescriptor.LABEL_REPEATED
 
