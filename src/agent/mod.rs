@@ -76,7 +76,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
         )
         .await?;
         let host = state.host_id.clone();
-        let runs = Executors::new(config.commands.allowed).remembering_in(directory.path());
+        let runs = Executors::new(config.commands.allowed, &host);
+        let runs = runs.remembering_in(directory.path());
         let commands = commands::start(directory.path(), host, runs, config.commands.concurrent);
         let commands = commands.await.map_err(Fatal::from)?;
         let dialer = Dialer::new(config.platform, directory, state, commands, current.clone())?;

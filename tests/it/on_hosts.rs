@@ -158,6 +158,45 @@ fn what_runs_is_cancelled() {
 }
 
 #[test]
+fn agents_on_one_machine_end_only_what_is_their_own() {
+    let platform = Platform::start(&[]);
+    let mut agents =
+        ["one", "two", "three"].map(|name| Agent::start_allowing(&platform, name, &["script"]));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let gate = dir.path().join("gate");
+    let script = "echo begun; while [ ! -e \"$1\" ]; do sleep 0.05; done; echo ended";
+    let gate_text = gate.to_str().expect("text");
+    let line = [
+        "run", "one", "two", "three", "--yes", "--wait", "--", "sh", "-c", script, "sh", gate_text,
+    ];
+    let mut waiting = begun(&platform, &line);
+    let mut printed = BufReader::new(waiting.stdout.take().expect("piped")).lines();
+    for _ in 0..3 {
+        let line = printed.next().expect("a line").expect("text");
+        assert!(line.ends_with(": begun"), "{line}");
+    }
+    let list = platform.operate_json(&["command", "list"]);
+    let id = list["commands"][0]["id"].as_str().expect("an id");
+    let until_stands = |host: &str, state: &str| {
+        until(&format!("{host} {state}"), || {
+            let delivery = platform.operate_json(&["delivery", "get", id, host]);
+            (delivery["delivery"]["state"] == state).then_some(())
+        });
+    };
+    platform.operate_json(&["command", "cancel", id, "--host", "one"]);
+    until_stands("one", "cancelled");
+    agents[1].process.signal("KILL");
+    agents[1].process.end();
+    agents[1].restart(&platform, "two");
+    until_stands("two", "interrupted");
+    fs::write(&gate, "").expect("written");
+    let rest: Vec<_> = printed.map(|line| line.expect("text")).collect();
+    assert_eq!(rest, ["three: ended"]);
+    let (_, _, said) = ended(&waiting.wait_with_output().expect("ended"));
+    assert!(said.contains("three: succeeded"), "{said}");
+}
+
+#[test]
 fn dead_letters_are_seen_to() {
     let platform = Platform::start(&[]);
     let _agent = Agent::start_allowing(&platform, "kvm", &["script"]);

@@ -191,7 +191,7 @@ impl Executor for Inventories {
         let mut fault = None;
         for part in &wanted {
             let watch = Watch {
-                id: &job.id,
+                mark: self.packages.mark(job),
                 deadline,
                 reports: None,
                 stop: &mut stop,

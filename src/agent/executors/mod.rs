@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use crate::wire::messages::{CommandParameters, ResponseResult};
 pub use allowed::Allowed;
 use bus::Bus;
+use family::Owner;
 use inventory::Inventories;
 use packages::Packages;
 use rustix::process::Signal;
@@ -150,6 +151,7 @@ pub trait Executor {
 /// All kinds together: gives each command to whoever runs its kind.
 #[derive(Debug)]
 pub struct Executors {
+    owner: Owner,
     inventories: Inventories,
     packages: Packages,
     scripts: Scripts,
@@ -158,16 +160,18 @@ pub struct Executors {
 }
 
 impl Executors {
-    /// Executors that do what is allowed.
-    pub fn new(allowed: Allowed) -> Self {
+    /// Executors that do what is allowed, for an agent of the host with this id.
+    pub fn new(allowed: Allowed, host: &str) -> Self {
+        let owner = Owner::new(host);
         let bus = Bus::new(allowed.bus);
-        let packages = Packages::new(allowed.package_operation.clone());
+        let packages = Packages::new(allowed.package_operation.clone(), owner.clone());
         Self {
             inventories: Inventories::new(allowed.inventory, packages, bus.clone()),
-            packages: Packages::new(allowed.package_operation),
-            scripts: Scripts::new(allowed.script),
+            packages: Packages::new(allowed.package_operation, owner.clone()),
+            scripts: Scripts::new(allowed.script, owner.clone()),
             services: Services::new(allowed.service_operation, bus.clone()),
             systems: Systems::new(allowed.system_operation, bus),
+            owner,
         }
     }
 
@@ -225,10 +229,10 @@ impl Executors {
         }
     }
 
-    /// Ends at once what an agent that was killed left running of a command, and returns how many
-    /// processes that were. They are known by their environment: what has another is not found.
+    /// Ends at once what an agent of this host that was killed left running of a command, and returns how
+    /// many processes that were. They are known by their environment: what has another is not found.
     pub async fn end_left_over(&self, id: &str) -> usize {
-        family::signal_marked(id.to_owned(), Signal::KILL).await
+        family::signal_marked(&self.owner.mark(id), Signal::KILL).await
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::allowed::{PackageRules, invalid, kind_refused, refused};
+use super::family::{Mark, Owner};
 use super::faults::{self, failed};
 use super::managers::{Manager, Request, find};
 use super::process::{self, End, Printed, Program, Run, Watch};
@@ -30,18 +31,25 @@ const LISTING_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Packages {
     rules: Option<PackageRules>,
+    owner: Owner,
     manager: Option<Manager>,
     root: Option<PathBuf>,
 }
 
 impl Packages {
-    pub(super) fn new(rules: Option<PackageRules>) -> Self {
+    pub(super) fn new(rules: Option<PackageRules>, owner: Owner) -> Self {
         let named = rules.as_ref().and_then(|rules| rules.manager);
         Self {
             manager: named.or_else(Manager::detect),
             root: rules.as_ref().and_then(|rules| rules.root.clone()),
             rules,
+            owner,
         }
+    }
+
+    /// The mark of what runs for this command.
+    pub(super) fn mark(&self, job: &Job) -> Mark {
+        self.owner.mark(&job.id)
     }
 
     /// What is installed, for an inventory.
@@ -162,7 +170,7 @@ struct Going<'a> {
 impl Going<'_> {
     fn watch(&mut self, heard: bool) -> Watch<'_> {
         Watch {
-            id: &self.job.id,
+            mark: self.packages.mark(self.job),
             deadline: self.deadline,
             reports: heard.then_some(self.reports),
             stop: &mut self.stop,

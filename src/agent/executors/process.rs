@@ -27,7 +27,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::family::{self, MARK};
+use super::family::{self, Mark};
 use super::{OUTPUT_BYTES_MAX, Report, Reports, Stop};
 
 /// How long a program may take to end itself once it was asked to, before it is ended.
@@ -138,8 +138,8 @@ impl From<nix::unistd::User> for User {
 
 /// What bounds a run, and who hears of it.
 pub(super) struct Watch<'a> {
-    /// The command's id: the mark of all that runs for it.
-    pub id: &'a str,
+    /// The mark of all that runs for the command.
+    pub mark: Mark,
     /// When it is to end. `None`: never.
     pub deadline: Option<Instant>,
     /// Who hears what it prints. `None`: nobody.
@@ -176,7 +176,7 @@ pub(super) enum End {
 /// When it cannot be started. Nothing has been run then.
 pub(super) async fn run(program: Program, watch: Watch<'_>) -> io::Result<Run> {
     let keep = program.keep;
-    let (mut leader, pipe) = Leader::start(program, watch.id)?;
+    let (mut leader, pipe) = Leader::start(program, &watch.mark)?;
     let mut output = Output {
         pipe: Some(Receiver::from_owned_fd(pipe.into())?),
         printed: Printed::new(keep),
@@ -198,7 +198,7 @@ pub(super) async fn run(program: Program, watch: Watch<'_>) -> io::Result<Run> {
         }
     };
     // What left the group of a program that ended by itself was meant to stay.
-    let mark = cut.is_some().then_some(watch.id);
+    let mark = cut.is_some().then_some(&watch.mark);
     leader.end(mark, &mut output).await;
     output.take_what_is_left();
     let end = cut.unwrap_or_else(|| leader.end_of_itself());
@@ -218,7 +218,7 @@ struct Leader {
 }
 
 impl Leader {
-    fn start(program: Program, id: &str) -> io::Result<(Self, PipeReader)> {
+    fn start(program: Program, mark: &Mark) -> io::Result<(Self, PipeReader)> {
         let (reader, writer) = io::pipe()?;
         let mut command = Command::new(&program.path);
         command
@@ -226,7 +226,7 @@ impl Leader {
             .env_clear()
             .envs(environment(program.user.as_ref()))
             .envs(&program.environment)
-            .env(MARK, id)
+            .envs(mark.variables())
             .current_dir(&program.directory)
             .stdin(Stdio::null())
             .process_group(0);
@@ -273,7 +273,7 @@ impl Leader {
 
     /// Ends it and all of its group, and with `mark` what else runs for the command: first asked, then
     /// not any more. What it prints meanwhile is taken.
-    async fn end(&mut self, mark: Option<&str>, output: &mut Output<'_>) {
+    async fn end(&mut self, mark: Option<&Mark>, output: &mut Output<'_>) {
         self.signal(Signal::TERM, mark).await;
         if self.gone(GRACE, mark, output).await {
             return;
@@ -288,13 +288,13 @@ impl Leader {
         }
     }
 
-    async fn signal(&mut self, signal: Signal, mark: Option<&str>) {
+    async fn signal(&mut self, signal: Signal, mark: Option<&Mark>) {
         if self.status.is_none() || test_kill_process_group(self.group).is_ok() {
             // Who is gone already need not be told.
             let _ = kill_process_group(self.group, signal);
         }
         if let Some(mark) = mark {
-            family::signal_marked(mark.to_owned(), signal).await;
+            family::signal_marked(mark, signal).await;
         }
     }
 
@@ -302,7 +302,7 @@ impl Leader {
     async fn gone(
         &mut self,
         within: Duration,
-        mark: Option<&str>,
+        mark: Option<&Mark>,
         output: &mut Output<'_>,
     ) -> bool {
         let end = Instant::now() + within;

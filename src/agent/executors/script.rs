@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::time::Instant;
 
 use super::allowed::{ScriptRules, invalid, is_plain, kind_refused, refused};
+use super::family::Owner;
 use super::process::{self, End, Program, Run, User, Watch};
 use super::{Executor, Fault, Job, Outcome, Reports, Stop, faults};
 use crate::wire::messages::{ResponseResult, Script, ScriptResult};
@@ -17,14 +18,16 @@ const SHELL: &str = "/bin/sh";
 #[derive(Debug)]
 pub(super) struct Scripts {
     rules: Option<ScriptRules>,
+    owner: Owner,
     /// Whom the agent runs as.
     own: String,
 }
 
 impl Scripts {
-    pub(super) fn new(rules: Option<ScriptRules>) -> Self {
+    pub(super) fn new(rules: Option<ScriptRules>, owner: Owner) -> Self {
         Self {
             rules,
+            owner,
             own: User::own().name,
         }
     }
@@ -95,7 +98,7 @@ impl Executor for Scripts {
             Err(fault) => return Outcome::failed(fault),
         };
         let watch = Watch {
-            id: &job.id,
+            mark: self.owner.mark(&job.id),
             deadline: job.time_limit.map(|limit| begun + limit),
             reports: Some(reports),
             stop: &mut stop,

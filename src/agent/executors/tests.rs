@@ -20,14 +20,19 @@ struct Running {
 }
 
 fn executors() -> Executors {
+    executors_of("host")
+}
+
+fn executors_of(host: &str) -> Executors {
     let interpreters = vec!["/bin/sh".into(), "/bin/nothing".into()];
-    Executors::new(Allowed {
+    let allowed = Allowed {
         script: Some(ScriptRules {
             interpreters,
             users: None,
         }),
         ..Allowed::default()
-    })
+    };
+    Executors::new(allowed, host)
 }
 
 fn start(id: &str, script: Script, time_limit: Option<Duration>) -> Running {
@@ -120,6 +125,7 @@ async fn a_script_has_what_it_was_given_and_nothing_else() {
         .collect();
     let known = [
         "FLEETWIRE_COMMAND_ID",
+        "FLEETWIRE_HOST_ID",
         "GIVEN",
         "HOME",
         "LANG",
@@ -250,7 +256,8 @@ async fn what_a_script_leaves_in_its_group_ends_with_it_and_a_daemon_stays() {
     assert_eq!(outcome.status, Ended::Succeeded, "{outcome:?}");
     assert_eq!(result(&outcome).output, "done\n");
     gone(&child).await;
-    // An agent that comes after one that was killed finds such by the same mark.
+    // An agent that comes after one that was killed finds such by the same mark, and another host's does not.
+    assert_eq!(executors_of("another").end_left_over("daemon").await, 0);
     assert_eq!(executors().end_left_over("daemon").await, 1);
     gone(&daemon).await;
 }
@@ -268,7 +275,7 @@ async fn a_run_that_nobody_waits_for_ends() {
 
 #[test]
 fn what_is_not_allowed_is_refused_with_the_rule() {
-    let nothing = Executors::new(Allowed::default());
+    let nothing = Executors::new(Allowed::default(), "host");
     let some = executors();
     let shell = script("x");
     let of = |change: fn(&mut Script)| {
@@ -353,10 +360,11 @@ async fn another_user_is_only_who_they_are() {
         users,
         ..ScriptRules::default()
     };
-    let executors = Executors::new(Allowed {
+    let allowed = Allowed {
         script: Some(rules),
         ..Allowed::default()
-    });
+    };
+    let executors = Executors::new(allowed, "host");
     let (reports, _said) = Reports::channel(1);
     let (_stop, told) = watch::channel(false);
     let own = CommandParameters::Script(script("x"));

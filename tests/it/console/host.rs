@@ -59,7 +59,7 @@ impl Host {
         let dir = Arc::new(dir.expect("its own"));
         let identity = dial::identify(&dir, Some(&file), &platform.url(), "kvm").await;
         let identity = identity.expect("enrolled");
-        let nothing = Executors::new(Allowed::default());
+        let nothing = Executors::new(Allowed::default(), &identity.host_id);
         let commands = commands::start(dir.path(), identity.host_id.clone(), nothing, 1).await;
         let dialer = Dialer::new(
             platform.url(),

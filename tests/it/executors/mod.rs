@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(300);
 fn executors(rules: &str) -> Executors {
     let allowed: Allowed = toml::from_str(rules).expect(rules);
     allowed.check().expect("rules");
-    Executors::new(allowed)
+    Executors::new(allowed, "host")
 }
 
 fn check(rules: &str, parameters: &CommandParameters) -> Result<(), Fault> {

@@ -32,7 +32,8 @@ type Script struct {
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	// What it is given, each as one argument.
 	Arguments []string `protobuf:"bytes,3,rep,name=arguments,proto3" json:"arguments,omitempty"`
-	// Its environment, beside PATH, HOME, USER, LOGNAME, SHELL and LANG, which the agent sets.
+	// Its environment, beside PATH, HOME, USER, LOGNAME, SHELL, LANG, FLEETWIRE_COMMAND_ID and
+	// FLEETWIRE_HOST_ID, which the agent sets.
 	Environment map[string]string `protobuf:"bytes,4,rep,name=environment,proto3" json:"environment,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Whom it runs as, by name. Absent: whom the agent runs as.
 	User string `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`

@@ -40,7 +40,8 @@ export declare type Script = Message<"fleetwire.link.v1.Script"> & {
   arguments: string[];
 
   /**
-   * Its environment, beside PATH, HOME, USER, LOGNAME, SHELL and LANG, which the agent sets.
+   * Its environment, beside PATH, HOME, USER, LOGNAME, SHELL, LANG, FLEETWIRE_COMMAND_ID and
+   * FLEETWIRE_HOST_ID, which the agent sets.
    *
    * @generated from field: map<string, string> environment = 4;
    */
