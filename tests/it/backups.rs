@@ -1,11 +1,10 @@
 //! Backups: made while the platform runs, and what a platform that is put back on one knows.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Platform, mode, until_status};
+use crate::support::{Agent, Platform, copy_files, mode, until_status};
 
 fn install(platform: &Platform, package: &str) -> String {
     let made = platform.operate_json(&["command", "install-packages", "kvm", "--package", package]);
@@ -17,14 +16,6 @@ fn known(platform: &Platform, command: &str) -> bool {
         .operate(&["command", "get", command])
         .status
         .success()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("made");
-    for entry in fs::read_dir(from).expect("there") {
-        let entry = entry.expect("read");
-        fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
-    }
 }
 
 #[test]
@@ -43,7 +34,7 @@ fn a_platform_goes_on_from_its_backup() {
 
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
-    copy(&path, &data);
+    copy_files(&path, &data);
     let address = platform.tls.to_string();
     drop(platform);
     let platform = Platform::start_on(&data, &["--listen", &address]);

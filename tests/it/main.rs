@@ -34,6 +34,7 @@ mod oracle;
 mod peers;
 mod programs;
 mod random;
+mod restored;
 mod round_trips;
 mod served_documents;
 mod sign_in;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub use agent::{Agent, until_status};
 pub use client::Client;
 pub use platform::Platform;
-pub use process::{Process, command, mode};
+pub use process::{Process, command, copy_files, mode};
 
 /// How long anything may take on a loaded two-core machine. Nothing asserts how fast it was.
 pub const PATIENCE: Duration = Duration::from_secs(60);
