@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
+CHAOS_COMMANDS ?= 100000
 BUF := tests/schema/node_modules/.bin/buf
 CARGO_DENY := .tools/cargo-deny-0.20.2/bin/cargo-deny
 
@@ -35,6 +36,10 @@ test-bindings: setup
 .PHONY: bench
 bench: setup ## Measure beside the yardsticks; BENCH="--help" says what, BENCH="bulk echo" chooses.
 	$(CARGO) bench --locked --bench tunnel -- $(BENCH)
+
+.PHONY: chaos
+chaos: setup ## The proof of delivery with CHAOS_COMMANDS (100000), over half an hour; FLEETWIRE_SEED=N repeats a run.
+	FLEETWIRE_CHAOS_COMMANDS=$(CHAOS_COMMANDS) $(CARGO) test --locked --release --test chaos -- --nocapture proof
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZ_SECONDS (60) on its kept corpus.

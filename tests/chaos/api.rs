@@ -86,9 +86,10 @@ impl Caller {
             body.len()
         );
         if !key.is_empty() {
-            head += &format!(
-                "Idempotency-Key: fleetwire-chaos-{key}\r\nContent-Type: application/json\r\n"
-            );
+            head += &format!("Idempotency-Key: fleetwire-chaos-{key}\r\n");
+        }
+        if !body.is_empty() {
+            head += "Content-Type: application/json\r\n";
         }
         connection
             .get_mut()

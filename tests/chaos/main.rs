@@ -11,9 +11,16 @@
 )]
 
 mod api;
+mod books;
+mod clock;
+mod disk;
+mod faults;
+mod ledger;
 mod lots;
 mod power;
+mod proof;
 mod record;
+mod relay;
 #[path = "../it/support/mod.rs"]
 #[allow(
     dead_code,
@@ -21,3 +28,5 @@ mod record;
     reason = "shared with the other tests, which use the rest"
 )]
 mod support;
+mod work;
+mod world;

@@ -1,0 +1,98 @@
+//! What the platform's store has, read from its file beside the platform, or after it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fleetwire::platform::store::deliveries::DeliveryState;
+use rusqlite::{Connection, OpenFlags};
+
+/// The file, which is only read.
+pub struct Books(Connection);
+
+impl Books {
+    /// Opens it, of this data directory.
+    pub fn open(data: &Path) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let file = data.join("platform.db");
+        let connection = Connection::open_with_flags(file, flags).expect("it opens");
+        let patience = std::time::Duration::from_secs(10);
+        connection.busy_timeout(patience).expect("set");
+        Self(connection)
+    }
+
+    fn number(&self, sql: &str) -> usize {
+        let number = self.0.query_row(sql, [], |row| row.get::<_, i64>(0));
+        usize::try_from(number.expect("read")).expect("a count")
+    }
+
+    /// How many deliveries have ended.
+    pub fn ended(&self) -> usize {
+        self.number("SELECT count(*) FROM deliveries WHERE state > 3")
+    }
+
+    /// How many have not.
+    pub fn open_deliveries(&self) -> usize {
+        self.number("SELECT count(*) FROM deliveries WHERE state < 4")
+    }
+
+    /// Where each command's delivery stands, by the command.
+    pub fn states(&self) -> BTreeMap<String, &'static str> {
+        let sql = "SELECT c.id, d.state FROM deliveries d JOIN commands c ON c.number = d.command";
+        let mut query = self.0.prepare(sql).expect("prepared");
+        let states = query.query_map([], |row| {
+            let state = DeliveryState::ALL[row.get::<_, usize>(1)?];
+            Ok((row.get(0)?, state.code()))
+        });
+        states
+            .expect("read")
+            .collect::<Result<_, _>>()
+            .expect("read")
+    }
+
+    /// Checks that they agree with themselves once all has ended: each history leads to where its delivery
+    /// stands, over no end and never back; a command's sums are those of its deliveries; no place was given
+    /// twice; each command is in the audit log, once.
+    ///
+    /// # Panics
+    /// Where they do not.
+    pub fn audit(&self) {
+        let whole: String = self
+            .0
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .expect("read");
+        assert_eq!(whole, "ok");
+        for (sql, what) in [
+            (
+                "SELECT count(*) FROM deliveries d WHERE state IS NOT (SELECT state FROM delivery_history h
+                     WHERE h.command = d.command AND h.host = d.host ORDER BY h.number DESC LIMIT 1)",
+                "stand where their histories do not end",
+            ),
+            (
+                "SELECT count(*) FROM delivery_history h JOIN delivery_history n
+                     ON n.command = h.command AND n.host = h.host AND n.number = h.number + 1
+                     WHERE n.state < h.state OR h.state > 3",
+                "went back, or on from their end",
+            ),
+            (
+                "SELECT count(*) FROM deliveries WHERE state < 4 OR ended IS NULL",
+                "have not ended",
+            ),
+            (
+                "SELECT count(*) FROM commands WHERE finished IS NULL OR 1 !=
+                     succeeded + failed + interrupted + cancelled + expired + dead",
+                "commands do not add up",
+            ),
+            (
+                "SELECT count(*) - count(DISTINCT sequence) FROM deliveries",
+                "have a place that another has",
+            ),
+            (
+                "SELECT count(*) FROM (SELECT id FROM commands EXCEPT SELECT substr(target, 9) FROM audit
+                     WHERE action = 'command.create' GROUP BY target HAVING count(*) = 1)",
+                "commands are in the audit log not at all, or more than once",
+            ),
+        ] {
+            assert_eq!(self.number(sql), 0, "so many {what}");
+        }
+    }
+}

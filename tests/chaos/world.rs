@@ -1,0 +1,338 @@
+//! One platform, one agent, and all that can be done to them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::api::{Caller, Place};
+use super::books::Books;
+use super::clock::Clock;
+use super::disk::Disk;
+use super::relay::Relay;
+use super::support::{Process, command};
+
+/// Commands that the agent runs at once.
+pub const CONCURRENT: usize = 4;
+/// The host's name.
+pub const HOST: &str = "kvm";
+/// Started again as soon as it has ended.
+pub const AT_ONCE: Duration = Duration::ZERO;
+
+/// What is waited for between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long the last commands may take once nothing is in their way. What the agent put off is sent to it
+/// again within five minutes.
+const SETTLING: Duration = Duration::from_secs(400);
+const PAGE: usize = 1000;
+
+/// The whole of it.
+pub struct World {
+    pub relay: Relay,
+    pub disk: Disk,
+    pub agent_clock: Clock,
+    pub platform_clock: Clock,
+    platform: Mutex<Platform>,
+    agent: Mutex<Process>,
+    agent_kills: AtomicUsize,
+    /// Where the API is.
+    place: Place,
+    // Last, so that the processes end before their files go.
+    dir: TempDir,
+}
+
+struct Platform {
+    process: Process,
+    tls: SocketAddr,
+    http: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl World {
+    /// A platform, and an agent that is enrolled and online.
+    pub fn begin() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let disk = Disk::mount();
+        let platform_clock = Clock::new(dir.path().join("platform-clock"));
+        let agent_clock = Clock::new(dir.path().join("agent-clock"));
+        let relay = Relay::begin();
+        let platform = Platform::start(&dir, &platform_clock, None);
+        relay.lead_to(platform.tls);
+        let token = fs::read_to_string(dir.path().join("data/admin-token")).expect("there");
+        let place = Place {
+            address: Arc::new(Mutex::new(platform.http)),
+            token: token.trim().to_owned(),
+        };
+        let mut caller = Caller::new(place.clone());
+        let path = "/api/enrolment-tokens";
+        let (status, made) = caller.call("POST", path, "token", Some(&json!({})));
+        assert_eq!(status, 201, "{made}");
+        let token = made["token"].as_str().expect("a token");
+        fs::write(dir.path().join("token"), token).expect("written");
+        let settings = format!(
+            "platform = \"https://{}\"\nname = {HOST:?}\n[commands]\nallow = [\"script\"]\nconcurrent = {CONCURRENT}\n",
+            relay.address
+        );
+        fs::write(dir.path().join("agent.toml"), settings).expect("written");
+        let agent = start_agent(&dir, &disk, &agent_clock);
+        until("the host online", || {
+            let (_, hosts) = caller.call("GET", "/api/hosts", "", None);
+            (hosts["hosts"][0]["status"] == "online").then_some(())
+        });
+        Self {
+            relay,
+            disk,
+            agent_clock,
+            platform_clock,
+            platform: Mutex::new(platform),
+            agent: Mutex::new(agent),
+            agent_kills: AtomicUsize::new(0),
+            place,
+            dir,
+        }
+    }
+
+    /// Somebody who calls the API.
+    pub fn caller(&self) -> Caller {
+        Caller::new(self.place.clone())
+    }
+
+    /// Where the platform keeps all.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Where the commands have their effect.
+    pub fn effects_file(&self) -> PathBuf {
+        self.dir.path().join("effects")
+    }
+
+    /// Every line of it.
+    pub fn effects(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.effects_file()).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// How often the agent was killed: each time it may have been in the middle of as many commands as it
+    /// runs at once.
+    pub fn agent_kills(&self) -> usize {
+        self.agent_kills.load(Ordering::SeqCst)
+    }
+
+    /// Signals the agent.
+    pub fn signal_agent(&self, signal: &str) {
+        self.agent.lock().unwrap().signal(signal);
+    }
+
+    /// The same with the platform.
+    pub fn signal_platform(&self, signal: &str) {
+        self.platform.lock().unwrap().process.signal(signal);
+    }
+
+    /// Kills the agent without a word, and starts it again after a while.
+    pub fn kill_agent(&self, away: Duration) {
+        let mut process = self.agent.lock().unwrap();
+        kill(&mut process);
+        let kills = self.agent_kills.fetch_add(1, Ordering::SeqCst);
+        self.keep_words(&format!("agent-{kills}.log"), &process);
+        thread::sleep(away);
+        *process = start_agent(&self.dir, &self.disk, &self.agent_clock);
+    }
+
+    /// Kills the platform without a word, and starts it again after a while.
+    pub fn kill_platform(&self, away: Duration) {
+        let mut platform = self.platform.lock().unwrap();
+        kill(&mut platform.process);
+        let name = format!("platform-{}.log", platform.process.id());
+        self.keep_words(&name, &platform.process);
+        thread::sleep(away);
+        let http = platform.http;
+        *platform = Platform::start(&self.dir, &self.platform_clock, Some(http));
+        self.relay.lead_to(platform.tls);
+    }
+
+    /// What a process said, for whoever looks for the cause of a fault.
+    fn keep_words(&self, name: &str, process: &Process) {
+        fs::write(self.dir.path().join(name), process.said()).expect("written");
+    }
+
+    /// Undoes all that was done. An agent that was cut off often waits for long before it comes back: it is
+    /// started anew, which is the last of its ends.
+    pub fn heal(&self) {
+        self.disk.empty();
+        for direction in 0..2 {
+            self.relay.hold(direction, false);
+        }
+        self.agent_clock.set(0);
+        self.platform_clock.set(0);
+        self.signal_platform("CONT");
+        self.kill_agent(AT_ONCE);
+    }
+
+    /// Every delivery, by its command, as the platform shows it.
+    pub fn deliveries(&self) -> BTreeMap<String, Value> {
+        let mut caller = self.caller();
+        let mut deliveries = BTreeMap::new();
+        let mut token = String::new();
+        loop {
+            let path = format!("/api/deliveries?page_size={PAGE}&page_token={token}");
+            let (status, page) = caller.call("GET", &path, "", None);
+            assert_eq!(status, 200, "{page}");
+            for delivery in page["deliveries"].as_array().into_iter().flatten() {
+                let command = delivery["command_id"].as_str().expect("an id");
+                let before = deliveries.insert(command.to_owned(), delivery.clone());
+                assert_eq!(before, None, "it is in the list twice");
+            }
+            match page["next_page_token"].as_str() {
+                Some(next) if !next.is_empty() => token = next.to_owned(),
+                _ => return deliveries,
+            }
+        }
+    }
+
+    /// Waits until every delivery has ended, and returns them.
+    pub fn until_all_ended(&self, books: &Books) -> BTreeMap<String, Value> {
+        until("the end of all deliveries", || {
+            (books.open_deliveries() == 0).then_some(())
+        });
+        self.deliveries()
+    }
+
+    /// Waits until the platform counts nothing as under way, and nothing as yet to be written.
+    pub fn until_nothing_is_in_memory(&self) {
+        let names = ["under_way", "unwritten"].map(|name| format!("fleetwire_deliveries_{name} "));
+        until("a platform with nothing in memory", || {
+            let page = self.metrics();
+            let number = |name: &String| page.lines().find_map(|line| line.strip_prefix(name));
+            let numbers = names.each_ref().map(number);
+            assert!(numbers.iter().all(Option::is_some), "{page}");
+            numbers.iter().all(|it| *it == Some("0")).then_some(())
+        });
+    }
+
+    fn metrics(&self) -> String {
+        use std::io::Write as _;
+        let address = self.platform.lock().unwrap().metrics;
+        let mut socket = TcpStream::connect(address).expect("it listens");
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        socket.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("read");
+        answer
+    }
+
+    /// Has one command more done, which appends this number, and returns its id.
+    pub fn one_more(&self, number: usize) -> String {
+        let body = json!({
+            "targets": { "hosts": [HOST] },
+            "script": {
+                "content": "echo \"$1\" >> \"$2\"\n",
+                "arguments": [number.to_string(), self.effects_file()],
+            },
+        });
+        let mut caller = self.caller();
+        let (status, made) = caller.call("POST", "/api/commands", "last", Some(&body));
+        assert_eq!(status, 202, "{made}");
+        let id = made["command_id"].as_str().expect("an id").to_owned();
+        until("the last command done", || {
+            let path = format!("/api/commands/{id}");
+            let (_, command) = caller.call("GET", &path, "", None);
+            (command["state"] == "finished").then_some(())
+        });
+        id
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.dir.disable_cleanup(true);
+            let state = self.disk.path().join("state");
+            let kept = self.dir.path().join("agent-state");
+            let copied = std::process::Command::new("cp")
+                .arg("-r")
+                .arg(state)
+                .arg(kept)
+                .status();
+            eprintln!(
+                "all of it is kept in {} ({copied:?})",
+                self.dir.path().display()
+            );
+            // Another may have panicked with it in hand.
+            if let Ok(agent) = self.agent.lock() {
+                self.keep_words("agent-last.log", &agent);
+            }
+            if let Ok(platform) = self.platform.lock() {
+                self.keep_words("platform-last.log", &platform.process);
+            }
+        }
+    }
+}
+
+fn kill(process: &mut Process) {
+    process.signal("KILL");
+    let status = process.ended();
+    assert_eq!(status.signal(), Some(9), "it had ended by itself");
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + SETTLING;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come");
+        thread::sleep(LOOK);
+    }
+}
+
+impl Platform {
+    fn start(dir: &TempDir, clock: &Clock, http: Option<SocketAddr>) -> Self {
+        let mut command = command("fleetwire-platform");
+        clock.give(&mut command);
+        command.arg("--data-dir").arg(dir.path().join("data"));
+        let http = http.map_or_else(|| "127.0.0.1:0".to_owned(), |http| http.to_string());
+        command.args(["--listen", "127.0.0.1:0", "--http", &http]);
+        command.args(["--metrics", "127.0.0.1:0"]);
+        // A connection that is cut in half is found within three of these.
+        command.env("FLEETWIRE_PLATFORM_HEARTBEAT", "1s");
+        command.env("FLEETWIRE_PLATFORM_LOG_FORMAT", "json");
+        let mut process = Process::start("fleetwire-platform", &mut command);
+        let mut address = |line: &str| {
+            let line: Value = serde_json::from_str(&process.line(line)).expect("a JSON line");
+            let address = line["address"].as_str().expect("an address").parse();
+            address.expect("an address")
+        };
+        let tls = address("listening with TLS");
+        let http = address("listening in plain HTTP");
+        let metrics = address("listening for scrapers");
+        Self {
+            process,
+            tls,
+            http,
+            metrics,
+        }
+    }
+}
+
+fn start_agent(dir: &TempDir, disk: &Disk, clock: &Clock) -> Process {
+    let mut command = command("fleetwire-agent");
+    clock.give(&mut command);
+    command.arg("--config").arg(dir.path().join("agent.toml"));
+    command.arg("--state-dir").arg(disk.path().join("state"));
+    command.arg("--token-file").arg(dir.path().join("token"));
+    // Nobody listens there: nothing is proxied here.
+    command.args(["--target", "http://127.0.0.1:9"]);
+    let mut process = Process::start("fleetwire-agent", &mut command);
+    process.line("the journal of commands is open");
+    process
+}
