@@ -121,6 +121,10 @@ typed_uuid! {
     CommandId
 }
 typed_uuid! {
+    /// A file that the platform keeps for commands, or has of one.
+    FileId
+}
+typed_uuid! {
     /// A console session: one user's way to one host's web interface.
     ConsoleSessionId
 }

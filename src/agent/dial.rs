@@ -13,7 +13,7 @@ use crate::{
     link::{Agent, AgentEvent, Link, Time},
     net::{
         backoff::{self, Backoff},
-        capability::{self, COMMAND_ACK},
+        capability::{self, COMMAND_ACK, FILE_STREAMS},
         connection::{Connection, Ending, shown},
         driver,
         enrolment::{CERTIFICATE_RENEWAL, certificate_renewal},
@@ -235,16 +235,15 @@ impl Dialer {
     }
 
     fn hello(&self) -> Hello {
-        let command_ack = capability::name(COMMAND_ACK);
+        let own = [COMMAND_ACK, FILE_STREAMS]
+            .into_iter()
+            .filter_map(capability::name);
         Hello {
             auth_token: self.state.auth_token.clone(),
             protocol_versions: vec![1],
             capabilities: match self.credential.identity {
-                Some(_) => command_ack
-                    .into_iter()
-                    .chain(certificate_renewal())
-                    .collect(),
-                None => command_ack.into_iter().collect(),
+                Some(_) => own.chain(certificate_renewal()).collect(),
+                None => own.collect(),
             },
             host_id: self.host_id,
             instance_id: Some(self.instance_id),

@@ -1,6 +1,6 @@
 //! The agent: dials out to the platform and proxies to what its owner allows. This file has its
-//! life from start to stop; `dial` keeps the connection, `proxy` carries what comes over it, `commands` runs
-//! what is to be run.
+//! life from start to stop; `dial` keeps the connection, `proxy` carries what comes over it to devices,
+//! `transfers` what is for the agent itself, `commands` runs what is to be run.
 
 pub mod commands;
 pub mod config;
@@ -14,6 +14,7 @@ pub mod origin;
 pub mod proxy;
 pub mod rewrite;
 pub mod target;
+pub mod transfers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,12 +23,14 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::info;
 
+use crate::net::own_origin;
 use crate::wire::messages::ErrorCode;
 use config::Config;
 use dial::{CurrentConnection, Dialer, Fatal, identify};
 use enrol::StateDir;
 use executors::Executors;
 use proxy::Proxy;
+use transfers::Transfers;
 
 /// How often idle connections to devices are looked over. Devices close theirs after 5 s and more.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -58,9 +61,13 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
         info!(prefix = route.prefix(), target = %route.target(), "proxying");
     }
     let proxy = Arc::new(Proxy::new(config.routes)?);
+    let transfers = Transfers::default();
     let on_stream = {
-        let proxy = proxy.clone();
+        let (proxy, transfers) = (proxy.clone(), transfers.clone());
         move |request, send, recv| {
+            if own_origin::is_own(&request) {
+                return transfers.serve(request, send, recv);
+            }
             let proxy = proxy.clone();
             tokio::spawn(async move { proxy.serve(request, send, recv).await });
         }
@@ -76,8 +83,9 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), A
         )
         .await?;
         let host = state.host_id.clone();
-        let runs = Executors::new(config.commands.allowed, &host);
-        let runs = runs.remembering_in(directory.path());
+        let runs = Executors::new(config.commands.allowed, &host)
+            .remembering_in(directory.path())
+            .transferring_by(transfers);
         let commands = commands::start(directory.path(), host, runs, config.commands.concurrent);
         let commands = commands.await.map_err(Fatal::from)?;
         let dialer = Dialer::new(config.platform, directory, state, commands, current.clone())?;

@@ -8,6 +8,7 @@ pub mod enrolment;
 pub mod handshake;
 pub mod http_client;
 pub mod introduction;
+pub mod own_origin;
 pub mod roots;
 pub mod socket;
 pub mod stream;

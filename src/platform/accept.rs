@@ -510,9 +510,9 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
         } => {
             attempt.came_to("admitted");
             // Before anything that the agent may say: it is not read meanwhile.
-            let journalled = delivery::is_journalled(&hello.capabilities);
             let (tunnel, delivery) = (&link.tunnel, &platform.delivery);
-            let inlet = delivery.host_connected(record.id, connection, tunnel, journalled);
+            let announced = &hello.capabilities;
+            let inlet = delivery.host_connected(record.id, connection, tunnel, announced);
             let _ = course.inlet.set(inlet);
             // As it was before this connection.
             if record.credential_used || replaced {

@@ -4,6 +4,7 @@
 //! slip of the pen is found at the start and not after a month.
 
 mod collector;
+mod kept;
 mod values;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use crate::files::{self, FileError};
 use crate::logging::LogFormat;
 use crate::platform::identity::oidc::settings::{OidcSettingError, OidcSettings};
 pub use collector::{CollectorUrl, Ratio};
+pub use kept::FileSettings;
 use values::{address_or_off, duration, duration_if_any, list};
 
 /// How the variables of the environment begin.
@@ -190,6 +192,9 @@ pub struct Config {
     /// How long commands are kept that have ended on all their hosts, with their deliveries.
     #[serde(default = "default_commands_keep", deserialize_with = "duration")]
     pub commands_keep: Duration,
+    /// The files that are kept for commands.
+    #[serde(default)]
+    pub files: FileSettings,
     /// On a stop, agents are told to come back spread over this window.
     #[serde(default = "default_drain", deserialize_with = "duration")]
     pub drain: Duration,
@@ -436,6 +441,7 @@ impl Config {
             ("events_keep", self.events_keep, second, day * 3650),
             ("track_keep", self.track_keep, second, day * 3650),
             ("commands_keep", self.commands_keep, second, day * 3650),
+            ("files.keep", self.files.keep, second, day * 3650),
         ] {
             if value < least || value > most {
                 return Err(ConfigError::Value {

@@ -7,6 +7,7 @@ pub mod agent_link;
 pub mod api;
 pub mod audit_key;
 mod backup;
+pub mod blobs;
 pub mod ca;
 pub mod config;
 pub mod credential;
@@ -47,9 +48,10 @@ use crate::net::tls::{self, ServerCertificates, TlsError};
 use crate::secret::Secret;
 use agent_link::AgentLink;
 use audit_key::AuditKeyError;
+use blobs::Blobs;
 use ca::{CaError, CertificateAuthority};
 use config::Config;
-use delivery::Delivery;
+use delivery::{Carrier, Delivery};
 use events::Bus;
 use front::Front;
 use identity::oidc::{Oidc, OidcStartError};
@@ -138,6 +140,8 @@ pub struct Platform {
     pub progress: Arc<Progress>,
     /// What hosts are to do.
     pub delivery: Arc<Delivery>,
+    /// The bytes of files that commands bring or take.
+    pub blobs: Blobs,
     sessions: Mutex<Sessions>,
     seen: Mutex<Seen>,
     unwritten_ends: Mutex<UnwrittenEnds>,
@@ -219,7 +223,9 @@ impl Platform {
         };
         let track = Track::new(tracked, store.clone());
         let progress = Arc::<Progress>::default();
-        let (delivery, deliveries) = Delivery::new(store.clone(), progress.clone());
+        let blobs = Blobs::open(&dir)?;
+        let carrier = Carrier::new(store.clone(), blobs.clone(), config.files.clone());
+        let (delivery, deliveries) = Delivery::new(store.clone(), progress.clone(), carrier);
         let watched = events.clone();
         let registry = Registry::watched(Box::new(move |host, what| watched.tell(host, what)));
 
@@ -236,6 +242,7 @@ impl Platform {
             ],
             events,
             delivery,
+            blobs,
             track,
             progress,
             sessions: Mutex::new(sessions),

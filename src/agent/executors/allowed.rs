@@ -19,6 +19,8 @@ pub struct Allowed {
     pub service_operation: Option<ServiceRules>,
     /// `[commands.system_operation]`.
     pub system_operation: Option<SystemRules>,
+    /// `[commands.file_transfer]`.
+    pub file_transfer: Option<FileRules>,
     /// `[commands.inventory]`.
     pub inventory: Option<InventoryRules>,
     /// The address of the D-Bus over which systemd is asked. Absent: the system's.
@@ -165,6 +167,43 @@ impl SystemRules {
 #[serde(deny_unknown_fields)]
 pub struct InventoryRules {}
 
+/// Which files are written and read. Whoever allows it says where: there is no folder by default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileRules {
+    /// Folders in which, and below which, files are written. Links below them are not followed.
+    pub to_host: Vec<PathBuf>,
+    /// Folders from which files are read, likewise.
+    pub from_host: Vec<PathBuf>,
+    /// Whom files may be given to, by name, beside whom the agent runs as.
+    pub owners: Vec<String>,
+    /// Whether a file may be made set-user-id, set-group-id or sticky.
+    pub special_bits: bool,
+}
+
+impl FileRules {
+    fn check(&self) -> Result<(), RuleFault> {
+        for (key, folders) in [
+            ("file_transfer.to_host", &self.to_host),
+            ("file_transfer.from_host", &self.from_host),
+        ] {
+            if let Some(path) = folders.iter().find(|path| !is_plain(path)) {
+                let reason = format!("{path:?} is no absolute path without `..`");
+                return Err(RuleFault { key, reason });
+            }
+        }
+        if self.to_host.is_empty() && self.from_host.is_empty() {
+            let reason = "name the folders that files are written to, as in \
+                          to_host = [\"/srv/files\"], those that they are read from (from_host), or both";
+            return Err(RuleFault {
+                key: "file_transfer",
+                reason: reason.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Which scripts are run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -209,6 +248,9 @@ impl Allowed {
         if let Some(system) = &self.system_operation {
             let key = "system_operation.operations";
             check_operations(key, &system.operations, SYSTEM_OPERATIONS)?;
+        }
+        if let Some(files) = &self.file_transfer {
+            files.check()?;
         }
         if let Some(script) = &self.script {
             for path in &script.interpreters {

@@ -6,6 +6,7 @@ pub mod allowed;
 mod bus;
 mod family;
 mod faults;
+mod file_transfer;
 mod inventory;
 pub mod managers;
 mod packages;
@@ -22,10 +23,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::transfers::Transfers;
 use crate::wire::messages::{CommandParameters, ResponseResult};
 pub use allowed::Allowed;
 use bus::Bus;
 use family::Owner;
+use file_transfer::Files;
 use inventory::Inventories;
 use packages::Packages;
 use rustix::process::Signal;
@@ -152,6 +155,7 @@ pub trait Executor {
 #[derive(Debug)]
 pub struct Executors {
     owner: Owner,
+    files: Files,
     inventories: Inventories,
     packages: Packages,
     scripts: Scripts,
@@ -166,6 +170,7 @@ impl Executors {
         let bus = Bus::new(allowed.bus);
         let packages = Packages::new(allowed.package_operation.clone(), owner.clone());
         Self {
+            files: Files::new(allowed.file_transfer),
             inventories: Inventories::new(allowed.inventory, packages, bus.clone()),
             packages: Packages::new(allowed.package_operation, owner.clone()),
             scripts: Scripts::new(allowed.script, owner.clone()),
@@ -176,10 +181,18 @@ impl Executors {
     }
 
     /// The same, with a folder of the agent's own to remember in what ends the agent itself. Without it
-    /// nobody knows what became of a reboot.
+    /// nobody knows what became of a reboot, and what is left of a file that broke off stays.
     #[must_use]
     pub fn remembering_in(mut self, folder: &Path) -> Self {
         self.systems.remember_in(folder);
+        self.files.remember_in(folder);
+        self
+    }
+
+    /// The same, with the streams by which the platform brings files and takes them.
+    #[must_use]
+    pub fn transferring_by(mut self, transfers: Transfers) -> Self {
+        self.files.come_by(transfers);
         self
     }
 
@@ -193,6 +206,7 @@ impl Executors {
             CommandParameters::ServiceOperation(of) => self.services.check(of),
             CommandParameters::SystemOperation(of) => self.systems.check(of),
             CommandParameters::Script(of) => self.scripts.check(of),
+            CommandParameters::FileTransfer(of) => self.files.check(of),
             CommandParameters::Inventory(of) => self.inventories.check(of),
             other => Err(not_run(other)),
         }
@@ -214,6 +228,7 @@ impl Executors {
                 self.systems.run(&job, of, &reports, stop).await
             }
             CommandParameters::Script(of) => self.scripts.run(&job, of, &reports, stop).await,
+            CommandParameters::FileTransfer(of) => self.files.run(&job, of, &reports, stop).await,
             CommandParameters::Inventory(of) => {
                 self.inventories.run(&job, of, &reports, stop).await
             }

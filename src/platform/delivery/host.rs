@@ -24,6 +24,8 @@ pub(super) struct Host {
     pub connection: ConnectionId,
     pub tunnel: Tunnel,
     pub journalled: bool,
+    /// It takes streams for files.
+    pub file_streams: bool,
     pub room: Arc<Room>,
     pub flights: HashMap<CommandId, Flight>,
     /// Its journal and the store agree: it may be sent commands.
@@ -99,6 +101,7 @@ impl Host {
             connection: arrival.connection,
             tunnel: arrival.tunnel.clone(),
             journalled: arrival.journalled,
+            file_streams: arrival.file_streams,
             room,
             flights: HashMap::new(),
             synced: false,

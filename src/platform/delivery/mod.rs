@@ -5,6 +5,7 @@
 //! store alone.
 
 mod backoff;
+mod carrier;
 mod engine;
 mod figures;
 mod host;
@@ -29,8 +30,10 @@ use super::store::deliveries::{DeliveryState, Outgoing};
 use super::store::{Change, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};
+use crate::net::capability::{self, COMMAND_ACK, FILE_STREAMS};
 use crate::net::stream::Tunnel;
-use crate::wire::values::{Name, Text as _};
+use crate::wire::values::Name;
+pub use carrier::Carrier;
 pub use figures::DeliveryFigures;
 use intake::Intake;
 pub use intake::{Inlet, Said};
@@ -38,17 +41,20 @@ use room::{Reservation, Rooms};
 
 /// Deliveries that are removed in one transaction.
 const REMOVED_MAX: usize = 1024;
-/// What agents and the platform announce that keep commands in a journal.
-const COMMAND_ACK: &str = "command_ack";
 
 /// Whether these capabilities say that a command is acknowledged once it is in a journal.
 pub fn is_journalled(capabilities: &[Name]) -> bool {
-    capabilities.iter().any(|name| name.as_str() == COMMAND_ACK)
+    capability::has(capabilities, COMMAND_ACK)
+}
+
+/// Whether these capabilities say that files go over streams of the agent's own origin.
+pub fn has_file_streams(capabilities: &[Name]) -> bool {
+    capability::has(capabilities, FILE_STREAMS)
 }
 
 /// What the platform announces of it.
 pub fn capability() -> Option<Name> {
-    Name::parse(COMMAND_ACK.to_owned())
+    capability::name(COMMAND_ACK)
 }
 
 /// The delivery of commands.
@@ -59,6 +65,7 @@ pub struct Delivery {
     intake: Arc<Intake>,
     progress: Arc<Progress>,
     figures: Arc<DeliveryFigures>,
+    carrier: Arc<Carrier>,
 }
 
 /// What the engine is told.
@@ -84,6 +91,7 @@ struct Arrival {
     tunnel: Tunnel,
     inlet: Arc<Inlet>,
     journalled: bool,
+    file_streams: bool,
 }
 
 /// A delivery that was just kept as sent.
@@ -95,10 +103,12 @@ struct Sending {
 }
 
 impl Delivery {
-    /// The delivery out of this store, and its task. What hosts print is told by `progress`.
+    /// The delivery out of this store, and its task. What hosts print is told by `progress`; files are
+    /// carried by `carrier`.
     pub fn new(
         store: Arc<dyn Store>,
         progress: Arc<Progress>,
+        carrier: Carrier,
     ) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let (inputs, received) = mpsc::unbounded_channel();
         let delivery = Arc::new(Self {
@@ -108,6 +118,7 @@ impl Delivery {
             intake: Arc::default(),
             progress,
             figures: Arc::default(),
+            carrier: Arc::new(carrier),
         });
         let engine = engine::run(delivery.clone(), received);
         (delivery, engine)
@@ -238,7 +249,7 @@ impl Delivery {
         host: HostId,
         connection: ConnectionId,
         tunnel: &Tunnel,
-        journalled: bool,
+        capabilities: &[Name],
     ) -> Arc<Inlet> {
         let inlet = Inlet::new(host, connection, tunnel.clone(), self.intake.clone());
         self.tell(Input::Arrived(Arrival {
@@ -246,7 +257,8 @@ impl Delivery {
             connection,
             tunnel: tunnel.clone(),
             inlet: inlet.clone(),
-            journalled,
+            journalled: is_journalled(capabilities),
+            file_streams: has_file_streams(capabilities),
         }));
         inlet
     }

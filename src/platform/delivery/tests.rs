@@ -89,7 +89,8 @@ async fn agent(
                 capabilities: Vec::new(),
             });
             let connection = connection_id(host);
-            inlet = Some(delivery.host_connected(host, connection, tunnel, true));
+            let announced: Vec<_> = capability().into_iter().collect();
+            inlet = Some(delivery.host_connected(host, connection, tunnel, &announced));
         }
         PlatformEvent::Journal(journal) => {
             if let Some(inlet) = &inlet {

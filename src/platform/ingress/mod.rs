@@ -42,6 +42,7 @@ use crate::{
     clock::UnixMillis,
     ids::StreamId,
     limits,
+    net::own_origin,
     net::stream::{RecvHalf, SendHalf},
     secret,
     wire::{
@@ -124,6 +125,10 @@ async fn exchange(
         body_follows: translated.upgrade,
         origin: Some(public.into_origin()),
     };
+    if own_origin::is_own(&outgoing) {
+        // No session has this name; what is behind it is not for viewers.
+        return Err(Refusal::HeadInvalid);
+    }
     let sending = if translated.upgrade {
         Sending::Upgrade(viewer)
     } else {

@@ -38,6 +38,7 @@ macro_rules! contract {
 
 mod commands;
 mod deliveries;
+mod files;
 mod groups;
 mod journals;
 mod once;

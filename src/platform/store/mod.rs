@@ -10,6 +10,7 @@ pub mod deliveries;
 mod enrolment;
 mod events;
 mod figures;
+pub mod files;
 pub mod groups;
 pub mod once;
 pub mod search;
@@ -29,6 +30,7 @@ pub use enrolment::{
 };
 pub use events::{EventPage, EventStore, StoredEvent};
 pub use figures::StoreFigures;
+pub use files::FileStore;
 pub use groups::GroupStore;
 pub use once::{AnswerStore, Answered, Change};
 pub use search::{AuditFilter, AuditSearch};
@@ -175,6 +177,7 @@ pub trait Store:
     + DeliveryStore
     + EnrolmentStore
     + EventStore
+    + FileStore
     + GroupStore
     + TrackStore
     + UserStore

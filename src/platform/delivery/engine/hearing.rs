@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::super::carrier;
 use super::super::host::Flight;
 use super::super::host::Then;
 use super::super::intake::{Answer, Held, Inlet, Said};
@@ -89,6 +90,7 @@ impl Engine {
             self.delivery.figures.ignored("not_under_way");
             return;
         };
+        let carries = carrier::carries(&flight.kind);
         let (now, mut written) = (Instant::now(), None);
         if let Some(progress) = update.progress_percent {
             let due = flight.progress.is_none_or(|(last, at)| {
@@ -107,6 +109,9 @@ impl Engine {
                 offset: update.output_offset,
             });
         }
+        if update.status == CommandStatus::Running && carries {
+            self.carry(host, command);
+        }
         match message::step(update.status) {
             Some(step) => {
                 let known = self.flight(host, id).map(|(_, flight)| flight.state);
@@ -120,6 +125,15 @@ impl Engine {
         }
         if let Some(progress) = written {
             self.put(host, command, Step::Progress(progress), Then::Nothing, None);
+        }
+    }
+
+    /// Has the file of a command that runs brought, or taken. An agent that waits for it says again and
+    /// again that it runs.
+    fn carry(&self, host: HostId, command: CommandId) {
+        if let Some(known) = self.hosts.get(&host).filter(|known| known.file_streams) {
+            let carrier = &self.delivery.carrier;
+            carrier.begin(host, command, &known.tunnel);
         }
     }
 

@@ -11,6 +11,7 @@ mod deliveries;
 mod delivery_schema;
 mod enrolment;
 mod events;
+mod files;
 mod groups;
 mod journals;
 mod once;

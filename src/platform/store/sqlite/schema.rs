@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::{audit, delivery_schema, events, track};
+use super::{audit, delivery_schema, events, files, track};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -226,6 +226,8 @@ const MIGRATIONS: &[Migration] = &[
     "),
     // Commands for many hosts, and what becomes of them on each.
     Sql(delivery_schema::SCHEMA),
+    // Files that commands bring to hosts or take from them.
+    Sql(files::SCHEMA),
 ];
 
 /// Brings a database up to the newest schema.

@@ -6,7 +6,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use super::super::deliveries::DeliveryState;
 use crate::clock::UnixMillis;
 use crate::ids::{
-    ApiKeyId, CommandId, ConsoleSessionId, EnrolmentTokenId, FamilyId, GroupId, HostId, UserId,
+    ApiKeyId, CommandId, ConsoleSessionId, EnrolmentTokenId, FamilyId, FileId, GroupId, HostId,
+    UserId,
 };
 use crate::platform::credential::KeyFingerprint;
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
@@ -84,6 +85,7 @@ text!(GroupId);
 text!(ApiKeyId);
 text!(EnrolmentTokenId);
 text!(FamilyId);
+text!(FileId);
 text!(UserName);
 text!(GroupName);
 text!(LabelKey);
