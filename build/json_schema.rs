@@ -20,8 +20,9 @@ const BASE64: &str =
 pub const EXACT_MAX: u64 = 1 << 53;
 /// What a field value may hold (RFC 9110 section 5.5), bytes as code points.
 const FIELD_VALUE: &str = "^[\\t\\u0020-\\u007e\\u0080-\\u00ff]*$";
-/// RFC 3339. How many days a month has is left to the format, as no pattern can say it.
-const TIME: &str = "^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+/// RFC 3339. How many days a month has is left to the format, as no pattern can say it. The first and the
+/// last day are told in UTC only: elsewhere a part of them lies outside of the years 1 to 9999.
+const TIME: &str = "^(?!0000|0001-01-01T.*\\+|9999-12-31T.*-)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 
 /// Which text it is that a schema describes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -61,7 +61,14 @@ fn a_connection_is_tracked_from_its_hello_to_its_end() {
     assert!(platform.operate(&["session", "close", id]).status.success());
     has(&platform, "session_close", "acknowledged", "", true);
     let tracked = track(&platform.data_dir());
-    let types = ["hello", "welcome", "session_open", "session_close"];
+    let types = [
+        "hello",
+        "welcome",
+        "journal",
+        "journal_sync",
+        "session_open",
+        "session_close",
+    ];
     assert!(
         tracked.iter().all(|entry| types.contains(&&*entry.1)),
         "neither requests nor heartbeats, unless asked for: {tracked:?}"

@@ -215,6 +215,12 @@ class Codec:
     def check_rules(self, field, out):
         """The bounds and formats of a field that has been read; an envelope's own do not matter here."""
         rules = self.schema.rules(field)
+        if s.is_map(field):
+            for name, text in getattr(out, field.name).items():
+                demand(name, "an empty name")
+                self.check_size(rules, name)
+                self.check_size(rules, text)
+            return
         if field.message_type is not None:
             demand(not rules["required"] or out.HasField(field.name), "missing")
             return
@@ -231,14 +237,19 @@ class Codec:
                 needed = rules["required"] or in_oneof or s.is_repeated(field) and rules["format"]
                 demand(not needed, "missing")
                 return
-            size = len(value.encode() if isinstance(value, str) else value)
-            demand(not rules["max_bytes"] or size <= rules["max_bytes"], "too long")
+            self.check_size(rules, value)
             pattern = FORMATS.get(rules["format"])
             demand(pattern is None or pattern.fullmatch(value), "not of its format")
         else:
             demand(not rules["required"] or value, "missing")
             bounded = rules["min"] or rules["max"]
             demand(not bounded or rules["min"] <= value <= (rules["max"] or math.inf), "out of range")
+
+    def check_size(self, rules, value):
+        size = len(value.encode() if isinstance(value, str) else value)
+        demand(not rules["max_bytes"] or size <= rules["max_bytes"], "too long")
+        # A text's characters are its code points, as in JSON Schema.
+        demand(not rules["max_characters"] or len(value) <= rules["max_characters"], "too long")
 
     # Writing
 

@@ -40,7 +40,7 @@ class Schema:
 
     def rules(self, field):
         rules = self.option(field, "rules")
-        names = ("required", "max_bytes", "max_items", "min", "max", "format")
+        names = ("required", "max_bytes", "max_characters", "max_items", "min", "max", "format")
         return {name: getattr(rules, name, 0) for name in names}
 
     def oneof(self, descriptor):

@@ -1,15 +1,7 @@
 #!/bin/sh
-# Makes the Python that reads the metrics as Prometheus does, in an environment of its own under
-# .tools/metrics. Python itself is among what devices.sh installs.
+# Makes the Python that reads the metrics as Prometheus does, in an environment of its own under .tools/metrics.
 set -eu
-root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/shared/install.sh"
 
-requirements=$root/tests/setup/metrics-requirements.txt
-python=$root/.tools/metrics
-if ! cmp -s "$requirements" "$python/made-from"; then
-  rm -rf "$python"
-  mkdir -p "$root/.tools"
-  python3 -m venv "$python"
-  "$python/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$requirements"
-  cp "$requirements" "$python/made-from"
-fi
+install_debian python3 python3-venv
+make_python metrics

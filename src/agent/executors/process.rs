@@ -419,7 +419,9 @@ impl Output<'_> {
         let mut bytes = [0; READ_BYTES];
         let mut left = LEFT_BYTES_MAX;
         while let Some(pipe) = &self.pipe {
-            match pipe.try_read(&mut bytes) {
+            // Not tokio's `try_read`, which knows of nothing that came since the runtime last looked.
+            match rustix::io::read(pipe, &mut bytes) {
+                Err(Errno::INTR) => {}
                 Ok(count) if count > 0 && left > 0 => {
                     left = left.saturating_sub(count);
                     self.keep(&bytes[..count]);
@@ -493,4 +495,24 @@ pub(super) fn text_in_memory(text: &str) -> io::Result<(OwnedFd, PathBuf)> {
     fcntl_add_seals(file.as_fd(), seals)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     Ok((file.into(), path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    /// A program may print its last and end before the runtime has looked at its pipe once more.
+    #[tokio::test]
+    async fn what_was_printed_last_is_not_lost() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut output = Output {
+            pipe: Some(Receiver::from_owned_fd(reader.into()).unwrap()),
+            printed: Printed::new(64),
+            reports: None,
+        };
+        writer.write_all(b"last words").unwrap();
+        output.take_what_is_left();
+        assert_eq!(output.printed.text(), "last words");
+    }
 }

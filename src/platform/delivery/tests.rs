@@ -1,6 +1,7 @@
 //! What takes longer than a test may: an agent that is connected and never says that it has a command. The
 //! clock is the test's, and stands still but where all wait.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -8,13 +9,14 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::Uuid;
+use crate::ids::{GroupId, Uuid};
 use crate::link::{
     Admission, Agent, AgentEvent, Link, Platform as PlatformSide, PlatformEvent, Time,
 };
 use crate::net::connection::Connection;
 use crate::net::{driver, socket};
 use crate::platform::Platform;
+use crate::platform::events::{Filter, News, Viewer};
 use crate::platform::registry::{Arrival as RegistryArrival, HostLink, LinkEnd, Registry};
 use crate::platform::sessions::{CloseReason, Session};
 use crate::platform::store::NewHost;
@@ -24,6 +26,21 @@ use crate::secret::{SecretHash, random};
 use crate::wire::Encoding;
 use crate::wire::messages::{Hello, Journal};
 use crate::wire::values::{Secret, Timestamp};
+
+/// One who may see every change.
+struct All;
+
+impl Viewer for All {
+    fn sees(&self, _: HostId) -> bool {
+        true
+    }
+    fn sees_all(&self) -> bool {
+        true
+    }
+    fn is_in(&self, _: HostId, _: &HashSet<GroupId>) -> bool {
+        true
+    }
+}
 
 /// A registry gives out the names of connections.
 struct NoLink;
@@ -155,21 +172,28 @@ async fn what_is_never_taken_becomes_a_dead_letter() {
         hosts: vec![host.into()],
     };
     let id = command.id;
+    let mut changes = platform
+        .events
+        .follow("ada", All, Filter::of_command(id), None)
+        .expect("a place");
     let made = delivery
         .create(command, audit("command.create").into())
         .await;
     made.expect("made");
     let mut sent = 0;
     let detail = loop {
-        while let Ok(event) = events.try_recv() {
-            sent += usize::from(matches!(event, AgentEvent::Command(_)));
+        tokio::select! {
+            event = events.recv() => {
+                sent += usize::from(matches!(event, Some(AgentEvent::Command(_))));
+                continue;
+            }
+            news = changes.next() => assert!(!matches!(news, News::End(_)), "told no more"),
         }
         let found = store.delivery(id, host).await.expect("read");
         let detail = found.expect("there");
         if detail.record.state.is_final() {
             break detail;
         }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     };
     assert_eq!(sent, 10);
     let record = &detail.record;

@@ -12,9 +12,9 @@ use fleetwire::wire::messages::{
 };
 use fleetwire::wire::values::Timestamp;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
-use super::{LONG, check, reason, run, run_within};
+use super::{check, reason, run, run_within};
+use crate::support::until_true;
 
 /// A bus, and who stands for systemd on it.
 struct Bus {
@@ -65,18 +65,16 @@ impl Bus {
                 .stdin(Stdio::null())
                 .spawn()
                 .unwrap_or_else(|error| panic!("{name}: {error}; run tests/setup.sh as root"));
-            let end = Instant::now() + LONG;
-            let is_ready = || match fs::read_to_string(&ready) {
-                Ok(said) => said.contains("ready"),
-                // A socket is not read.
-                Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-            };
-            while !is_ready() {
+            until_true(&format!("{name}, which is to be ready,"), async || {
                 let ended = child.try_wait().unwrap();
                 assert!(ended.is_none(), "{name} ended; run tests/setup.sh as root");
-                assert!(Instant::now() < end, "{name} is not ready");
-                sleep(Duration::from_millis(10)).await;
-            }
+                match fs::read_to_string(&ready) {
+                    Ok(said) => said.contains("ready"),
+                    // A socket is not read.
+                    Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+                }
+            })
+            .await;
             bus.running.push(child);
         }
         bus
