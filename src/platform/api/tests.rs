@@ -296,6 +296,26 @@ async fn a_host_outside_a_grant_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_member_that_is_at_fault_is_named() {
+    let fixture = Fixture::new().await;
+    for (path, body, field) in [
+        ("/api/hosts", json!({"nam": "kvm"}), "nam"),
+        ("/api/hosts", json!({"name": 1}), "name"),
+        (
+            "/api/deliveries/discard",
+            json!({"filter": {"befor": "2026-01-01T00:00:00Z"}}),
+            "filter.befor",
+        ),
+    ] {
+        let (status, answer) = fixture
+            .rest(Some(&fixture.admin), "POST", path, Some(body))
+            .await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert_eq!(answer["field"], field, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_change_asks_for_the_state_that_it_has_seen() {
     let fixture = Fixture::new().await;
     fixture

@@ -55,7 +55,7 @@ pub fn read_request<M: JsonMessage>(
             .map(|(_, value)| *value)
             .collect();
         read_parameter(&mut request, index, value, &more)
-            .map_err(|fault: Fault| fault.in_member(name))?;
+            .map_err(|fault: Fault| fault.in_member(*name))?;
     }
     if let Some(body) = body {
         let mut reader = Reader::new(body)?;

@@ -23,7 +23,7 @@ struct Detail {
 
 #[derive(Debug)]
 enum Step {
-    Member(&'static str),
+    Member(Cow<'static, str>),
     Index(usize),
 }
 
@@ -39,8 +39,8 @@ impl Fault {
     }
 
     /// The fault as seen from the object whose member this is.
-    pub fn in_member(mut self, name: &'static str) -> Self {
-        self.0.path.push(Step::Member(name));
+    pub fn in_member(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.0.path.push(Step::Member(name.into()));
         self
     }
 

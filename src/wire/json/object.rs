@@ -103,10 +103,11 @@ pub fn read_into<M: JsonMessage>(
 /// The caller's own word is shown to the caller, where it is one.
 fn unknown_member(name: &str, reader: &Reader<'_>) -> Fault {
     let is_word = name.len() <= NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let fault = reader.fault("there is no such member");
     if is_word {
-        Fault::new(format!("there is no member {name:?}"), reader.at())
+        fault.in_member(name.to_owned())
     } else {
-        reader.fault("there is no such member")
+        fault
     }
 }
 
