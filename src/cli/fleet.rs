@@ -64,6 +64,13 @@ enum Priority {
     Low,
 }
 
+impl Asking {
+    /// Whether nothing is to be asked but whom it would go to.
+    pub(super) const fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
+
 impl Selected {
     /// The targets of a command, out of the words that name hosts. Where none is left over for that, the
     /// first of `words` is the host and the others are what it is about.
@@ -168,7 +175,7 @@ impl<'a> Client<'a> {
         request: Value,
     ) -> Result<Pieces, Error> {
         match method_of(service, method)? {
-            Call::Stream(several) => {
+            Call::Stream(several) | Call::Raw(several) => {
                 let prepared = several(&call::text(&members(request))).map_err(call::invalid)?;
                 Ok(prepared(self.connection.clone()).await?)
             }
@@ -185,21 +192,7 @@ pub(super) async fn ask(
     targets: Value,
     (kind, parameters): (&str, Value),
 ) -> Result<(), Error> {
-    let mut request = json!({"targets": targets, kind: parameters});
-    if let Some(timeout) = asking.timeout {
-        request["timeout"] = timeout.as_secs().into();
-    }
-    if let Some(expires) = asking.expires {
-        request["expires_at"] = in_a_while(expires).into();
-    }
-    if let Some(priority) = asking.priority {
-        let word = match priority {
-            Priority::High => "high",
-            Priority::Normal => "normal",
-            Priority::Low => "low",
-        };
-        request["priority"] = word.into();
-    }
+    let request = request(asking, &targets, (kind, parameters));
     let mut client = Client::connect(server).await?;
     let one = targets["hosts"]
         .as_array()
@@ -236,6 +229,43 @@ pub(super) async fn ask(
     output::line(&id)?;
     output::beside(&format!("follow it with: fleetwire command watch {id}"));
     Ok(())
+}
+
+/// Asks one host, waits until it has done it, and answers the command's id.
+pub(super) async fn ask_and_wait(
+    client: &mut Client<'_>,
+    asking: &Asking,
+    targets: Value,
+    work: (&str, Value),
+) -> Result<String, Error> {
+    let waiting = follow::Waiting::new(asking.wait_for)?;
+    let request = request(asking, &targets, work);
+    let made = client
+        .once("CommandService", "CreateCommand", request)
+        .await?;
+    let id = made["command_id"].as_str().unwrap_or_default().to_owned();
+    follow::to_the_end(client, &id, false, false, waiting).await?;
+    Ok(id)
+}
+
+/// The request for a command.
+fn request(asking: &Asking, targets: &Value, (kind, parameters): (&str, Value)) -> Value {
+    let mut request = json!({"targets": targets, kind: parameters});
+    if let Some(timeout) = asking.timeout {
+        request["timeout"] = timeout.as_secs().into();
+    }
+    if let Some(expires) = asking.expires {
+        request["expires_at"] = in_a_while(expires).into();
+    }
+    if let Some(priority) = asking.priority {
+        let word = match priority {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        };
+        request["priority"] = word.into();
+    }
+    request
 }
 
 /// The moment that is so far away, as JSON has it.

@@ -21,6 +21,7 @@ mod contexts;
 mod dead;
 mod demo;
 pub mod demo_device;
+mod files;
 mod fleet;
 mod follow;
 mod login;
@@ -55,7 +56,7 @@ struct General {
     #[command(flatten)]
     server: server::Args,
     /// Print JSON in place of text
-    #[arg(long, global = true, help_heading = server::GLOBAL)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -115,6 +116,8 @@ impl std::fmt::Debug for Cli {
 enum Command {
     Own(Own),
     VerifyAudit(audit::Args),
+    PutFile(files::Put),
+    GetFile(files::Get),
     Call(&'static commands::Command, ArgMatches),
 }
 
@@ -158,6 +161,12 @@ impl Cli {
             Some((AUDIT, audit::VERIFY, matches)) => {
                 Command::VerifyAudit(audit::Args::from_arg_matches(matches)?)
             }
+            Some((files::GROUP, files::PUT, matches)) => {
+                Command::PutFile(files::Put::from_arg_matches(matches)?)
+            }
+            Some((files::GROUP, files::GET, matches)) => {
+                Command::GetFile(files::Get::from_arg_matches(matches)?)
+            }
             Some((group, name, matches)) if let Some(found) = arguments::find(group, name) => {
                 Command::Call(found, matches.clone())
             }
@@ -178,6 +187,8 @@ impl Cli {
         match self.command {
             Command::Call(command, matches) => call::run(command, &matches, &server, json).await,
             Command::VerifyAudit(args) => audit::run(args, json),
+            Command::PutFile(args) => files::put(args, &server, json).await,
+            Command::GetFile(args) => files::get(args, &server, json).await,
             Command::Own(Own::Run(args)) => run::run(args, &server, json).await,
             Command::Own(Own::Packages(command)) => packages::run(command, &server, json).await,
             Command::Own(Own::Service(command)) => service::run(command, &server, json).await,
@@ -196,6 +207,8 @@ impl Cli {
 fn command() -> clap::Command {
     let command = Line::command().subcommands(arguments::groups());
     let command = command.mut_subcommand(AUDIT, |group| group.subcommand(audit::command()));
+    let command =
+        command.mut_subcommand(files::GROUP, |group| group.subcommands(files::commands()));
     // What is mostly wanted of deliveries is their list.
     command.mut_subcommand(DELIVERY, |group| {
         let list = group.find_subcommand(LIST).cloned().unwrap_or_default();
@@ -279,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_said_of_a_platform_is_not_said_to_a_demonstration() {
         for alone in ALONE {
-            for option in ["--server https://x", "--token-file t", "--ca f", "--json"] {
+            for option in ["--server https://x", "--token t", "--ca f", "--json"] {
                 let line = if alone == "completion" {
                     "completion bash"
                 } else {
@@ -295,7 +308,7 @@ mod tests {
             assert_eq!(help.kind(), ErrorKind::DisplayHelp);
             let help = help.to_string();
             assert!(
-                !help.contains("--token-file") && !help.contains("--json"),
+                !help.contains("--token") && !help.contains("--json"),
                 "{help}"
             );
             let alone = match alone {
@@ -306,7 +319,7 @@ mod tests {
         }
         for arguments in [
             "--server https://x --json hosts list",
-            "hosts list --ca f --token-file t",
+            "hosts list --ca f --token t",
         ] {
             read(arguments).expect(arguments);
         }

@@ -160,6 +160,8 @@ pub struct Platform {
     /// Held, not read: what writes, tells and delivers ends with the platform.
     _running: [Running; 3],
     /// Held, not read: the lock on the data directory.
+    /// Held while a piece of a file is written.
+    writing_files: tokio::sync::Mutex<()>,
     /// Held while a backup is made or deleted.
     backing_up: Arc<tokio::sync::Mutex<()>>,
     _lock: files::Lock,
@@ -255,6 +257,7 @@ impl Platform {
             refusals: Mutex::default(),
             console,
             stopping: watch::Sender::new(false),
+            writing_files: tokio::sync::Mutex::default(),
             backing_up: Arc::default(),
             config,
             _lock: lock,

@@ -143,6 +143,8 @@ impl Server {
         if let Some(metrics) = metrics {
             watched.spawn(metrics::serve(metrics, platform.clone()));
         }
+        // Before anybody can bring one.
+        platform.settle_files().await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(door.clone().accept(tls, Listens::Tls));
         if let Some(plain) = plain {
@@ -258,6 +260,7 @@ async fn write_down(platform: &Arc<Platform>) {
                     .remove_old(config.track_keep, config.track_max)
                     .await;
                 platform.delivery.remove_old(config.commands_keep).await;
+                platform.remove_old_files().await;
             }
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,

@@ -10,7 +10,6 @@
     reason = "a test that cannot go on fails, and one that draws lots prints its seed"
 )]
 
-mod agent_power;
 mod api;
 mod books;
 mod clock;
@@ -19,7 +18,6 @@ mod faults;
 mod ledger;
 mod lots;
 mod power;
-mod programs;
 mod proof;
 mod record;
 mod relay;

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use super::api::Caller;
 use super::ledger::{Ledger, Manner};
 use super::lots::Lots;
-use super::programs::HOST;
-use super::world::World;
+use super::world::{HOST, World};
 
 /// Callers at once.
 const CALLERS: u64 = 6;

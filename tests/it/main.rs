@@ -25,6 +25,7 @@ mod documents;
 mod enrol;
 mod events;
 mod executors;
+mod files;
 mod hostile;
 mod lifecycle;
 mod metrics;

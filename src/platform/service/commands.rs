@@ -13,7 +13,7 @@ use super::targets::Targets;
 use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::CommandId;
+use crate::ids::{CommandId, FileId};
 use crate::platform::Platform;
 use crate::platform::api::{
     Answer, Call, CommandService, CreateCommand, InstallPackages, Method, Stream,
@@ -79,11 +79,22 @@ impl CommandService for Platform {
         call: Call,
         request: CreateCommandRequest,
     ) -> Answer<CreateCommandResponse> {
-        let Some(parameters) = request.parameters.map(CommandParameters::from) else {
-            let detail = "say what to do: package_operation, service_operation, system_operation, script or inventory";
+        let Some(mut parameters) = request.parameters.map(CommandParameters::from) else {
+            let detail = "say what to do: package_operation, service_operation, system_operation, script, file_transfer or inventory";
             return Err(refused("parameters", "field_invalid", detail));
         };
         let kind = kind(&parameters);
+        let file_id = request.file_id.map(FileId::from);
+        let file = match &mut parameters {
+            CommandParameters::FileTransfer(transfer) => {
+                self.transferred(&call.caller, file_id, transfer).await?
+            }
+            _ if file_id.is_some() => {
+                let detail = "a file goes with a file_transfer alone";
+                return Err(refused("file_id", "field_invalid", detail));
+            }
+            _ => None,
+        };
         let encoded = encoded(parameters.clone(), &format!("{kind}."))?;
         let now = UnixMillis::now();
         let expires = expiry(now, request.expires_at)?;
@@ -110,6 +121,10 @@ impl CommandService for Platform {
             priority,
             ..new_command(&call, now, &targets, kind, encoded)
         };
+        if let Some(file) = file {
+            // Before the command is there, so that nothing removes the file between the two.
+            self.store.use_file(file, command.id, now).await?;
+        }
         let answer = CreateCommandResponse {
             command_id: Some(command.id.into()),
             state: CommandState::Queued,

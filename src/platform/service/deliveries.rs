@@ -135,6 +135,7 @@ impl DeliveryService for Platform {
                 && let Some(record) = self.store.command(id).await?
             {
                 let redrive = redrive(&call, now, expires, record, hosts)?;
+                self.keep_file_for(&redrive.command).await?;
                 new_id = Some(redrive.command.id);
                 redrives.push(redrive);
             }
@@ -394,9 +395,10 @@ fn result(response: &[u8]) -> Result<Option<GetDeliveryResponseResult>, ServiceE
             ResponseResult::SystemOperation(of) => Shown::SystemOperation(of),
             ResponseResult::Script(of) => Shown::Script(of),
             ResponseResult::Inventory(of) => Shown::Inventory(of),
+            ResponseResult::FileTransfer(of) => Shown::FileTransfer(of),
             ResponseResult::Raw(json) => Shown::Raw(json.into_string()),
-            // Nobody can ask for these yet.
-            ResponseResult::FileTransfer(_) | ResponseResult::AgentUpdate(_) => return None,
+            // Nobody can ask for it yet.
+            ResponseResult::AgentUpdate(_) => return None,
         })
     }))
 }

@@ -15,6 +15,7 @@ mod deliveries;
 pub mod enrolment;
 mod enrolment_tokens;
 mod events;
+mod files;
 mod groups;
 mod hosts;
 mod messages;

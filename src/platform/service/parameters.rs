@@ -11,8 +11,9 @@ use crate::audit::export::hex;
 use crate::ids::HostName;
 use crate::schema::pb;
 use crate::wire::api::{
-    CommandParameters, CreateCommandRequestParameters, Inventory, InventoryPart, PackageAction,
-    PackageOperation, Script, ServiceAction, ServiceOperation, SystemAction, SystemOperation,
+    CommandParameters, CreateCommandRequestParameters, FileTransfer, Inventory, InventoryPart,
+    PackageAction, PackageOperation, Script, ServiceAction, ServiceOperation, SystemAction,
+    SystemOperation, TransferDirection,
 };
 use crate::wire::package_name;
 
@@ -30,6 +31,7 @@ impl From<CreateCommandRequestParameters> for CommandParameters {
             Asked::ServiceOperation(operation) => Self::ServiceOperation(operation),
             Asked::SystemOperation(operation) => Self::SystemOperation(operation),
             Asked::Script(script) => Self::Script(script),
+            Asked::FileTransfer(transfer) => Self::FileTransfer(transfer),
             Asked::Inventory(inventory) => Self::Inventory(inventory),
         }
     }
@@ -42,6 +44,7 @@ pub(super) const fn kind(parameters: &CommandParameters) -> &'static str {
         CommandParameters::ServiceOperation(_) => "service_operation",
         CommandParameters::SystemOperation(_) => "system_operation",
         CommandParameters::Script(_) => "script",
+        CommandParameters::FileTransfer(_) => "file_transfer",
         CommandParameters::Inventory(_) => "inventory",
     }
 }
@@ -71,6 +74,9 @@ pub(super) fn encoded(
             pb::SystemOperation::from(operation).encode_to_vec()
         }
         CommandParameters::Script(script) => pb::Script::from(script).encode_to_vec(),
+        CommandParameters::FileTransfer(transfer) => {
+            pb::FileTransfer::from(transfer).encode_to_vec()
+        }
         CommandParameters::Inventory(inventory) => pb::Inventory::from(inventory).encode_to_vec(),
     };
     if bytes.len() > PARAMETERS_BYTES_MAX {
@@ -103,6 +109,9 @@ pub(super) fn decoded(kind: &str, bytes: &[u8]) -> Result<Option<CommandParamete
             CommandParameters::SystemOperation(read::<pb::SystemOperation, SystemOperation>(bytes)?)
         }
         "script" => CommandParameters::Script(read::<pb::Script, Script>(bytes)?),
+        "file_transfer" => {
+            CommandParameters::FileTransfer(read::<pb::FileTransfer, FileTransfer>(bytes)?)
+        }
         "inventory" => CommandParameters::Inventory(read::<pb::Inventory, Inventory>(bytes)?),
         _ => return Ok(None),
     }))
@@ -133,6 +142,10 @@ pub(super) fn audited(entry: Entry, parameters: &CommandParameters) -> Entry {
                 .detail("script_sha256", hex(&digest))
                 .detail("run_as", of.user.as_str())
         }
+        CommandParameters::FileTransfer(of) => entry
+            .detail("direction", of.direction.to_string())
+            .detail("path", of.path.as_str())
+            .detail("sha256", of.sha256.as_str()),
         CommandParameters::Inventory(of) => {
             let parts: Vec<_> = of.parts.iter().map(ToString::to_string).collect();
             entry.detail("parts", named(&parts))
@@ -169,6 +182,7 @@ fn check(parameters: &CommandParameters) -> Result<(), ServiceError> {
         CommandParameters::ServiceOperation(of) => check_service(of),
         CommandParameters::SystemOperation(of) => check_system(of),
         CommandParameters::Script(of) => check_script(of),
+        CommandParameters::FileTransfer(of) => check_transfer(of),
         CommandParameters::Inventory(of) => check_inventory(of),
     }
 }
@@ -280,6 +294,33 @@ fn check_script(of: &Script) -> Result<(), ServiceError> {
     if of.user.starts_with('-') || !of.user.bytes().all(fits) {
         let detail = "a user's name has letters, digits and . _ -, and begins with no -";
         return Err(refused("user", "user_invalid", detail));
+    }
+    Ok(())
+}
+
+fn check_transfer(of: &FileTransfer) -> Result<(), ServiceError> {
+    let to_host = match of.direction {
+        TransferDirection::ToHost => true,
+        TransferDirection::FromHost => false,
+        TransferDirection::Unspecified | TransferDirection::Unknown(_) => {
+            let detail = "say which way: to_host or from_host";
+            return Err(refused("direction", "field_invalid", detail));
+        }
+    };
+    let climbs = of.path.split('/').any(|part| part == ".." || part == ".");
+    let path = &of.path;
+    if !path.starts_with('/') || path.ends_with('/') || climbs || has_controls(path) {
+        let detail = "it is an absolute path of a file, without .. in it";
+        return Err(refused("path", "path_invalid", detail));
+    }
+    if !to_host && (of.mode != 0 || !of.owner.is_empty() || of.overwrite) {
+        let detail = "mode, owner and overwrite are for a file that is brought to a host";
+        return Err(refused("mode", "field_invalid", detail));
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if of.owner.starts_with('-') || !of.owner.bytes().all(fits) {
+        let detail = "a user's name has letters, digits and . _ -, and begins with no -";
+        return Err(refused("owner", "user_invalid", detail));
     }
     Ok(())
 }
@@ -460,7 +501,7 @@ mod tests {
         let asked = script(|of| of.arguments = vec!["$(reboot)".to_owned()]);
         let kept = encoded(asked.clone(), "script.").expect("good");
         assert_eq!(decoded(kind(&asked), &kept), Ok(Some(asked)));
-        assert_eq!(decoded("file_transfer", &kept), Ok(None));
+        assert_eq!(decoded("dance", &kept), Ok(None));
         assert!(decoded("script", b"\xff").is_err());
     }
 

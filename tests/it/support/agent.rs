@@ -48,6 +48,11 @@ impl Agent {
         )
     }
 
+    /// Starts an agent with more flags, and waits until the platform lists it as online.
+    pub fn start_with_flags(platform: &Platform, name: &str, flags: Vec<String>) -> Self {
+        Self::start_doing(platform, name, &[NOBODY], flags)
+    }
+
     fn start_doing(platform: &Platform, name: &str, targets: &[&str], flags: Vec<String>) -> Self {
         let token = platform.enrolment_token(&[]);
         let agent = Self::launch(platform, name, &token, targets, flags);

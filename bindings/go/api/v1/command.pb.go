@@ -122,6 +122,7 @@ type Command struct {
 	//	*Command_ServiceOperation
 	//	*Command_SystemOperation
 	//	*Command_Script
+	//	*Command_FileTransfer
 	//	*Command_Inventory
 	Parameters    isCommand_Parameters `protobuf_oneof:"parameters"`
 	unknownFields protoimpl.UnknownFields
@@ -292,6 +293,15 @@ func (x *Command) GetScript() *v1.Script {
 	return nil
 }
 
+func (x *Command) GetFileTransfer() *v1.FileTransfer {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_FileTransfer); ok {
+			return x.FileTransfer
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetInventory() *v1.Inventory {
 	if x != nil {
 		if x, ok := x.Parameters.(*Command_Inventory); ok {
@@ -325,6 +335,11 @@ type Command_Script struct {
 	Script *v1.Script `protobuf:"bytes,19,opt,name=script,proto3,oneof"`
 }
 
+type Command_FileTransfer struct {
+	// Of a `file_transfer`.
+	FileTransfer *v1.FileTransfer `protobuf:"bytes,20,opt,name=file_transfer,json=fileTransfer,proto3,oneof"`
+}
+
 type Command_Inventory struct {
 	// Of an `inventory`.
 	Inventory *v1.Inventory `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
@@ -337,6 +352,8 @@ func (*Command_ServiceOperation) isCommand_Parameters() {}
 func (*Command_SystemOperation) isCommand_Parameters() {}
 
 func (*Command_Script) isCommand_Parameters() {}
+
+func (*Command_FileTransfer) isCommand_Parameters() {}
 
 func (*Command_Inventory) isCommand_Parameters() {}
 
@@ -700,6 +717,9 @@ type CreateCommandRequest struct {
 	Priority v1.CommandPriority `protobuf:"varint,4,opt,name=priority,proto3,enum=fleetwire.link.v1.CommandPriority" json:"priority,omitempty"`
 	// True to be told which hosts it would go to, without asking anything of them.
 	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// The file that a `file_transfer` brings to the hosts: its size and SHA-256 follow from it. Absent where
+	// those are said themselves, and for a file that is taken from a host.
+	FileId *string `protobuf:"bytes,6,opt,name=file_id,json=fileId,proto3,oneof" json:"file_id,omitempty"`
 	// What to do.
 	//
 	// Types that are valid to be assigned to Parameters:
@@ -708,6 +728,7 @@ type CreateCommandRequest struct {
 	//	*CreateCommandRequest_ServiceOperation
 	//	*CreateCommandRequest_SystemOperation
 	//	*CreateCommandRequest_Script
+	//	*CreateCommandRequest_FileTransfer
 	//	*CreateCommandRequest_Inventory
 	Parameters    isCreateCommandRequest_Parameters `protobuf_oneof:"parameters"`
 	unknownFields protoimpl.UnknownFields
@@ -779,6 +800,13 @@ func (x *CreateCommandRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *CreateCommandRequest) GetFileId() string {
+	if x != nil && x.FileId != nil {
+		return *x.FileId
+	}
+	return ""
+}
+
 func (x *CreateCommandRequest) GetParameters() isCreateCommandRequest_Parameters {
 	if x != nil {
 		return x.Parameters
@@ -822,6 +850,15 @@ func (x *CreateCommandRequest) GetScript() *v1.Script {
 	return nil
 }
 
+func (x *CreateCommandRequest) GetFileTransfer() *v1.FileTransfer {
+	if x != nil {
+		if x, ok := x.Parameters.(*CreateCommandRequest_FileTransfer); ok {
+			return x.FileTransfer
+		}
+	}
+	return nil
+}
+
 func (x *CreateCommandRequest) GetInventory() *v1.Inventory {
 	if x != nil {
 		if x, ok := x.Parameters.(*CreateCommandRequest_Inventory); ok {
@@ -855,6 +892,11 @@ type CreateCommandRequest_Script struct {
 	Script *v1.Script `protobuf:"bytes,19,opt,name=script,proto3,oneof"`
 }
 
+type CreateCommandRequest_FileTransfer struct {
+	// Bring a file, or take one.
+	FileTransfer *v1.FileTransfer `protobuf:"bytes,20,opt,name=file_transfer,json=fileTransfer,proto3,oneof"`
+}
+
 type CreateCommandRequest_Inventory struct {
 	// Say what the host is made of.
 	Inventory *v1.Inventory `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
@@ -867,6 +909,8 @@ func (*CreateCommandRequest_ServiceOperation) isCreateCommandRequest_Parameters(
 func (*CreateCommandRequest_SystemOperation) isCreateCommandRequest_Parameters() {}
 
 func (*CreateCommandRequest_Script) isCreateCommandRequest_Parameters() {}
+
+func (*CreateCommandRequest_FileTransfer) isCreateCommandRequest_Parameters() {}
 
 func (*CreateCommandRequest_Inventory) isCreateCommandRequest_Parameters() {}
 
@@ -1595,7 +1639,7 @@ var File_fleetwire_api_v1_command_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1ffleetwire/api/v1/delivery.proto\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\a\n" +
+	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1ffleetwire/api/v1/delivery.proto\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\b\n" +
 	"\aCommand\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12$\n" +
 	"\ahost_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x01R\x06hostId\x88\x01\x01\x12+\n" +
@@ -1618,7 +1662,8 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x11package_operation\x18\x10 \x01(\v2#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n" +
 	"\x11service_operation\x18\x11 \x01(\v2#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n" +
 	"\x10system_operation\x18\x12 \x01(\v2\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x123\n" +
-	"\x06script\x18\x13 \x01(\v2\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12<\n" +
+	"\x06script\x18\x13 \x01(\v2\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12F\n" +
+	"\rfile_transfer\x18\x14 \x01(\v2\x1f.fleetwire.link.v1.FileTransferH\x00R\ffileTransfer\x12<\n" +
 	"\tinventory\x18\x15 \x01(\v2\x1c.fleetwire.link.v1.InventoryH\x00R\tinventoryB\f\n" +
 	"\n" +
 	"parametersB\n" +
@@ -1661,23 +1706,27 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x17InstallPackagesResponse\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x124\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x98\x05\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x92\x06\n" +
 	"\x14CreateCommandRequest\x12:\n" +
 	"\atargets\x18\x01 \x01(\v2 .fleetwire.api.v1.CommandTargetsR\atargets\x12*\n" +
 	"\atimeout\x18\x02 \x01(\rB\v\x8a\xb5\x18\a \x01(\x80\x9a\x9e\x01H\x01R\atimeout\x88\x01\x01\x129\n" +
 	"\n" +
 	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12>\n" +
 	"\bpriority\x18\x04 \x01(\x0e2\".fleetwire.link.v1.CommandPriorityR\bpriority\x12\x17\n" +
-	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12R\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12$\n" +
+	"\afile_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x02R\x06fileId\x88\x01\x01\x12R\n" +
 	"\x11package_operation\x18\x10 \x01(\v2#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n" +
 	"\x11service_operation\x18\x11 \x01(\v2#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n" +
 	"\x10system_operation\x18\x12 \x01(\v2\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x123\n" +
-	"\x06script\x18\x13 \x01(\v2\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12<\n" +
+	"\x06script\x18\x13 \x01(\v2\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12F\n" +
+	"\rfile_transfer\x18\x14 \x01(\v2\x1f.fleetwire.link.v1.FileTransferH\x00R\ffileTransfer\x12<\n" +
 	"\tinventory\x18\x15 \x01(\v2\x1c.fleetwire.link.v1.InventoryH\x00R\tinventoryB\f\n" +
 	"\n" +
 	"parametersB\n" +
 	"\n" +
-	"\b_timeout\"\xde\x01\n" +
+	"\b_timeoutB\n" +
+	"\n" +
+	"\b_file_id\"\xde\x01\n" +
 	"\x15CreateCommandResponse\x12*\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x00R\tcommandId\x88\x01\x01\x124\n" +
@@ -1784,9 +1833,10 @@ var file_fleetwire_api_v1_command_proto_goTypes = []any{
 	(*v1.ServiceOperation)(nil),     // 22: fleetwire.link.v1.ServiceOperation
 	(*v1.SystemOperation)(nil),      // 23: fleetwire.link.v1.SystemOperation
 	(*v1.Script)(nil),               // 24: fleetwire.link.v1.Script
-	(*v1.Inventory)(nil),            // 25: fleetwire.link.v1.Inventory
-	(*v1.PackageOptions)(nil),       // 26: fleetwire.link.v1.PackageOptions
-	(*Delivery)(nil),                // 27: fleetwire.api.v1.Delivery
+	(*v1.FileTransfer)(nil),         // 25: fleetwire.link.v1.FileTransfer
+	(*v1.Inventory)(nil),            // 26: fleetwire.link.v1.Inventory
+	(*v1.PackageOptions)(nil),       // 27: fleetwire.link.v1.PackageOptions
+	(*Delivery)(nil),                // 28: fleetwire.api.v1.Delivery
 }
 var file_fleetwire_api_v1_command_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Command.state:type_name -> fleetwire.api.v1.CommandState
@@ -1799,44 +1849,46 @@ var file_fleetwire_api_v1_command_proto_depIdxs = []int32{
 	22, // 7: fleetwire.api.v1.Command.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
 	23, // 8: fleetwire.api.v1.Command.system_operation:type_name -> fleetwire.link.v1.SystemOperation
 	24, // 9: fleetwire.api.v1.Command.script:type_name -> fleetwire.link.v1.Script
-	25, // 10: fleetwire.api.v1.Command.inventory:type_name -> fleetwire.link.v1.Inventory
-	18, // 11: fleetwire.api.v1.CommandTargets.labels:type_name -> fleetwire.api.v1.CommandTargets.LabelsEntry
-	26, // 12: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.link.v1.PackageOptions
-	19, // 13: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 14: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
-	3,  // 15: fleetwire.api.v1.CreateCommandRequest.targets:type_name -> fleetwire.api.v1.CommandTargets
-	19, // 16: fleetwire.api.v1.CreateCommandRequest.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 17: fleetwire.api.v1.CreateCommandRequest.priority:type_name -> fleetwire.link.v1.CommandPriority
-	21, // 18: fleetwire.api.v1.CreateCommandRequest.package_operation:type_name -> fleetwire.link.v1.PackageOperation
-	22, // 19: fleetwire.api.v1.CreateCommandRequest.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
-	23, // 20: fleetwire.api.v1.CreateCommandRequest.system_operation:type_name -> fleetwire.link.v1.SystemOperation
-	24, // 21: fleetwire.api.v1.CreateCommandRequest.script:type_name -> fleetwire.link.v1.Script
-	25, // 22: fleetwire.api.v1.CreateCommandRequest.inventory:type_name -> fleetwire.link.v1.Inventory
-	0,  // 23: fleetwire.api.v1.CreateCommandResponse.state:type_name -> fleetwire.api.v1.CommandState
-	8,  // 24: fleetwire.api.v1.CreateCommandResponse.hosts:type_name -> fleetwire.api.v1.CommandTarget
-	0,  // 25: fleetwire.api.v1.ListCommandsRequest.state:type_name -> fleetwire.api.v1.CommandState
-	1,  // 26: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
-	1,  // 27: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
-	1,  // 28: fleetwire.api.v1.WatchCommandResponse.command:type_name -> fleetwire.api.v1.Command
-	27, // 29: fleetwire.api.v1.WatchCommandResponse.delivery:type_name -> fleetwire.api.v1.Delivery
-	17, // 30: fleetwire.api.v1.WatchCommandResponse.progress:type_name -> fleetwire.api.v1.CommandProgress
-	4,  // 31: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
-	6,  // 32: fleetwire.api.v1.CommandService.CreateCommand:input_type -> fleetwire.api.v1.CreateCommandRequest
-	9,  // 33: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
-	11, // 34: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
-	13, // 35: fleetwire.api.v1.CommandService.CancelCommand:input_type -> fleetwire.api.v1.CancelCommandRequest
-	15, // 36: fleetwire.api.v1.CommandService.WatchCommand:input_type -> fleetwire.api.v1.WatchCommandRequest
-	5,  // 37: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
-	7,  // 38: fleetwire.api.v1.CommandService.CreateCommand:output_type -> fleetwire.api.v1.CreateCommandResponse
-	10, // 39: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
-	12, // 40: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
-	14, // 41: fleetwire.api.v1.CommandService.CancelCommand:output_type -> fleetwire.api.v1.CancelCommandResponse
-	16, // 42: fleetwire.api.v1.CommandService.WatchCommand:output_type -> fleetwire.api.v1.WatchCommandResponse
-	37, // [37:43] is the sub-list for method output_type
-	31, // [31:37] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	25, // 10: fleetwire.api.v1.Command.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
+	26, // 11: fleetwire.api.v1.Command.inventory:type_name -> fleetwire.link.v1.Inventory
+	18, // 12: fleetwire.api.v1.CommandTargets.labels:type_name -> fleetwire.api.v1.CommandTargets.LabelsEntry
+	27, // 13: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.link.v1.PackageOptions
+	19, // 14: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 15: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
+	3,  // 16: fleetwire.api.v1.CreateCommandRequest.targets:type_name -> fleetwire.api.v1.CommandTargets
+	19, // 17: fleetwire.api.v1.CreateCommandRequest.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 18: fleetwire.api.v1.CreateCommandRequest.priority:type_name -> fleetwire.link.v1.CommandPriority
+	21, // 19: fleetwire.api.v1.CreateCommandRequest.package_operation:type_name -> fleetwire.link.v1.PackageOperation
+	22, // 20: fleetwire.api.v1.CreateCommandRequest.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
+	23, // 21: fleetwire.api.v1.CreateCommandRequest.system_operation:type_name -> fleetwire.link.v1.SystemOperation
+	24, // 22: fleetwire.api.v1.CreateCommandRequest.script:type_name -> fleetwire.link.v1.Script
+	25, // 23: fleetwire.api.v1.CreateCommandRequest.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
+	26, // 24: fleetwire.api.v1.CreateCommandRequest.inventory:type_name -> fleetwire.link.v1.Inventory
+	0,  // 25: fleetwire.api.v1.CreateCommandResponse.state:type_name -> fleetwire.api.v1.CommandState
+	8,  // 26: fleetwire.api.v1.CreateCommandResponse.hosts:type_name -> fleetwire.api.v1.CommandTarget
+	0,  // 27: fleetwire.api.v1.ListCommandsRequest.state:type_name -> fleetwire.api.v1.CommandState
+	1,  // 28: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
+	1,  // 29: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
+	1,  // 30: fleetwire.api.v1.WatchCommandResponse.command:type_name -> fleetwire.api.v1.Command
+	28, // 31: fleetwire.api.v1.WatchCommandResponse.delivery:type_name -> fleetwire.api.v1.Delivery
+	17, // 32: fleetwire.api.v1.WatchCommandResponse.progress:type_name -> fleetwire.api.v1.CommandProgress
+	4,  // 33: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
+	6,  // 34: fleetwire.api.v1.CommandService.CreateCommand:input_type -> fleetwire.api.v1.CreateCommandRequest
+	9,  // 35: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
+	11, // 36: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
+	13, // 37: fleetwire.api.v1.CommandService.CancelCommand:input_type -> fleetwire.api.v1.CancelCommandRequest
+	15, // 38: fleetwire.api.v1.CommandService.WatchCommand:input_type -> fleetwire.api.v1.WatchCommandRequest
+	5,  // 39: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
+	7,  // 40: fleetwire.api.v1.CommandService.CreateCommand:output_type -> fleetwire.api.v1.CreateCommandResponse
+	10, // 41: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
+	12, // 42: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
+	14, // 43: fleetwire.api.v1.CommandService.CancelCommand:output_type -> fleetwire.api.v1.CancelCommandResponse
+	16, // 44: fleetwire.api.v1.CommandService.WatchCommand:output_type -> fleetwire.api.v1.WatchCommandResponse
+	39, // [39:45] is the sub-list for method output_type
+	33, // [33:39] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_command_proto_init() }
@@ -1851,6 +1903,7 @@ func file_fleetwire_api_v1_command_proto_init() {
 		(*Command_ServiceOperation)(nil),
 		(*Command_SystemOperation)(nil),
 		(*Command_Script)(nil),
+		(*Command_FileTransfer)(nil),
 		(*Command_Inventory)(nil),
 	}
 	file_fleetwire_api_v1_command_proto_msgTypes[3].OneofWrappers = []any{}
@@ -1859,6 +1912,7 @@ func file_fleetwire_api_v1_command_proto_init() {
 		(*CreateCommandRequest_ServiceOperation)(nil),
 		(*CreateCommandRequest_SystemOperation)(nil),
 		(*CreateCommandRequest_Script)(nil),
+		(*CreateCommandRequest_FileTransfer)(nil),
 		(*CreateCommandRequest_Inventory)(nil),
 	}
 	file_fleetwire_api_v1_command_proto_msgTypes[6].OneofWrappers = []any{}

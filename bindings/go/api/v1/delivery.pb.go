@@ -538,6 +538,7 @@ type GetDeliveryResponse struct {
 	//	*GetDeliveryResponse_ServiceOperation
 	//	*GetDeliveryResponse_SystemOperation
 	//	*GetDeliveryResponse_Script
+	//	*GetDeliveryResponse_FileTransfer
 	//	*GetDeliveryResponse_Inventory
 	//	*GetDeliveryResponse_Raw
 	Result        isGetDeliveryResponse_Result `protobuf_oneof:"result"`
@@ -632,6 +633,15 @@ func (x *GetDeliveryResponse) GetScript() *v1.ScriptResult {
 	return nil
 }
 
+func (x *GetDeliveryResponse) GetFileTransfer() *v1.FileTransferResult {
+	if x != nil {
+		if x, ok := x.Result.(*GetDeliveryResponse_FileTransfer); ok {
+			return x.FileTransfer
+		}
+	}
+	return nil
+}
+
 func (x *GetDeliveryResponse) GetInventory() *v1.InventoryResult {
 	if x != nil {
 		if x, ok := x.Result.(*GetDeliveryResponse_Inventory); ok {
@@ -674,6 +684,11 @@ type GetDeliveryResponse_Script struct {
 	Script *v1.ScriptResult `protobuf:"bytes,19,opt,name=script,proto3,oneof"`
 }
 
+type GetDeliveryResponse_FileTransfer struct {
+	// Of a `file_transfer`. What was taken from a host is the file that `ListFiles` shows of the command.
+	FileTransfer *v1.FileTransferResult `protobuf:"bytes,20,opt,name=file_transfer,json=fileTransfer,proto3,oneof"`
+}
+
 type GetDeliveryResponse_Inventory struct {
 	// Of an `inventory`.
 	Inventory *v1.InventoryResult `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
@@ -691,6 +706,8 @@ func (*GetDeliveryResponse_ServiceOperation) isGetDeliveryResponse_Result() {}
 func (*GetDeliveryResponse_SystemOperation) isGetDeliveryResponse_Result() {}
 
 func (*GetDeliveryResponse_Script) isGetDeliveryResponse_Result() {}
+
+func (*GetDeliveryResponse_FileTransfer) isGetDeliveryResponse_Result() {}
 
 func (*GetDeliveryResponse_Inventory) isGetDeliveryResponse_Result() {}
 
@@ -1193,7 +1210,7 @@ var File_fleetwire_api_v1_delivery_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_delivery_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffleetwire/api/v1/delivery.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x06\n" +
+	"\x1ffleetwire/api/v1/delivery.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x06\n" +
 	"\bDelivery\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x12!\n" +
@@ -1239,14 +1256,15 @@ const file_fleetwire_api_v1_delivery_proto_rawDesc = "" +
 	"\x12GetDeliveryRequest\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x12\"\n" +
-	"\ahost_id\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06hostId\"\xa9\x04\n" +
+	"\ahost_id\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06hostId\"\xf7\x04\n" +
 	"\x13GetDeliveryResponse\x126\n" +
 	"\bdelivery\x18\x01 \x01(\v2\x1a.fleetwire.api.v1.DeliveryR\bdelivery\x12C\n" +
 	"\ahistory\x18\x02 \x03(\v2 .fleetwire.api.v1.DeliveryChangeB\a\x8a\xb5\x18\x03\x18\x80\x02R\ahistory\x12O\n" +
 	"\x11package_operation\x18\x10 \x01(\v2 .fleetwire.link.v1.PackageResultH\x00R\x10packageOperation\x12O\n" +
 	"\x11service_operation\x18\x11 \x01(\v2 .fleetwire.link.v1.ServiceResultH\x00R\x10serviceOperation\x12L\n" +
 	"\x10system_operation\x18\x12 \x01(\v2\x1f.fleetwire.link.v1.SystemResultH\x00R\x0fsystemOperation\x129\n" +
-	"\x06script\x18\x13 \x01(\v2\x1f.fleetwire.link.v1.ScriptResultH\x00R\x06script\x12B\n" +
+	"\x06script\x18\x13 \x01(\v2\x1f.fleetwire.link.v1.ScriptResultH\x00R\x06script\x12L\n" +
+	"\rfile_transfer\x18\x14 \x01(\v2%.fleetwire.link.v1.FileTransferResultH\x00R\ffileTransfer\x12B\n" +
 	"\tinventory\x18\x15 \x01(\v2\".fleetwire.link.v1.InventoryResultH\x00R\tinventory\x12\x1c\n" +
 	"\x03raw\x18\x1f \x01(\tB\b\x8a\xb5\x18\x048\x80\x80@H\x00R\x03rawB\b\n" +
 	"\x06result\"\xaf\x01\n" +
@@ -1344,7 +1362,8 @@ var file_fleetwire_api_v1_delivery_proto_goTypes = []any{
 	(*v1.ServiceResult)(nil),          // 15: fleetwire.link.v1.ServiceResult
 	(*v1.SystemResult)(nil),           // 16: fleetwire.link.v1.SystemResult
 	(*v1.ScriptResult)(nil),           // 17: fleetwire.link.v1.ScriptResult
-	(*v1.InventoryResult)(nil),        // 18: fleetwire.link.v1.InventoryResult
+	(*v1.FileTransferResult)(nil),     // 18: fleetwire.link.v1.FileTransferResult
+	(*v1.InventoryResult)(nil),        // 19: fleetwire.link.v1.InventoryResult
 }
 var file_fleetwire_api_v1_delivery_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Delivery.state:type_name -> fleetwire.api.v1.DeliveryState
@@ -1361,27 +1380,28 @@ var file_fleetwire_api_v1_delivery_proto_depIdxs = []int32{
 	15, // 11: fleetwire.api.v1.GetDeliveryResponse.service_operation:type_name -> fleetwire.link.v1.ServiceResult
 	16, // 12: fleetwire.api.v1.GetDeliveryResponse.system_operation:type_name -> fleetwire.link.v1.SystemResult
 	17, // 13: fleetwire.api.v1.GetDeliveryResponse.script:type_name -> fleetwire.link.v1.ScriptResult
-	18, // 14: fleetwire.api.v1.GetDeliveryResponse.inventory:type_name -> fleetwire.link.v1.InventoryResult
-	13, // 15: fleetwire.api.v1.DeliveryChange.at:type_name -> google.protobuf.Timestamp
-	0,  // 16: fleetwire.api.v1.DeliveryChange.state:type_name -> fleetwire.api.v1.DeliveryState
-	13, // 17: fleetwire.api.v1.DeadLetterFilter.before:type_name -> google.protobuf.Timestamp
-	7,  // 18: fleetwire.api.v1.RedriveDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
-	13, // 19: fleetwire.api.v1.RedriveDeliveriesRequest.expires_at:type_name -> google.protobuf.Timestamp
-	10, // 20: fleetwire.api.v1.RedriveDeliveriesResponse.commands:type_name -> fleetwire.api.v1.RedrivenCommand
-	7,  // 21: fleetwire.api.v1.DiscardDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
-	2,  // 22: fleetwire.api.v1.DeliveryService.ListDeliveries:input_type -> fleetwire.api.v1.ListDeliveriesRequest
-	4,  // 23: fleetwire.api.v1.DeliveryService.GetDelivery:input_type -> fleetwire.api.v1.GetDeliveryRequest
-	8,  // 24: fleetwire.api.v1.DeliveryService.RedriveDeliveries:input_type -> fleetwire.api.v1.RedriveDeliveriesRequest
-	11, // 25: fleetwire.api.v1.DeliveryService.DiscardDeliveries:input_type -> fleetwire.api.v1.DiscardDeliveriesRequest
-	3,  // 26: fleetwire.api.v1.DeliveryService.ListDeliveries:output_type -> fleetwire.api.v1.ListDeliveriesResponse
-	5,  // 27: fleetwire.api.v1.DeliveryService.GetDelivery:output_type -> fleetwire.api.v1.GetDeliveryResponse
-	9,  // 28: fleetwire.api.v1.DeliveryService.RedriveDeliveries:output_type -> fleetwire.api.v1.RedriveDeliveriesResponse
-	12, // 29: fleetwire.api.v1.DeliveryService.DiscardDeliveries:output_type -> fleetwire.api.v1.DiscardDeliveriesResponse
-	26, // [26:30] is the sub-list for method output_type
-	22, // [22:26] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	18, // 14: fleetwire.api.v1.GetDeliveryResponse.file_transfer:type_name -> fleetwire.link.v1.FileTransferResult
+	19, // 15: fleetwire.api.v1.GetDeliveryResponse.inventory:type_name -> fleetwire.link.v1.InventoryResult
+	13, // 16: fleetwire.api.v1.DeliveryChange.at:type_name -> google.protobuf.Timestamp
+	0,  // 17: fleetwire.api.v1.DeliveryChange.state:type_name -> fleetwire.api.v1.DeliveryState
+	13, // 18: fleetwire.api.v1.DeadLetterFilter.before:type_name -> google.protobuf.Timestamp
+	7,  // 19: fleetwire.api.v1.RedriveDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
+	13, // 20: fleetwire.api.v1.RedriveDeliveriesRequest.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 21: fleetwire.api.v1.RedriveDeliveriesResponse.commands:type_name -> fleetwire.api.v1.RedrivenCommand
+	7,  // 22: fleetwire.api.v1.DiscardDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
+	2,  // 23: fleetwire.api.v1.DeliveryService.ListDeliveries:input_type -> fleetwire.api.v1.ListDeliveriesRequest
+	4,  // 24: fleetwire.api.v1.DeliveryService.GetDelivery:input_type -> fleetwire.api.v1.GetDeliveryRequest
+	8,  // 25: fleetwire.api.v1.DeliveryService.RedriveDeliveries:input_type -> fleetwire.api.v1.RedriveDeliveriesRequest
+	11, // 26: fleetwire.api.v1.DeliveryService.DiscardDeliveries:input_type -> fleetwire.api.v1.DiscardDeliveriesRequest
+	3,  // 27: fleetwire.api.v1.DeliveryService.ListDeliveries:output_type -> fleetwire.api.v1.ListDeliveriesResponse
+	5,  // 28: fleetwire.api.v1.DeliveryService.GetDelivery:output_type -> fleetwire.api.v1.GetDeliveryResponse
+	9,  // 29: fleetwire.api.v1.DeliveryService.RedriveDeliveries:output_type -> fleetwire.api.v1.RedriveDeliveriesResponse
+	12, // 30: fleetwire.api.v1.DeliveryService.DiscardDeliveries:output_type -> fleetwire.api.v1.DiscardDeliveriesResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_delivery_proto_init() }
@@ -1396,6 +1416,7 @@ func file_fleetwire_api_v1_delivery_proto_init() {
 		(*GetDeliveryResponse_ServiceOperation)(nil),
 		(*GetDeliveryResponse_SystemOperation)(nil),
 		(*GetDeliveryResponse_Script)(nil),
+		(*GetDeliveryResponse_FileTransfer)(nil),
 		(*GetDeliveryResponse_Inventory)(nil),
 		(*GetDeliveryResponse_Raw)(nil),
 	}

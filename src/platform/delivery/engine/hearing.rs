@@ -271,6 +271,7 @@ impl Engine {
                 return self.talk(host);
             }
         }
-        self.open_when_written(host, connection);
+        known.synced = true;
+        self.review(host);
     }
 }

@@ -3,6 +3,7 @@ import datetime
 from fleetwire.api.v1 import delivery_pb2 as _delivery_pb2
 from fleetwire.api.v1 import options_pb2 as _options_pb2
 from fleetwire.link.v1 import command_pb2 as _command_pb2
+from fleetwire.link.v1 import file_transfer_pb2 as _file_transfer_pb2
 from fleetwire.link.v1 import inventory_pb2 as _inventory_pb2
 from fleetwire.link.v1 import options_pb2 as _options_pb2_1
 from fleetwire.link.v1 import package_pb2 as _package_pb2
@@ -32,7 +33,7 @@ COMMAND_STATE_RUNNING: CommandState
 COMMAND_STATE_FINISHED: CommandState
 
 class Command(_message.Message):
-    __slots__ = ("id", "host_id", "command_type", "state", "user", "created_at", "expires_at", "timeout", "priority", "summary", "finished_at", "redrive_of", "targets", "package_operation", "service_operation", "system_operation", "script", "inventory")
+    __slots__ = ("id", "host_id", "command_type", "state", "user", "created_at", "expires_at", "timeout", "priority", "summary", "finished_at", "redrive_of", "targets", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
     ID_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +51,7 @@ class Command(_message.Message):
     SERVICE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    FILE_TRANSFER_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     id: str
     host_id: str
@@ -68,8 +70,9 @@ class Command(_message.Message):
     service_operation: _service_pb2.ServiceOperation
     system_operation: _system_pb2.SystemOperation
     script: _script_pb2.Script
+    file_transfer: _file_transfer_pb2.FileTransfer
     inventory: _inventory_pb2.Inventory
-    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., summary: _Optional[_Union[CommandSummary, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., redrive_of: _Optional[str] = ..., targets: _Optional[str] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., summary: _Optional[_Union[CommandSummary, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., redrive_of: _Optional[str] = ..., targets: _Optional[str] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
 
 class CommandSummary(_message.Message):
     __slots__ = ("total", "queued", "sent", "received", "running", "succeeded", "failed", "interrupted", "cancelled", "expired", "dead")
@@ -139,28 +142,32 @@ class InstallPackagesResponse(_message.Message):
     def __init__(self, command_id: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ...) -> None: ...
 
 class CreateCommandRequest(_message.Message):
-    __slots__ = ("targets", "timeout", "expires_at", "priority", "dry_run", "package_operation", "service_operation", "system_operation", "script", "inventory")
+    __slots__ = ("targets", "timeout", "expires_at", "priority", "dry_run", "file_id", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SERVICE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    FILE_TRANSFER_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     targets: CommandTargets
     timeout: int
     expires_at: _timestamp_pb2.Timestamp
     priority: _command_pb2.CommandPriority
     dry_run: bool
+    file_id: str
     package_operation: _package_pb2.PackageOperation
     service_operation: _service_pb2.ServiceOperation
     system_operation: _system_pb2.SystemOperation
     script: _script_pb2.Script
+    file_transfer: _file_transfer_pb2.FileTransfer
     inventory: _inventory_pb2.Inventory
-    def __init__(self, targets: _Optional[_Union[CommandTargets, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., dry_run: _Optional[bool] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
+    def __init__(self, targets: _Optional[_Union[CommandTargets, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., dry_run: _Optional[bool] = ..., file_id: _Optional[str] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
 
 class CreateCommandResponse(_message.Message):
     __slots__ = ("command_id", "state", "total", "hosts")

@@ -1,6 +1,7 @@
 import datetime
 
 from fleetwire.api.v1 import options_pb2 as _options_pb2
+from fleetwire.link.v1 import file_transfer_pb2 as _file_transfer_pb2
 from fleetwire.link.v1 import inventory_pb2 as _inventory_pb2
 from fleetwire.link.v1 import options_pb2 as _options_pb2_1
 from fleetwire.link.v1 import package_pb2 as _package_pb2
@@ -118,13 +119,14 @@ class GetDeliveryRequest(_message.Message):
     def __init__(self, command_id: _Optional[str] = ..., host_id: _Optional[str] = ...) -> None: ...
 
 class GetDeliveryResponse(_message.Message):
-    __slots__ = ("delivery", "history", "package_operation", "service_operation", "system_operation", "script", "inventory", "raw")
+    __slots__ = ("delivery", "history", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory", "raw")
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SERVICE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    FILE_TRANSFER_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
     delivery: Delivery
@@ -133,9 +135,10 @@ class GetDeliveryResponse(_message.Message):
     service_operation: _service_pb2.ServiceResult
     system_operation: _system_pb2.SystemResult
     script: _script_pb2.ScriptResult
+    file_transfer: _file_transfer_pb2.FileTransferResult
     inventory: _inventory_pb2.InventoryResult
     raw: str
-    def __init__(self, delivery: _Optional[_Union[Delivery, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DeliveryChange, _Mapping]]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageResult, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceResult, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemResult, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.ScriptResult, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.InventoryResult, _Mapping]] = ..., raw: _Optional[str] = ...) -> None: ...
+    def __init__(self, delivery: _Optional[_Union[Delivery, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DeliveryChange, _Mapping]]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageResult, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceResult, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemResult, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.ScriptResult, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransferResult, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.InventoryResult, _Mapping]] = ..., raw: _Optional[str] = ...) -> None: ...
 
 class DeliveryChange(_message.Message):
     __slots__ = ("at", "state", "reason", "attempts")

@@ -13,6 +13,7 @@ import type { PackageOperation, PackageOptions } from "../../link/v1/package_pb.
 import type { ServiceOperation } from "../../link/v1/service_pb.js";
 import type { SystemOperation } from "../../link/v1/system_pb.js";
 import type { Script } from "../../link/v1/script_pb.js";
+import type { FileTransfer } from "../../link/v1/file_transfer_pb.js";
 import type { Inventory } from "../../link/v1/inventory_pb.js";
 import type { Delivery } from "./delivery_pb.js";
 
@@ -156,6 +157,14 @@ export declare type Command = Message<"fleetwire.api.v1.Command"> & {
      */
     value: Script;
     case: "script";
+  } | {
+    /**
+     * Of a `file_transfer`.
+     *
+     * @generated from field: fleetwire.link.v1.FileTransfer file_transfer = 20;
+     */
+    value: FileTransfer;
+    case: "fileTransfer";
   } | {
     /**
      * Of an `inventory`.
@@ -422,6 +431,14 @@ export declare type CreateCommandRequest = Message<"fleetwire.api.v1.CreateComma
   dryRun: boolean;
 
   /**
+   * The file that a `file_transfer` brings to the hosts: its size and SHA-256 follow from it. Absent where
+   * those are said themselves, and for a file that is taken from a host.
+   *
+   * @generated from field: optional string file_id = 6;
+   */
+  fileId?: string | undefined;
+
+  /**
    * What to do.
    *
    * @generated from oneof fleetwire.api.v1.CreateCommandRequest.parameters
@@ -458,6 +475,14 @@ export declare type CreateCommandRequest = Message<"fleetwire.api.v1.CreateComma
      */
     value: Script;
     case: "script";
+  } | {
+    /**
+     * Bring a file, or take one.
+     *
+     * @generated from field: fleetwire.link.v1.FileTransfer file_transfer = 20;
+     */
+    value: FileTransfer;
+    case: "fileTransfer";
   } | {
     /**
      * Say what the host is made of.

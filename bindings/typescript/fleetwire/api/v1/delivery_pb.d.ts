@@ -11,6 +11,7 @@ import type { PackageResult } from "../../link/v1/package_pb.js";
 import type { ServiceResult } from "../../link/v1/service_pb.js";
 import type { SystemResult } from "../../link/v1/system_pb.js";
 import type { ScriptResult } from "../../link/v1/script_pb.js";
+import type { FileTransferResult } from "../../link/v1/file_transfer_pb.js";
 import type { InventoryResult } from "../../link/v1/inventory_pb.js";
 
 /**
@@ -333,6 +334,14 @@ export declare type GetDeliveryResponse = Message<"fleetwire.api.v1.GetDeliveryR
      */
     value: ScriptResult;
     case: "script";
+  } | {
+    /**
+     * Of a `file_transfer`. What was taken from a host is the file that `ListFiles` shows of the command.
+     *
+     * @generated from field: fleetwire.link.v1.FileTransferResult file_transfer = 20;
+     */
+    value: FileTransferResult;
+    case: "fileTransfer";
   } | {
     /**
      * Of an `inventory`.
