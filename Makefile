@@ -35,6 +35,7 @@ test-bindings: setup
 
 .PHONY: bench
 bench: setup ## Measure beside the yardsticks; BENCH="--help" says what, BENCH="bulk echo" chooses.
+	sh benches/setup.sh
 	$(CARGO) bench --locked --bench tunnel -- $(BENCH)
 
 .PHONY: chaos

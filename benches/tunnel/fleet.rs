@@ -31,7 +31,7 @@ use prost::Message as _;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::MissedTickBehavior,
@@ -39,11 +39,11 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+    tungstenite::{Message, client::IntoClientRequest},
 };
 
 use crate::{
-    Options, Outcome,
+    Options, Outcome, agents,
     mutual::{self, Fleet},
     processes::{Part, Place, Usage},
     progress,
@@ -70,9 +70,6 @@ const BARE_INTERVAL: Duration = Duration::from_secs(15);
 const LATE: Duration = Duration::from_secs(1);
 /// Agents that connect at the same time.
 const CONNECTING: usize = 64;
-/// Agents behind one address: nothing that counts by address sees a crowd, no address runs out of
-/// ports.
-const AGENTS_PER_ADDRESS: usize = 50;
 /// Descriptors that either side needs beside its agents'.
 const FILES_BESIDE: u64 = 500;
 /// No run of the agents takes longer, connecting and being held included.
@@ -290,7 +287,9 @@ pub(crate) async fn run_agents(
         let (permits, name) = (Arc::clone(&connecting), name.clone());
         opening.spawn(async move {
             let _permit = permits.acquire_owned().await?;
-            let stream = connector.connect(name, dial(index, address).await?).await?;
+            let stream = connector
+                .connect(name, agents::dial(index, address).await?)
+                .await?;
             Agent::connect(index, address, stream, token).await
         });
     }
@@ -343,44 +342,23 @@ impl Agent {
         stream: TlsStream<TcpStream>,
         token: Option<String>,
     ) -> Outcome<Self> {
-        let mut request = format!("wss://{address}/v1/agent/ws").into_client_request()?;
-        let bare = token.is_none();
-        if !bare {
-            let protocol = HeaderValue::from_static("fleetwire.link.v1.proto");
-            request
-                .headers_mut()
-                .insert("sec-websocket-protocol", protocol);
-        }
-        let (mut socket, _) =
-            tokio_tungstenite::client_async_with_config(request, stream, Some(websocket::config()))
-                .await?;
         let Some(token) = token else {
+            let request = format!("wss://{address}/v1/agent/ws").into_client_request()?;
+            let config = Some(websocket::config());
+            let (socket, _) =
+                tokio_tungstenite::client_async_with_config(request, stream, config).await?;
             return Ok(Self {
                 socket,
                 interval: BARE_INTERVAL,
-                bare,
+                bare: true,
             });
         };
-        let hello = pb::Hello {
-            auth_token: token,
-            protocol_versions: vec![1],
-            instance_id: uuid(index as u64),
-            software: "fleetwire-bench".to_owned(),
-            ..Default::default()
-        };
-        socket.send(envelope(FromAgent::Hello(hello))).await?;
-        let answer = socket.next().await.ok_or("closed instead of a welcome")??;
-        match pb::PlatformToAgent::decode(answer.into_data())?.message {
-            Some(ToAgent::Welcome(welcome)) => {
-                let interval = Duration::from_millis(welcome.heartbeat_interval_ms.into());
-                Ok(Self {
-                    socket,
-                    interval,
-                    bare,
-                })
-            }
-            other => Err(format!("no welcome but {other:?}").into()),
-        }
+        let connected = agents::connect(index, stream, address, &token, &[]).await?;
+        Ok(Self {
+            socket: connected.socket,
+            interval: connected.interval,
+            bare: false,
+        })
     }
 
     /// Beats until `end` and counts the answers that come late or not at all; gives the agent back,
@@ -409,7 +387,7 @@ impl Agent {
                         round_trip_us: None,
                         ..Default::default()
                     };
-                    self.socket.send(envelope(FromAgent::Heartbeat(heartbeat))).await?;
+                    self.socket.send(agents::envelope(FromAgent::Heartbeat(heartbeat))).await?;
                 }
                 message = self.socket.next() => {
                     let message = message.ok_or("the server closed an agent's connection")??;
@@ -438,33 +416,4 @@ impl Agent {
 fn answers_beat(message: Message) -> Outcome<bool> {
     let message = pb::PlatformToAgent::decode(message.into_data())?.message;
     Ok(matches!(message, Some(ToAgent::HeartbeatAck(_))))
-}
-
-/// Connects from an address of the group that this one belongs to.
-pub(crate) async fn dial(index: usize, address: SocketAddr) -> Outcome<TcpStream> {
-    let group = u32::try_from(index / AGENTS_PER_ADDRESS)?;
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::from((
-        Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + group),
-        0,
-    )))?;
-    let stream = socket.connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-fn envelope(message: FromAgent) -> Message {
-    Message::Binary(
-        pb::AgentToPlatform {
-            message: Some(message),
-        }
-        .encode_to_vec()
-        .into(),
-    )
-}
-
-/// A version 4 UUID that counts.
-fn uuid(number: u64) -> String {
-    format!("00000000-0000-4000-8000-{number:012x}")
 }

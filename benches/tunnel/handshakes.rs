@@ -25,7 +25,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::{
-    Options, Outcome, fleet,
+    Options, Outcome, agents,
     mutual::{self, Fleet},
     processes::{Part, Place, Usage},
     progress,
@@ -141,7 +141,7 @@ async fn shake_hands(
     connector: &TlsConnector,
     name: ServerName<'static>,
 ) -> Outcome<()> {
-    let stream = fleet::dial(index, address).await?;
+    let stream = agents::dial(index, address).await?;
     let mut stream = connector.connect(name, stream).await?;
     if stream.get_ref().1.handshake_kind() != Some(HandshakeKind::Full) {
         return Err("a handshake was not a whole one".into());

@@ -180,7 +180,7 @@ impl Connection {
     }
 }
 
-/// The lengths of a complete head and of its body. A head that is not 200 or 201 with a
+/// The lengths of a complete head and of its body. A head that is not 200 to 202 with a
 /// Content-Length is a fault of the path.
 fn parse_head(bytes: &[u8]) -> Outcome<Option<(usize, u64)>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
@@ -188,7 +188,7 @@ fn parse_head(bytes: &[u8]) -> Outcome<Option<(usize, u64)>> {
     let httparse::Status::Complete(head) = response.parse(bytes)? else {
         return Ok(None);
     };
-    if !matches!(response.code, Some(200 | 201)) {
+    if !matches!(response.code, Some(200..=202)) {
         return Err(format!(
             "unexpected answer: {}",
             String::from_utf8_lossy(&bytes[..bytes.len().min(512)])

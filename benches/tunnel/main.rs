@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench tunnel -- [SECTION ...] [--rounds N] [--seconds S] [--json FILE]
-//!     [--paths LIST] [--agents N]
+//!     [--paths LIST] [--agents N] [--waiting N]
 //!     [--shape MBIT,ROUND_TRIP_MS,QUEUE_KIB,LOSS_PERCENT,CONGESTION_CONTROL]
 //! ```
 //!
@@ -21,6 +21,9 @@
 //! | `handshakes` | 10,000 whole handshakes with a client's certificate, beside a bare accept loop |
 //! | `idle` | memory of an idle agent's connection over mTLS, beside a bare tokio-tungstenite server |
 //! | `agents` | 10,000 agents and their heartbeats: memory, CPU, late beats; a minute, once |
+//! | `command-latency` | from asking the API to an agent's journal, both synced, beside two raw fdatasyncs |
+//! | `command-rate` | commands a second from one end to the other, of 1000 agents, beside JetStream |
+//! | `command-waiting` | what it takes to ask where a million wait (`--waiting`), beside where none does |
 //! | `shaped` | a path with rate, delay and queue: small requests beside a download, goodput |
 //!
 //! How it is measured:
@@ -42,17 +45,21 @@
 //!   benchmark.
 //!
 //! `shaped` needs root, `ip` and a C compiler; `requests` and what follows it nginx. What is
-//! missing fails by name.
+//! missing fails by name. `command-rate` needs nats-server, which `benches/setup.sh` builds with Go.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a benchmark's output is its purpose"
 )]
 
+#[path = "../../tests/support/agents/mod.rs"]
+mod agents;
 mod api;
 mod codec;
+mod commands;
 mod fleet;
 mod handshakes;
+mod jetstream;
 mod load;
 mod loopback;
 mod mutual;
@@ -99,6 +106,7 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
     paths: Option<Vec<String>>,
     pub(crate) agents: usize,
+    pub(crate) waiting: usize,
     pub(crate) shape: Option<path::Profile>,
 }
 
@@ -111,6 +119,7 @@ impl Options {
             json: None,
             paths: None,
             agents: fleet::AGENTS,
+            waiting: commands::WAITING,
             shape: None,
         };
         while let Some(argument) = arguments.next() {
@@ -125,6 +134,7 @@ impl Options {
                 "--json" => options.json = Some(value()?.into()),
                 "--shape" => options.shape = Some(shaped::parse_profile(&value()?)?),
                 "--agents" => options.agents = value()?.parse::<usize>()?.max(1),
+                "--waiting" => options.waiting = value()?.parse()?,
                 "--paths" => options.paths = Some(value()?.split(',').map(str::to_owned).collect()),
                 section if !section.starts_with('-') => options.sections.push(section.to_owned()),
                 _ => return Err(format!("unknown argument {argument}").into()),
@@ -249,6 +259,7 @@ async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
     api::measure(options, report).await?;
     handshakes::measure(options, report).await?;
     fleet::measure(options, report).await?;
+    commands::measure(options, report).await?;
     loopback::measure(options, report).await?;
     shaped::measure(options, report).await
 }

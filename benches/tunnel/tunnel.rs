@@ -191,7 +191,12 @@ impl Platform {
         let mut agents = Vec::with_capacity(count);
         for index in 0..count {
             let name = format!("agent-{index}");
-            let made = post("/api/tokens", &authorization, json!({ "name": name })).await?;
+            let made = post(
+                "/api/enrolment-tokens",
+                &authorization,
+                json!({ "name": name }),
+            )
+            .await?;
             let (key, csr) = mutual::key_and_request()?;
             let token = text(&made, "token")?;
             let enrol = json!({ "token": token, "name": name, "csr": csr });
