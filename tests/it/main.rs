@@ -9,6 +9,8 @@
     reason = "a test that cannot go on fails, and one that draws lots prints its seed"
 )]
 
+#[path = "../support/agents/mod.rs"]
+mod agents;
 mod api;
 mod audit;
 mod backups;
