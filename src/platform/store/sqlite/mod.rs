@@ -1,11 +1,12 @@
 //! The embedded store: SQLite with a write-ahead log, every commit synced. One thread writes and
 //! puts what has queued into one transaction (a sync costs the same for one change as for a hundred);
-//! two more read beside it. The operations themselves are in `operations`, those on
+//! two more read beside it, and one carries the log over (`checkpoint`). The operations themselves are in `operations`, those on
 //! events in `events`; the audit log's chain is in `audit`.
 
 mod audit;
 mod backup;
 mod changes;
+mod checkpoint;
 mod commands;
 mod deliveries;
 mod delivery_schema;
@@ -40,6 +41,7 @@ use crate::audit::Place;
 use crate::audit::seal::AuditKey;
 use crate::platform::traces::TARGET;
 use audit::Chain;
+use checkpoint::Checkpoints;
 use journals::Epoch;
 use recent::Recent;
 
@@ -103,7 +105,8 @@ impl SqliteStore {
         let mut connection = Connection::open(path)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA busy_timeout = 5000;",
+             PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -16384;",
         )?;
         schema::migrate(&mut connection, &key)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -135,13 +138,23 @@ impl SqliteStore {
         let told = event_head.clone();
         let recent = Arc::new(Recent::default());
         let stale = recent.clone();
+        let (mut checkpoints, thread) = Checkpoints::start(path, &connection)?;
+        threads.push(thread);
         threads.push(spawn("store-writer", move || {
             let desk = Desk {
                 connection: &connection,
                 key: &key,
                 epoch,
             };
-            write_loop(&desk, &written, &told, &stale, jobs, &counted)
+            write_loop(
+                &desk,
+                &written,
+                &told,
+                &stale,
+                jobs,
+                &counted,
+                &mut checkpoints,
+            )
         })?);
         Ok(Self {
             path: path.to_owned(),
@@ -277,6 +290,7 @@ fn write_loop(
     recent: &Recent,
     mut jobs: mpsc::Receiver<Job>,
     figures: &StoreFigures,
+    checkpoints: &mut Checkpoints,
 ) {
     let mut answers = Vec::with_capacity(BATCH_MAX);
     while let Some(first) = jobs.blocking_recv() {
@@ -309,6 +323,7 @@ fn write_loop(
         for answer in answers.drain(..) {
             answer(committed.clone());
         }
+        checkpoints.committed(desk.connection);
     }
 }
 
