@@ -207,13 +207,17 @@ async fn rate(options: &Options, report: &mut Report) -> Outcome<()> {
 /// What it takes to ask, where a million wait and where nothing does.
 async fn waiting(options: &Options, report: &mut Report) -> Outcome<()> {
     let host = ["agent-0".to_owned()];
-    let worlds = [(NONE, 0), (SUBJECT, options.waiting)];
-    let mut opened = Vec::new();
-    for (name, count) in worlds {
+    let mut worlds = Vec::new();
+    for (name, count) in [(NONE, 0), (SUBJECT, options.waiting)] {
         let world = World::start().await?;
         // First, so that it is none of those that are away.
         world.connect(1).await?;
         world.fill(count).await?;
+        worlds.push((name, world));
+    }
+    let mut opened = Vec::new();
+    // Once all wait: a connection that nothing is asked over is closed meanwhile.
+    for (name, world) in worlds {
         let endpoint = world.endpoint()?;
         let client = Connection::open(&endpoint).await?;
         opened.push((name, world, endpoint, client));
