@@ -27,9 +27,6 @@ pub(super) struct Args {
     /// Sign in over the platform's OpenID provider, in the browser
     #[arg(long, conflicts_with_all = ["user", "password_file"])]
     oidc: bool,
-    /// Sign in with an API key: a file with it, or - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "password_file", "oidc"])]
-    token_file: Option<PathBuf>,
     /// The SHA-256 fingerprint of the platform's CA, to be trusted without a question
     #[arg(long, value_name = "HEX", value_parser = fingerprint)]
     ca_fingerprint: Option<[u8; 32]>,
@@ -54,7 +51,10 @@ pub(super) async fn login(args: Args, server: &server::Args) -> Result<(), Error
         refresh_token: None,
         ca,
     };
-    if let Some(path) = &args.token_file {
+    if let Some(path) = &server.token_file {
+        if args.oidc || args.user.is_some() || args.password_file.is_some() {
+            return Err(UsageError::ManyCredentials.into());
+        }
         let token = terminal::secret_from(path).map_err(UsageError::from)?;
         let token = Secret::new(token.expose().trim().to_owned());
         // One that the platform refuses is not kept.

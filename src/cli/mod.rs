@@ -56,7 +56,7 @@ struct General {
     #[command(flatten)]
     server: server::Args,
     /// Print JSON in place of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = server::GLOBAL)]
     json: bool,
 }
 
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_said_of_a_platform_is_not_said_to_a_demonstration() {
         for alone in ALONE {
-            for option in ["--server https://x", "--token t", "--ca f", "--json"] {
+            for option in ["--server https://x", "--token-file t", "--ca f", "--json"] {
                 let line = if alone == "completion" {
                     "completion bash"
                 } else {
@@ -308,7 +308,7 @@ mod tests {
             assert_eq!(help.kind(), ErrorKind::DisplayHelp);
             let help = help.to_string();
             assert!(
-                !help.contains("--token") && !help.contains("--json"),
+                !help.contains("--token-file") && !help.contains("--json"),
                 "{help}"
             );
             let alone = match alone {
@@ -319,7 +319,7 @@ mod tests {
         }
         for arguments in [
             "--server https://x --json hosts list",
-            "hosts list --ca f --token t",
+            "hosts list --ca f --token-file t",
         ] {
             read(arguments).expect(arguments);
         }

@@ -1,12 +1,13 @@
 //! Which platform the commands talk to, and as whom: flags, or the environment, or else a context.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use rustls_pki_types::CertificateDer;
 
 use super::connection::Target;
 use super::contexts::{Context, Contexts};
-use super::{Error, sign_in};
+use super::{Error, sign_in, terminal};
 use crate::files::FileError;
 use crate::net::http_client::{ServerUrl, ServerUrlError};
 use crate::net::roots;
@@ -15,30 +16,30 @@ use crate::secret::Secret;
 
 /// Where a platform is that nobody says anything of.
 const SERVER_DEFAULT: &str = "https://127.0.0.1:8443";
+/// Over what may be said with every command, in its help.
+pub(super) const GLOBAL: &str = "Global options";
+/// Holds a token for scripts.
+const TOKEN_VARIABLE: &str = "FLEETWIRE_TOKEN";
 
 /// How to reach the platform.
 #[derive(clap::Args)]
 pub struct Args {
     /// The platform's address; without it the context's, or https://127.0.0.1:8443
-    #[arg(long, global = true, env = "FLEETWIRE_SERVER", value_name = "URL")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "FLEETWIRE_SERVER", value_name = "URL")]
     server: Option<String>,
-    /// An API token or key, in place of the context's; the administrator's is in admin-token in the
-    /// platform's data directory
-    #[arg(
-        long,
-        global = true,
-        env = "FLEETWIRE_TOKEN",
-        value_name = "T",
-        hide_env_values = true
-    )]
-    token: Option<String>,
+    /// A file with an API token or key, or - for standard input, in place of the context's; or the token
+    /// itself in FLEETWIRE_TOKEN
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
     /// The platform's CA, ca.pem in its data directory; without it the context's, or what this machine
     /// trusts
-    #[arg(long, global = true, env = "FLEETWIRE_CA", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "FLEETWIRE_CA", value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
     /// A platform that was signed in to: see login
-    #[arg(long, global = true, env = "FLEETWIRE_CONTEXT", value_name = "NAME")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "FLEETWIRE_CONTEXT", value_name = "NAME")]
     pub(super) context: Option<String>,
+    #[arg(skip)]
+    given: OnceLock<Option<Secret>>,
 }
 
 impl std::fmt::Debug for Args {
@@ -57,7 +58,7 @@ pub enum UsageError {
     Url(#[from] ServerUrlError),
     /// There is no token.
     #[error(
-        "nobody is signed in: fleetwire login, or give an API token with --token or FLEETWIRE_TOKEN; \
+        "nobody is signed in: fleetwire login, or give an API token with --token-file or FLEETWIRE_TOKEN; \
          the administrator's is in admin-token in the platform's data directory"
     )]
     NoToken,
@@ -92,6 +93,9 @@ pub enum UsageError {
         "there is no terminal to ask at: give it with --{0} FILE, or --{0} - for standard input"
     )]
     NoSecret(&'static str),
+    /// One signs in in one way.
+    #[error("sign in in one way: as a --user, with --oidc or with --token-file")]
+    ManyCredentials,
     /// Nobody says who signs in, and there is nobody to ask.
     #[error(
         "there is no terminal to ask at: say who with --user, or sign in with --oidc or --token-file"
@@ -182,9 +186,8 @@ impl Args {
             .as_ref()
             .and_then(|(_, context)| context.ca.as_deref());
         let target = self.towards(server, ca)?;
-        let given = self.token.as_deref().map(str::trim);
-        if let Some(token) = given.filter(|token| !token.is_empty()) {
-            return Ok(target.with_bearer(Secret::new(token.to_owned())));
+        if let Some(token) = self.token()? {
+            return Ok(target.with_bearer(token));
         }
         let token = match context {
             Some((
@@ -204,6 +207,22 @@ impl Args {
             None if authenticated => Err(UsageError::NoToken.into()),
             None => Ok(target),
         }
+    }
+
+    /// The token that was given beside all contexts. Never as an argument, which every user of the
+    /// machine may read.
+    fn token(&self) -> Result<Option<Secret>, UsageError> {
+        if let Some(token) = self.given.get() {
+            return Ok(token.clone());
+        }
+        let given = match &self.token_file {
+            Some(path) => Some(terminal::secret_from(path)?),
+            None => std::env::var(TOKEN_VARIABLE).ok().map(Secret::new),
+        };
+        let token = given.map(|token| Secret::new(token.expose().trim().to_owned()));
+        let token = token.filter(|token| !token.expose().is_empty());
+        // Standard input gives it once, and a call that is taken up again asks again.
+        Ok(self.given.get_or_init(|| token).clone())
     }
 
     /// A platform without anybody's credentials: trusted by `--ca`, else by this CA, else as this

@@ -4,10 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fleetwire::platform::store::deliveries::DeliveryState;
+use fleetwire::schema::pb;
+use prost::Message as _;
 use rusqlite::{Connection, OpenFlags};
 
 /// The file, which is only read.
 pub struct Books(Connection);
+
+/// How a delivery stands.
+pub struct End {
+    pub state: &'static str,
+    pub reason: String,
+    /// What tells its script from others.
+    pub argument: String,
+}
 
 impl Books {
     /// Opens it, of this data directory.
@@ -47,6 +57,24 @@ impl Books {
             .expect("read")
             .collect::<Result<_, _>>()
             .expect("read")
+    }
+
+    /// How each command's delivery stands and why, by the command, with the script's first argument.
+    pub fn ends(&self) -> BTreeMap<String, End> {
+        let sql = "SELECT c.id, d.state, d.reason, c.parameters
+                   FROM deliveries d JOIN commands c ON c.number = d.command";
+        let mut query = self.0.prepare(sql).expect("prepared");
+        let ends = query.query_map([], |row| {
+            let script: Vec<u8> = row.get(3)?;
+            let script = pb::Script::decode(&*script).expect("a script");
+            let end = End {
+                state: DeliveryState::ALL[row.get::<_, usize>(1)?].code(),
+                reason: row.get(2)?,
+                argument: script.arguments.into_iter().next().expect("some"),
+            };
+            Ok((row.get(0)?, end))
+        });
+        ends.expect("read").collect::<Result<_, _>>().expect("read")
     }
 
     /// Checks that they agree with themselves once all has ended: each history leads to where its delivery

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on fails, and one that draws lots prints its seed"
 )]
 
+mod agent_power;
 mod api;
 mod books;
 mod clock;
@@ -18,6 +19,7 @@ mod faults;
 mod ledger;
 mod lots;
 mod power;
+mod programs;
 mod proof;
 mod record;
 mod relay;

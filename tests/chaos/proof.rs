@@ -13,8 +13,9 @@ use super::books::Books;
 use super::faults::Faults;
 use super::ledger::{Ledger, Manner};
 use super::lots::Lots;
+use super::programs::CONCURRENT;
 use super::work::Work;
-use super::world::{self, World};
+use super::world::{AT_ONCE, World};
 
 /// Commands where nobody says how many: what CI runs.
 const COMMANDS: usize = 5000;
@@ -46,7 +47,7 @@ fn nothing_is_lost_and_nothing_happens_twice() {
         begun.elapsed(),
         faults.told()
     );
-    let states = ledger.settle(&deliveries, &world.effects(), kills * world::CONCURRENT);
+    let states = ledger.settle(&deliveries, &world.effects(), kills * CONCURRENT);
     println!("{states:?} with {kills} ends of the agent");
 
     // What the platform says, and counts as under way, is what its file has.
@@ -57,14 +58,14 @@ fn nothing_is_lost_and_nothing_happens_twice() {
     books.audit();
 
     // Neither knows more than it has written, and neither does anything again.
-    world.kill_platform(world::AT_ONCE);
-    world.kill_agent(world::AT_ONCE);
+    world.kill_platform(AT_ONCE);
+    world.kill_agent(AT_ONCE);
     let effects = world.effects();
     let last = world.one_more(commands);
     ledger.note(commands, last, Manner::Plain);
     assert_eq!(world.effects()[..effects.len()], effects);
     let mut after = world.until_all_ended(&books);
-    ledger.settle(&after, &world.effects(), kills * world::CONCURRENT);
+    ledger.settle(&after, &world.effects(), kills * CONCURRENT);
     after.retain(|id, _| deliveries.contains_key(id));
     assert_eq!(after, deliveries, "something changed after its end");
 }

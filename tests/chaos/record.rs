@@ -103,6 +103,11 @@ impl Entry {
         Self { at, path, what }
     }
 
+    /// Whether it is about that file.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.path == name
+    }
+
     /// Whether it is a sync of a file.
     pub const fn is_sync(&self) -> bool {
         matches!(self.what, What::Sync)
@@ -147,6 +152,17 @@ impl Disk {
         }
     }
 
+    /// Writes what it holds where its power lasts.
+    pub fn keep_power(&self, to: &Path) {
+        for (path, file) in &self.0 {
+            let mut bytes = file.synced.clone();
+            for (at, data) in &file.since {
+                apply(&mut bytes, *at, data.as_deref());
+            }
+            write(&to.join(path), &bytes);
+        }
+    }
+
     /// Writes what it holds when its power goes: of what was not synced nothing, or what the lots say,
     /// sector by sector.
     pub fn lose_power(&self, to: &Path, lots: Option<&Lots>) {
@@ -166,11 +182,14 @@ impl Disk {
                     }
                 }
             }
-            let path = to.join(path);
-            fs::create_dir_all(path.parent().unwrap()).expect("made");
-            fs::write(path, bytes).expect("written");
+            write(&to.join(path), &bytes);
         }
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).expect("made");
+    fs::write(path, bytes).expect("written");
 }
 
 fn apply(bytes: &mut Vec<u8>, at: usize, data: Option<&[u8]>) {

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::api::Caller;
 use super::ledger::{Ledger, Manner};
 use super::lots::Lots;
-use super::world::{HOST, World};
+use super::programs::HOST;
+use super::world::World;
 
 /// Callers at once.
 const CALLERS: u64 = 6;

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::ExitStatusExt as _;
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,21 +17,13 @@ use super::api::{Caller, Place};
 use super::books::Books;
 use super::clock::Clock;
 use super::disk::Disk;
+use super::programs::{self, ANY, HOST, Platform, kill, start_agent, until};
 use super::relay::Relay;
-use super::support::{Process, command};
+use super::support::Process;
 
-/// Commands that the agent runs at once.
-pub const CONCURRENT: usize = 4;
-/// The host's name.
-pub const HOST: &str = "kvm";
 /// Started again as soon as it has ended.
 pub const AT_ONCE: Duration = Duration::ZERO;
 
-/// What is waited for between two looks.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long the last commands may take once nothing is in their way. What the agent put off is sent to it
-/// again within five minutes.
-const SETTLING: Duration = Duration::from_secs(400);
 const PAGE: usize = 1000;
 
 /// The whole of it.
@@ -50,13 +41,6 @@ pub struct World {
     dir: TempDir,
 }
 
-struct Platform {
-    process: Process,
-    tls: SocketAddr,
-    http: SocketAddr,
-    metrics: SocketAddr,
-}
-
 impl World {
     /// A platform, and an agent that is enrolled and online.
     pub fn begin() -> Self {
@@ -65,29 +49,15 @@ impl World {
         let platform_clock = Clock::new(dir.path().join("platform-clock"));
         let agent_clock = Clock::new(dir.path().join("agent-clock"));
         let relay = Relay::begin();
-        let platform = Platform::start(&dir, &platform_clock, None);
+        let data = dir.path().join("data");
+        let platform = Platform::start(&data, [ANY; 2], |command| platform_clock.give(command));
         relay.lead_to(platform.tls);
-        let token = fs::read_to_string(dir.path().join("data/admin-token")).expect("there");
-        let place = Place {
-            address: Arc::new(Mutex::new(platform.http)),
-            token: token.trim().to_owned(),
-        };
+        let place = platform.place(&data);
         let mut caller = Caller::new(place.clone());
-        let path = "/api/enrolment-tokens";
-        let (status, made) = caller.call("POST", path, "token", Some(&json!({})));
-        assert_eq!(status, 201, "{made}");
-        let token = made["token"].as_str().expect("a token");
-        fs::write(dir.path().join("token"), token).expect("written");
-        let settings = format!(
-            "platform = \"https://{}\"\nname = {HOST:?}\n[commands]\nallow = [\"script\"]\nconcurrent = {CONCURRENT}\n",
-            relay.address
-        );
-        fs::write(dir.path().join("agent.toml"), settings).expect("written");
-        let agent = start_agent(&dir, &disk, &agent_clock);
-        until("the host online", || {
-            let (_, hosts) = caller.call("GET", "/api/hosts", "", None);
-            (hosts["hosts"][0]["status"] == "online").then_some(())
-        });
+        programs::prepare_agent(dir.path(), &mut caller, relay.address);
+        let state = disk.path().join("state");
+        let agent = start_agent(dir.path(), &state, |command| agent_clock.give(command));
+        programs::until_online(&mut caller);
         Self {
             relay,
             disk,
@@ -145,7 +115,9 @@ impl World {
         let kills = self.agent_kills.fetch_add(1, Ordering::SeqCst);
         self.keep_words(&format!("agent-{kills}.log"), &process);
         thread::sleep(away);
-        *process = start_agent(&self.dir, &self.disk, &self.agent_clock);
+        let state = self.disk.path().join("state");
+        let give = |command: &mut _| self.agent_clock.give(command);
+        *process = start_agent(self.dir.path(), &state, give);
     }
 
     /// Kills the platform without a word, and starts it again after a while.
@@ -155,8 +127,9 @@ impl World {
         let name = format!("platform-{}.log", platform.process.id());
         self.keep_words(&name, &platform.process);
         thread::sleep(away);
-        let http = platform.http;
-        *platform = Platform::start(&self.dir, &self.platform_clock, Some(http));
+        let http = platform.http.to_string();
+        let give = |command: &mut _| self.platform_clock.give(command);
+        *platform = Platform::start(&self.data(), [ANY, &http], give);
         self.relay.lead_to(platform.tls);
     }
 
@@ -276,63 +249,4 @@ impl Drop for World {
             }
         }
     }
-}
-
-fn kill(process: &mut Process) {
-    process.signal("KILL");
-    let status = process.ended();
-    assert_eq!(status.signal(), Some(9), "it had ended by itself");
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + SETTLING;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what} did not come");
-        thread::sleep(LOOK);
-    }
-}
-
-impl Platform {
-    fn start(dir: &TempDir, clock: &Clock, http: Option<SocketAddr>) -> Self {
-        let mut command = command("fleetwire-platform");
-        clock.give(&mut command);
-        command.arg("--data-dir").arg(dir.path().join("data"));
-        let http = http.map_or_else(|| "127.0.0.1:0".to_owned(), |http| http.to_string());
-        command.args(["--listen", "127.0.0.1:0", "--http", &http]);
-        command.args(["--metrics", "127.0.0.1:0"]);
-        // A connection that is cut in half is found within three of these.
-        command.env("FLEETWIRE_PLATFORM_HEARTBEAT", "1s");
-        command.env("FLEETWIRE_PLATFORM_LOG_FORMAT", "json");
-        let mut process = Process::start("fleetwire-platform", &mut command);
-        let mut address = |line: &str| {
-            let line: Value = serde_json::from_str(&process.line(line)).expect("a JSON line");
-            let address = line["address"].as_str().expect("an address").parse();
-            address.expect("an address")
-        };
-        let tls = address("listening with TLS");
-        let http = address("listening in plain HTTP");
-        let metrics = address("listening for scrapers");
-        Self {
-            process,
-            tls,
-            http,
-            metrics,
-        }
-    }
-}
-
-fn start_agent(dir: &TempDir, disk: &Disk, clock: &Clock) -> Process {
-    let mut command = command("fleetwire-agent");
-    clock.give(&mut command);
-    command.arg("--config").arg(dir.path().join("agent.toml"));
-    command.arg("--state-dir").arg(disk.path().join("state"));
-    command.arg("--token-file").arg(dir.path().join("token"));
-    // Nobody listens there: nothing is proxied here.
-    command.args(["--target", "http://127.0.0.1:9"]);
-    let mut process = Process::start("fleetwire-agent", &mut command);
-    process.line("the journal of commands is open");
-    process
 }

@@ -211,13 +211,8 @@ fn the_command_prints_json_or_text() {
     );
     let plain = command("fleetwire")
         .args(["--server", &format!("http://{}", platform.http)])
-        .args([
-            "--token",
-            &platform.admin_token(),
-            "hosts",
-            "list",
-            "--json",
-        ])
+        .env("FLEETWIRE_TOKEN", platform.admin_token())
+        .args(["hosts", "list", "--json"])
         .output()
         .expect("ran");
     assert!(plain.status.success(), "{}", said(&plain));
@@ -324,14 +319,8 @@ fn a_platform_stops_in_order_and_keeps_what_it_had() {
     assert_ne!(platform.admin_token(), token);
     let old = command("fleetwire")
         .env("FLEETWIRE_CA", platform.ca_file())
-        .args([
-            "--server",
-            &platform.url().to_string(),
-            "--token",
-            &token,
-            "hosts",
-            "list",
-        ])
+        .env("FLEETWIRE_TOKEN", &token)
+        .args(["--server", &platform.url().to_string(), "hosts", "list"])
         .output()
         .expect("ran");
     assert_eq!(old.status.code(), Some(1));

@@ -5,6 +5,8 @@
 
 mod hearing;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
@@ -74,6 +76,11 @@ struct Engine {
     hosts: HashMap<HostId, Host>,
     timers: BTreeSet<(Instant, HostId)>,
     pending: VecDeque<Pending>,
+    /// How many changes there have been to write, and how many of them are written: in their order.
+    put: u64,
+    written: u64,
+    /// Connections that may be sent commands once so many are written.
+    opening: VecDeque<(u64, HostId, ConnectionId)>,
     jobs: FuturesUnordered<Job>,
     applying: bool,
     expiring: bool,
@@ -83,16 +90,7 @@ struct Engine {
 
 /// Delivers until it is dropped.
 pub(super) async fn run(delivery: Arc<Delivery>, mut inputs: mpsc::UnboundedReceiver<Input>) {
-    let mut engine = Engine {
-        delivery,
-        hosts: HashMap::new(),
-        timers: BTreeSet::new(),
-        pending: VecDeque::new(),
-        jobs: FuturesUnordered::new(),
-        applying: false,
-        expiring: false,
-        paused_until: None,
-    };
+    let mut engine = Engine::new(delivery);
     engine.interrupt();
     let mut sweeps = interval(EXPIRY_LOOKED_AT);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -115,6 +113,22 @@ pub(super) async fn run(delivery: Arc<Delivery>, mut inputs: mpsc::UnboundedRece
 }
 
 impl Engine {
+    fn new(delivery: Arc<Delivery>) -> Self {
+        Self {
+            delivery,
+            hosts: HashMap::new(),
+            timers: BTreeSet::new(),
+            pending: VecDeque::new(),
+            put: 0,
+            written: 0,
+            opening: VecDeque::new(),
+            jobs: FuturesUnordered::new(),
+            applying: false,
+            expiring: false,
+            paused_until: None,
+        }
+    }
+
     fn take(&mut self, input: Input) {
         match input {
             Input::Arrived(arrival) => self.arrived(&arrival),
@@ -198,6 +212,7 @@ impl Engine {
             at: UnixMillis::now(),
             step,
         };
+        self.put += 1;
         self.pending.push_back(Pending {
             transition,
             then,
@@ -283,6 +298,7 @@ impl Engine {
                 return;
             }
         };
+        self.written += batch.len() as u64;
         let mut hosts = BTreeSet::new();
         for (pending, applied) in batch.into_iter().zip(applied) {
             hosts.insert(pending.transition.host);
@@ -290,6 +306,26 @@ impl Engine {
         }
         for host in hosts {
             self.look(host);
+        }
+        self.open_those_written();
+    }
+
+    /// Opens a connection once all is written that was to be written before: what the one before it has
+    /// said, or was about to be sent, would otherwise be read as it stood, and be sent anew or not at all.
+    fn open_when_written(&mut self, host: HostId, connection: ConnectionId) {
+        self.opening.push_back((self.put, host, connection));
+        self.open_those_written();
+    }
+
+    fn open_those_written(&mut self) {
+        while let Some((_, host, connection)) = self
+            .opening
+            .pop_front_if(|(after, ..)| *after <= self.written)
+        {
+            if let Some(known) = self.current(host, connection) {
+                known.synced = true;
+                self.review(host);
+            }
         }
     }
 
@@ -437,7 +473,7 @@ impl Engine {
             known.settle_room();
         }
         for command in unanswered {
-            self.attempt_failed(host, command, "not_acknowledged", None);
+            self.attempt_failed(host, command, sending::NOT_ACKNOWLEDGED, None);
         }
         if resend {
             self.review(host);

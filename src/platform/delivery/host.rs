@@ -67,6 +67,8 @@ pub(super) struct Flight {
     /// It is to be sent with the next review.
     pub resend: bool,
     pub cancel_sent: bool,
+    /// It was sent over this connection and nothing was said to that, for as long as that may take.
+    pub unanswered: bool,
     /// When it was accepted, where it was sent at once.
     pub accepted: Option<Instant>,
     /// The progress that was written last, and when.
@@ -83,6 +85,7 @@ impl Flight {
             again: None,
             resend: false,
             cancel_sent: false,
+            unanswered: false,
             accepted: None,
             progress: None,
         }

@@ -70,6 +70,26 @@ impl Identity {
         group.ok_or_else(|| StoreError::NotFound.into())
     }
 
+    /// The group of this name or id.
+    ///
+    /// # Errors
+    /// `not_found`, also where the caller does not see it.
+    pub async fn find_group(
+        &self,
+        caller: &Caller,
+        name_or_id: &str,
+    ) -> Result<GroupRecord, ServiceError> {
+        let id = match (name_or_id.parse(), name_or_id.parse()) {
+            (Ok(id), _) => Some(id),
+            (_, Ok(name)) => {
+                let group = self.shared.store.group_by_name(&name).await?;
+                group.map(|group| group.id)
+            }
+            _ => None,
+        };
+        self.group(caller, id.ok_or(StoreError::NotFound)?).await
+    }
+
     /// At most `limit` of the groups that a caller sees, by name, from after this name on.
     ///
     /// # Errors

@@ -186,6 +186,22 @@ impl Identity {
         }
     }
 
+    /// The user of this name or id.
+    ///
+    /// # Errors
+    /// `not_found`, also where the caller does not see it.
+    pub fn find_user(&self, caller: &Caller, name_or_id: &str) -> Result<User, ServiceError> {
+        let id = match (name_or_id.parse(), name_or_id.parse()) {
+            (Ok(id), _) => Some(id),
+            (_, Ok(name)) => {
+                let known = self.shared.directory().user_named(&name);
+                known.map(|known| known.record.id)
+            }
+            _ => None,
+        };
+        self.user(caller, id.ok_or(StoreError::NotFound)?)
+    }
+
     /// Changes a user. `expected` is the version that the caller has seen, if it says one.
     ///
     /// # Errors

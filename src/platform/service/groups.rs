@@ -6,7 +6,6 @@ use super::ServiceError;
 use super::access::{etag_of, etag_shown};
 use super::page::Page;
 use crate::clock::UnixMillis;
-use crate::ids::GroupId;
 use crate::platform::Platform;
 use crate::platform::api::{Answer, Call, CreateGroup, GroupService};
 use crate::platform::identity::GroupName;
@@ -43,8 +42,10 @@ impl GroupService for Platform {
         call: Call,
         request: GetGroupRequest,
     ) -> Answer<GetGroupResponse> {
-        let id = GroupId::from(request.group_id);
-        let group = self.identity.group(&call.caller, id).await?;
+        let group = self
+            .identity
+            .find_group(&call.caller, &request.group_id)
+            .await?;
         Ok(GetGroupResponse {
             group: Some(shown(&group)),
         })
@@ -80,8 +81,13 @@ impl GroupService for Platform {
             name: request.name.as_deref().map(name).transpose()?,
             description: request.description,
         };
-        let (id, expected) = (request.group_id.into(), etag_of(&request.etag)?);
         let (caller, now) = (&call.caller, UnixMillis::now());
+        let id = self
+            .identity
+            .find_group(caller, &request.group_id)
+            .await?
+            .id;
+        let expected = etag_of(&request.etag)?;
         let changed = self
             .identity
             .update_group(caller, now, id, expected, change);
@@ -95,8 +101,13 @@ impl GroupService for Platform {
         call: Call,
         request: DeleteGroupRequest,
     ) -> Answer<DeleteGroupResponse> {
-        let (id, expected) = (request.group_id.into(), etag_of(&request.etag)?);
         let (caller, now) = (&call.caller, UnixMillis::now());
+        let id = self
+            .identity
+            .find_group(caller, &request.group_id)
+            .await?
+            .id;
+        let expected = etag_of(&request.etag)?;
         self.identity
             .delete_group(caller, now, id, expected)
             .await?;

@@ -6,7 +6,6 @@ use super::{ErrorKind, ServiceError};
 use crate::ids::{GroupId, HostId};
 use crate::platform::Platform;
 use crate::platform::api::Call;
-use crate::platform::identity::GroupName;
 use crate::platform::store::groups::{HostFilter, LabelSelector};
 use crate::wire::api::CommandTargets;
 
@@ -121,16 +120,11 @@ impl Platform {
         call: &Call,
         name_or_id: &str,
     ) -> Result<(GroupId, String), ServiceError> {
-        let found = match (
-            name_or_id.parse::<GroupId>(),
-            name_or_id.parse::<GroupName>(),
-        ) {
-            (Ok(id), _) => self.store.group(id).await?,
-            (_, Ok(name)) => self.store.group_by_name(&name).await?,
-            _ => None,
-        };
-        let seen = found.filter(|group| call.caller.may([&group.id]));
-        let group = seen.ok_or_else(|| {
+        let found = self.identity.find_group(&call.caller, name_or_id).await;
+        let group = found.map_err(|error| {
+            if error.kind != ErrorKind::NotFound {
+                return error;
+            }
             let detail = "there is no group of this name or id: list them with group list";
             let mut error = ServiceError::new(ErrorKind::NotFound, "group_unknown", detail);
             error.field = Some("targets.group".to_owned());

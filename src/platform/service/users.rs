@@ -9,7 +9,6 @@ use super::access::{
 };
 use super::page::Page;
 use crate::clock::UnixMillis;
-use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::platform::api::{Answer, Call, CreateUser, UserService};
 use crate::platform::identity::{Access, Grants, NewUser, User, UserName, UserUpdate};
@@ -46,8 +45,7 @@ impl UserService for Platform {
         call: Call,
         request: GetUserRequest,
     ) -> Answer<GetUserResponse> {
-        let id = UserId::from(request.user_id);
-        let user = self.identity.user(&call.caller, id)?;
+        let user = self.identity.find_user(&call.caller, &request.user_id)?;
         Ok(GetUserResponse {
             user: Some(shown(&user)),
         })
@@ -94,7 +92,8 @@ impl UserService for Platform {
             reset_totp: request.reset_totp,
             external: external.or(request.remove_external.then_some(None)),
         };
-        let (id, expected) = (request.user_id.into(), etag_of(&request.etag)?);
+        let id = self.identity.find_user(&call.caller, &request.user_id)?.id;
+        let expected = etag_of(&request.etag)?;
         let (caller, now) = (&call.caller, UnixMillis::now());
         let changed = self.identity.update_user(caller, now, id, expected, update);
         Ok(UpdateUserResponse {
@@ -107,7 +106,8 @@ impl UserService for Platform {
         call: Call,
         request: DeleteUserRequest,
     ) -> Answer<DeleteUserResponse> {
-        let (id, expected) = (request.user_id.into(), etag_of(&request.etag)?);
+        let id = self.identity.find_user(&call.caller, &request.user_id)?.id;
+        let expected = etag_of(&request.etag)?;
         let (caller, now) = (&call.caller, UnixMillis::now());
         self.identity.delete_user(caller, now, id, expected).await?;
         Ok(DeleteUserResponse {})

@@ -139,28 +139,22 @@ fn users_groups_and_keys_are_made_changed_and_removed() {
         (&changed["disabled"], &changed["role"]),
         (&json!(true), &json!("operator"))
     );
-    let changed = platform.operate_json(&["user", "update", &user, "--disabled=false"]);
+    let changed = platform.operate_json(&["user", "update", "ada", "--disabled=false"]);
     assert_eq!(changed["disabled"], false);
 
     let key = run(&["api-key", "create", "ci", "--role", "viewer"]);
     let listed = command("fleetwire")
         .env("FLEETWIRE_CA", platform.ca_file())
-        .args([
-            "--server",
-            &platform.url().to_string(),
-            "--token",
-            key.trim(),
-            "host",
-            "list",
-        ])
+        .env("FLEETWIRE_TOKEN", key)
+        .args(["--server", &platform.url().to_string(), "host", "list"])
         .output()
         .expect("ran");
     assert!(printed(&listed).contains("NAME"));
     assert!(run(&["audit", "list", "--action", "user."]).contains("user.create"));
 
     // Nobody is there to be asked: it is done.
-    assert_eq!(run(&["user", "delete", &user]), "");
-    assert_eq!(run(&["group", "delete", &group, "--yes"]), "");
+    assert_eq!(run(&["user", "delete", "ada"]), "");
+    assert_eq!(run(&["group", "delete", "lab", "--yes"]), "");
     assert!(!run(&["user", "list"]).contains("ada"));
 }
 
@@ -240,7 +234,8 @@ fn whoever_speaks_no_grpc_is_no_platform() {
         stream.write_all(answer).expect("written");
     });
     let refused = command("fleetwire")
-        .args(["--server", &format!("http://{address}"), "--token", "fwa_x"])
+        .args(["--server", &format!("http://{address}")])
+        .env("FLEETWIRE_TOKEN", "fwa_x")
         .args(["host", "list"])
         .output()
         .expect("ran");

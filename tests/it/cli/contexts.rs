@@ -116,7 +116,8 @@ fn a_context_keeps_who_and_where_for_its_owner_alone() {
     let elsewhere = person.run(&["host", "list", "--server", &two.url().to_string()]);
     assert_eq!(elsewhere.status.code(), Some(2), "{}", said(&elsewhere));
     // What is said wins over the context.
-    let other = person.run(&["host", "list", "--token", "fwa_other"]);
+    let other = person.file("other", "fwa_other\n");
+    let other = person.run(&["host", "list", "--token-file", &other]);
     assert_eq!(other.status.code(), Some(1), "{}", said(&other));
 
     person.done(&["logout"]);

@@ -1,6 +1,6 @@
 //! How deliveries end that were not simply run: cancelled, expired, or answered with more than fits.
 
-use fleetwire::wire::messages::{CommandStatus, PlatformToAgent};
+use fleetwire::wire::messages::{CommandStatus, Error, ErrorCode, PlatformToAgent};
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -43,6 +43,31 @@ async fn what_waits_is_cancelled_and_what_was_sent_is_its_agents_to_end() {
     drop(agent);
     // Said again, behind the command.
     let mut agent = host.synced(epoch, 2).await;
+    assert_eq!(command(&mut agent).await.message_id, id);
+    assert_eq!(cancellation(&mut agent).await, id);
+    agent.send(response(&id, CommandStatus::Cancelled)).await;
+    acknowledged(&mut agent).await;
+    assert_eq!(host.stands(&id).0, "cancelled");
+}
+
+#[tokio::test]
+async fn what_an_agent_could_not_take_is_cancelled_again_behind_the_command() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let host = Scripted::start(dir.path());
+    let (mut agent, _) = host.first().await;
+    let id = host.install().await;
+    command(&mut agent).await;
+    cancel(&host, &id).await;
+    assert_eq!(cancellation(&mut agent).await, id);
+    let full = Error {
+        message_id: "error".to_owned(),
+        original_message_id: id.clone(),
+        timestamp: None,
+        code: ErrorCode::Overloaded,
+        message: "the disk is full".to_owned(),
+    };
+    agent.send(full).await;
+    // It has kept nothing of either.
     assert_eq!(command(&mut agent).await.message_id, id);
     assert_eq!(cancellation(&mut agent).await, id);
     agent.send(response(&id, CommandStatus::Cancelled)).await;

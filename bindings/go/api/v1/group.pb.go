@@ -230,7 +230,7 @@ func (x *ListGroupsResponse) GetNextPageToken() string {
 // Asks for one group.
 type GetGroupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Its id, or its name.
 	GroupId       string `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -424,7 +424,7 @@ func (x *CreateGroupResponse) GetGroup() *Group {
 // Asks for another name or description of a group.
 type UpdateGroupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Its id, or its name.
 	GroupId string `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// Its new name. Absent: as it is.
 	Name *string `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
@@ -543,7 +543,7 @@ func (x *UpdateGroupResponse) GetGroup() *Group {
 // Asks for the end of a group.
 type DeleteGroupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Its id, or its name.
 	GroupId string `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// The `etag` that it must still have. Empty: whatever it has.
 	Etag          string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -651,27 +651,27 @@ const file_fleetwire_api_v1_group_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\tpageToken\"\x7f\n" +
 	"\x12ListGroupsResponse\x128\n" +
 	"\x06groups\x18\x01 \x03(\v2\x17.fleetwire.api.v1.GroupB\a\x8a\xb5\x18\x03\x18\xe8\aR\x06groups\x12/\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\rnextPageToken\"6\n" +
-	"\x0fGetGroupRequest\x12#\n" +
-	"\bgroup_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\agroupId\"A\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\rnextPageToken\"7\n" +
+	"\x0fGetGroupRequest\x12$\n" +
+	"\bgroup_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\agroupId\"A\n" +
 	"\x10GetGroupResponse\x12-\n" +
 	"\x05group\x18\x01 \x01(\v2\x17.fleetwire.api.v1.GroupR\x05group\"]\n" +
 	"\x12CreateGroupRequest\x12\x1c\n" +
 	"\x04name\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018?R\x04name\x12)\n" +
 	"\vdescription\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\vdescription\"D\n" +
 	"\x13CreateGroupResponse\x12-\n" +
-	"\x05group\x18\x01 \x01(\v2\x17.fleetwire.api.v1.GroupR\x05group\"\xbf\x01\n" +
-	"\x12UpdateGroupRequest\x12#\n" +
-	"\bgroup_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\agroupId\x12\x1f\n" +
+	"\x05group\x18\x01 \x01(\v2\x17.fleetwire.api.v1.GroupR\x05group\"\xc0\x01\n" +
+	"\x12UpdateGroupRequest\x12$\n" +
+	"\bgroup_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\agroupId\x12\x1f\n" +
 	"\x04name\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028?H\x00R\x04name\x88\x01\x01\x12.\n" +
 	"\vdescription\x18\x03 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04H\x01R\vdescription\x88\x01\x01\x12\x1a\n" +
 	"\x04etag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etagB\a\n" +
 	"\x05_nameB\x0e\n" +
 	"\f_description\"D\n" +
 	"\x13UpdateGroupResponse\x12-\n" +
-	"\x05group\x18\x01 \x01(\v2\x17.fleetwire.api.v1.GroupR\x05group\"U\n" +
-	"\x12DeleteGroupRequest\x12#\n" +
-	"\bgroup_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\agroupId\x12\x1a\n" +
+	"\x05group\x18\x01 \x01(\v2\x17.fleetwire.api.v1.GroupR\x05group\"V\n" +
+	"\x12DeleteGroupRequest\x12$\n" +
+	"\bgroup_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\agroupId\x12\x1a\n" +
 	"\x04etag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etag\"\x15\n" +
 	"\x13DeleteGroupResponse2\x96\x05\n" +
 	"\fGroupService\x12r\n" +

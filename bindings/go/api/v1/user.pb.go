@@ -395,7 +395,7 @@ func (x *ListUsersResponse) GetNextPageToken() string {
 // Asks for one user.
 type GetUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Its id, or its name.
 	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -617,7 +617,7 @@ func (x *CreateUserResponse) GetUser() *User {
 // Asks for a change of a user. What is absent stays as it is.
 type UpdateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Its id, or its name.
 	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Its new name.
 	Name *string `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
@@ -790,7 +790,7 @@ func (x *UpdateUserResponse) GetUser() *User {
 // Asks for the end of a user.
 type DeleteUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Its id, or its name.
 	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The `etag` that it must still have. Empty: whatever it has.
 	Etag          string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -911,9 +911,9 @@ const file_fleetwire_api_v1_user_proto_rawDesc = "" +
 	"\x04name\x18\x03 \x01(\tB\a\x8a\xb5\x18\x038\x80\x01R\x04name\"{\n" +
 	"\x11ListUsersResponse\x125\n" +
 	"\x05users\x18\x01 \x03(\v2\x16.fleetwire.api.v1.UserB\a\x8a\xb5\x18\x03\x18\xe8\aR\x05users\x12/\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\rnextPageToken\"3\n" +
-	"\x0eGetUserRequest\x12!\n" +
-	"\auser_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x06userId\"=\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\rnextPageToken\"4\n" +
+	"\x0eGetUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06userId\"=\n" +
 	"\x0fGetUserResponse\x12*\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.fleetwire.api.v1.UserR\x04user\"\x8a\x02\n" +
 	"\x11CreateUserRequest\x12\x1d\n" +
@@ -924,9 +924,9 @@ const file_fleetwire_api_v1_user_proto_rawDesc = "" +
 	"\bexternal\x18\x05 \x01(\v2!.fleetwire.api.v1.ExternalSubjectR\bexternalB\v\n" +
 	"\t_password\"@\n" +
 	"\x12CreateUserResponse\x12*\n" +
-	"\x04user\x18\x01 \x01(\v2\x16.fleetwire.api.v1.UserR\x04user\"\xcb\x03\n" +
-	"\x11UpdateUserRequest\x12!\n" +
-	"\auser_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x06userId\x12 \n" +
+	"\x04user\x18\x01 \x01(\v2\x16.fleetwire.api.v1.UserR\x04user\"\xcc\x03\n" +
+	"\x11UpdateUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06userId\x12 \n" +
 	"\x04name\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x01H\x00R\x04name\x88\x01\x01\x12*\n" +
 	"\x04role\x18\x03 \x01(\x0e2\x16.fleetwire.api.v1.RoleR\x04role\x120\n" +
 	"\x06grants\x18\x04 \x01(\v2\x18.fleetwire.api.v1.GrantsR\x06grants\x12\x1f\n" +
@@ -942,9 +942,9 @@ const file_fleetwire_api_v1_user_proto_rawDesc = "" +
 	"\t_disabledB\v\n" +
 	"\t_password\"@\n" +
 	"\x12UpdateUserResponse\x12*\n" +
-	"\x04user\x18\x01 \x01(\v2\x16.fleetwire.api.v1.UserR\x04user\"R\n" +
-	"\x11DeleteUserRequest\x12!\n" +
-	"\auser_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x06userId\x12\x1a\n" +
+	"\x04user\x18\x01 \x01(\v2\x16.fleetwire.api.v1.UserR\x04user\"S\n" +
+	"\x11DeleteUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06userId\x12\x1a\n" +
 	"\x04etag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etag\"\x14\n" +
 	"\x12DeleteUserResponse2\xf9\x04\n" +
 	"\vUserService\x12n\n" +

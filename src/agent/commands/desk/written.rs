@@ -137,7 +137,10 @@ impl<R: Runs, W: Way> Desk<R, W> {
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.retry_at = None;
             for step in std::mem::take(&mut self.unwritten) {
-                self.write(step);
+                // The epoch that an earlier connection told may not be that of the store any more.
+                if !matches!(step, Step::Epoch { number, .. } if !self.session.is(number)) {
+                    self.write(step);
+                }
             }
         }
     }

@@ -271,7 +271,6 @@ impl Engine {
                 return self.talk(host);
             }
         }
-        known.synced = true;
-        self.review(host);
+        self.open_when_written(host, connection);
     }
 }

@@ -17,6 +17,8 @@ use crate::platform::store::deliveries::{DeliveryState, Due, End, Outgoing, Step
 const REVIEW_MAX: usize = 4096;
 /// Attempts before a delivery is a dead letter.
 const ATTEMPTS_MAX: u32 = 10;
+/// Why an attempt came to nothing on which the agent said nothing.
+pub(super) const NOT_ACKNOWLEDGED: &str = "not_acknowledged";
 
 impl Engine {
     /// Looks what is under way to a host, and sends what it may not have.
@@ -71,6 +73,8 @@ impl Engine {
                 }
                 if let Some(flight) = known.flights.get_mut(&command) {
                     flight.resend = false;
+                    // An agent that could not take it has not kept that it was cancelled either.
+                    flight.cancel_sent = false;
                     flight.deadline = (state == DeliveryState::Sent).then(|| now + ANSWER_MAX);
                 }
             }
@@ -215,9 +219,27 @@ impl Engine {
         };
         flight.deadline = None;
         flight.attempts += 1;
+        // Of what it never answered nobody knows whether it is on its way to it still, or to its disk.
+        flight.unanswered |= reason == NOT_ACKNOWLEDGED;
         if flight.attempts >= ATTEMPTS_MAX {
-            let detail = "the agent was connected and did not take it, again and again";
-            let end = End::new(DeliveryState::Dead, "attempts_exhausted", detail);
+            let (state, detail) = match flight.unanswered {
+                false => (
+                    DeliveryState::Dead,
+                    "the agent could not take it, again and again",
+                ),
+                true => (
+                    DeliveryState::Interrupted,
+                    "the agent was connected and did not say whether it has it, again and again",
+                ),
+            };
+            if let Some(known) = self
+                .hosts
+                .get(&host)
+                .filter(|_| state != DeliveryState::Dead)
+            {
+                let _ = known.tunnel.send(message::cancel(command));
+            }
+            let end = End::new(state, "attempts_exhausted", detail);
             return self.end(host, command, end);
         }
         let wait = backoff::wait(flight.attempts);

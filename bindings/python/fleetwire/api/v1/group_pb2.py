@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/group.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x05Group\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\x12\x14\n\x05hosts\x18\x04 \x01(\x04R\x05hosts\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1a\n\x04\x65tag\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\"a\n\x11ListGroupsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\"\x7f\n\x12ListGroupsResponse\x12\x38\n\x06groups\x18\x01 \x03(\x0b\x32\x17.fleetwire.api.v1.GroupB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x06groups\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"6\n\x0fGetGroupRequest\x12#\n\x08group_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x07groupId\"A\n\x10GetGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"]\n\x12\x43reateGroupRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\"D\n\x13\x43reateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"\xbf\x01\n\x12UpdateGroupRequest\x12#\n\x08group_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x07groupId\x12\x1f\n\x04name\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38?H\x00R\x04name\x88\x01\x01\x12.\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04H\x01R\x0b\x64\x65scription\x88\x01\x01\x12\x1a\n\x04\x65tag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tagB\x07\n\x05_nameB\x0e\n\x0c_description\"D\n\x13UpdateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"U\n\x12\x44\x65leteGroupRequest\x12#\n\x08group_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x07groupId\x12\x1a\n\x04\x65tag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\"\x15\n\x13\x44\x65leteGroupResponse2\x96\x05\n\x0cGroupService\x12r\n\nListGroups\x12#.fleetwire.api.v1.ListGroupsRequest\x1a$.fleetwire.api.v1.ListGroupsResponse\"\x19\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/groups\x12~\n\x08GetGroup\x12!.fleetwire.api.v1.GetGroupRequest\x1a\".fleetwire.api.v1.GetGroupResponse\"+\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/groups/{group_id}b\x05group\x12\x81\x01\n\x0b\x43reateGroup\x12$.fleetwire.api.v1.CreateGroupRequest\x1a%.fleetwire.api.v1.CreateGroupResponse\"%\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x17\"\x0b/api/groups:\x01*b\x05group\x12\x8a\x01\n\x0bUpdateGroup\x12$.fleetwire.api.v1.UpdateGroupRequest\x1a%.fleetwire.api.v1.UpdateGroupResponse\".\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\"2\x16/api/groups/{group_id}:\x01*b\x05group\x12\x80\x01\n\x0b\x44\x65leteGroup\x12$.fleetwire.api.v1.DeleteGroupRequest\x1a%.fleetwire.api.v1.DeleteGroupResponse\"$\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x18*\x16/api/groups/{group_id}B\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nGroupProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/group.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x05Group\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\x12\x14\n\x05hosts\x18\x04 \x01(\x04R\x05hosts\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1a\n\x04\x65tag\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\"a\n\x11ListGroupsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\"\x7f\n\x12ListGroupsResponse\x12\x38\n\x06groups\x18\x01 \x03(\x0b\x32\x17.fleetwire.api.v1.GroupB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x06groups\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"7\n\x0fGetGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\"A\n\x10GetGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"]\n\x12\x43reateGroupRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\"D\n\x13\x43reateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"\xc0\x01\n\x12UpdateGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\x12\x1f\n\x04name\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38?H\x00R\x04name\x88\x01\x01\x12.\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04H\x01R\x0b\x64\x65scription\x88\x01\x01\x12\x1a\n\x04\x65tag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tagB\x07\n\x05_nameB\x0e\n\x0c_description\"D\n\x13UpdateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"V\n\x12\x44\x65leteGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\x12\x1a\n\x04\x65tag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\"\x15\n\x13\x44\x65leteGroupResponse2\x96\x05\n\x0cGroupService\x12r\n\nListGroups\x12#.fleetwire.api.v1.ListGroupsRequest\x1a$.fleetwire.api.v1.ListGroupsResponse\"\x19\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/groups\x12~\n\x08GetGroup\x12!.fleetwire.api.v1.GetGroupRequest\x1a\".fleetwire.api.v1.GetGroupResponse\"+\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/groups/{group_id}b\x05group\x12\x81\x01\n\x0b\x43reateGroup\x12$.fleetwire.api.v1.CreateGroupRequest\x1a%.fleetwire.api.v1.CreateGroupResponse\"%\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x17\"\x0b/api/groups:\x01*b\x05group\x12\x8a\x01\n\x0bUpdateGroup\x12$.fleetwire.api.v1.UpdateGroupRequest\x1a%.fleetwire.api.v1.UpdateGroupResponse\".\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\"2\x16/api/groups/{group_id}:\x01*b\x05group\x12\x80\x01\n\x0b\x44\x65leteGroup\x12$.fleetwire.api.v1.DeleteGroupRequest\x1a%.fleetwire.api.v1.DeleteGroupResponse\"$\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x18*\x16/api/groups/{group_id}B\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nGroupProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,13 +53,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTGROUPSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
   _globals['_LISTGROUPSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_GETGROUPREQUEST'].fields_by_name['group_id']._loaded_options = None
-  _globals['_GETGROUPREQUEST'].fields_by_name['group_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_GETGROUPREQUEST'].fields_by_name['group_id']._serialized_options = b'\212\265\030\005\010\0018\375\001'
   _globals['_CREATEGROUPREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CREATEGROUPREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\004\010\0018?'
   _globals['_CREATEGROUPREQUEST'].fields_by_name['description']._loaded_options = None
   _globals['_CREATEGROUPREQUEST'].fields_by_name['description']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_UPDATEGROUPREQUEST'].fields_by_name['group_id']._loaded_options = None
-  _globals['_UPDATEGROUPREQUEST'].fields_by_name['group_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_UPDATEGROUPREQUEST'].fields_by_name['group_id']._serialized_options = b'\212\265\030\005\010\0018\375\001'
   _globals['_UPDATEGROUPREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_UPDATEGROUPREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\0028?'
   _globals['_UPDATEGROUPREQUEST'].fields_by_name['description']._loaded_options = None
@@ -67,7 +67,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEGROUPREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_UPDATEGROUPREQUEST'].fields_by_name['etag']._serialized_options = b'\212\265\030\0028@'
   _globals['_DELETEGROUPREQUEST'].fields_by_name['group_id']._loaded_options = None
-  _globals['_DELETEGROUPREQUEST'].fields_by_name['group_id']._serialized_options = b'\212\265\030\004\010\0010\002'
+  _globals['_DELETEGROUPREQUEST'].fields_by_name['group_id']._serialized_options = b'\212\265\030\005\010\0018\375\001'
   _globals['_DELETEGROUPREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_DELETEGROUPREQUEST'].fields_by_name['etag']._serialized_options = b'\212\265\030\0028@'
   _globals['_GROUPSERVICE'].methods_by_name['ListGroups']._loaded_options = None
@@ -87,21 +87,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTGROUPSRESPONSE']._serialized_start=495
   _globals['_LISTGROUPSRESPONSE']._serialized_end=622
   _globals['_GETGROUPREQUEST']._serialized_start=624
-  _globals['_GETGROUPREQUEST']._serialized_end=678
-  _globals['_GETGROUPRESPONSE']._serialized_start=680
-  _globals['_GETGROUPRESPONSE']._serialized_end=745
-  _globals['_CREATEGROUPREQUEST']._serialized_start=747
-  _globals['_CREATEGROUPREQUEST']._serialized_end=840
-  _globals['_CREATEGROUPRESPONSE']._serialized_start=842
-  _globals['_CREATEGROUPRESPONSE']._serialized_end=910
-  _globals['_UPDATEGROUPREQUEST']._serialized_start=913
-  _globals['_UPDATEGROUPREQUEST']._serialized_end=1104
-  _globals['_UPDATEGROUPRESPONSE']._serialized_start=1106
-  _globals['_UPDATEGROUPRESPONSE']._serialized_end=1174
-  _globals['_DELETEGROUPREQUEST']._serialized_start=1176
-  _globals['_DELETEGROUPREQUEST']._serialized_end=1261
-  _globals['_DELETEGROUPRESPONSE']._serialized_start=1263
-  _globals['_DELETEGROUPRESPONSE']._serialized_end=1284
-  _globals['_GROUPSERVICE']._serialized_start=1287
-  _globals['_GROUPSERVICE']._serialized_end=1949
+  _globals['_GETGROUPREQUEST']._serialized_end=679
+  _globals['_GETGROUPRESPONSE']._serialized_start=681
+  _globals['_GETGROUPRESPONSE']._serialized_end=746
+  _globals['_CREATEGROUPREQUEST']._serialized_start=748
+  _globals['_CREATEGROUPREQUEST']._serialized_end=841
+  _globals['_CREATEGROUPRESPONSE']._serialized_start=843
+  _globals['_CREATEGROUPRESPONSE']._serialized_end=911
+  _globals['_UPDATEGROUPREQUEST']._serialized_start=914
+  _globals['_UPDATEGROUPREQUEST']._serialized_end=1106
+  _globals['_UPDATEGROUPRESPONSE']._serialized_start=1108
+  _globals['_UPDATEGROUPRESPONSE']._serialized_end=1176
+  _globals['_DELETEGROUPREQUEST']._serialized_start=1178
+  _globals['_DELETEGROUPREQUEST']._serialized_end=1264
+  _globals['_DELETEGROUPRESPONSE']._serialized_start=1266
+  _globals['_DELETEGROUPRESPONSE']._serialized_end=1287
+  _globals['_GROUPSERVICE']._serialized_start=1290
+  _globals['_GROUPSERVICE']._serialized_end=1952
 # @@protoc_insertion_point(module_scope)

@@ -129,7 +129,7 @@ export declare const ListGroupsResponseSchema: GenMessage<ListGroupsResponse>;
  */
 export declare type GetGroupRequest = Message<"fleetwire.api.v1.GetGroupRequest"> & {
   /**
-   * Its id.
+   * Its id, or its name.
    *
    * @generated from field: string group_id = 1;
    */
@@ -217,7 +217,7 @@ export declare const CreateGroupResponseSchema: GenMessage<CreateGroupResponse>;
  */
 export declare type UpdateGroupRequest = Message<"fleetwire.api.v1.UpdateGroupRequest"> & {
   /**
-   * Its id.
+   * Its id, or its name.
    *
    * @generated from field: string group_id = 1;
    */
@@ -278,7 +278,7 @@ export declare const UpdateGroupResponseSchema: GenMessage<UpdateGroupResponse>;
  */
 export declare type DeleteGroupRequest = Message<"fleetwire.api.v1.DeleteGroupRequest"> & {
   /**
-   * Its id.
+   * Its id, or its name.
    *
    * @generated from field: string group_id = 1;
    */

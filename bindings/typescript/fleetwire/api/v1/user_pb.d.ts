@@ -227,7 +227,7 @@ export declare const ListUsersResponseSchema: GenMessage<ListUsersResponse>;
  */
 export declare type GetUserRequest = Message<"fleetwire.api.v1.GetUserRequest"> & {
   /**
-   * Its id.
+   * Its id, or its name.
    *
    * @generated from field: string user_id = 1;
    */
@@ -337,7 +337,7 @@ export declare const CreateUserResponseSchema: GenMessage<CreateUserResponse>;
  */
 export declare type UpdateUserRequest = Message<"fleetwire.api.v1.UpdateUserRequest"> & {
   /**
-   * Its id.
+   * Its id, or its name.
    *
    * @generated from field: string user_id = 1;
    */
@@ -440,7 +440,7 @@ export declare const UpdateUserResponseSchema: GenMessage<UpdateUserResponse>;
  */
 export declare type DeleteUserRequest = Message<"fleetwire.api.v1.DeleteUserRequest"> & {
   /**
-   * Its id.
+   * Its id, or its name.
    *
    * @generated from field: string user_id = 1;
    */
