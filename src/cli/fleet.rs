@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::commands::{self, Call, Pieces};
 use super::connection::Connection;
+use super::schedule::When;
 use super::server::{self, UsageError};
 use super::{Error, call, follow, output, terminal};
 use crate::clock::{UnixMillis, parse_duration};
@@ -52,9 +53,11 @@ pub(super) struct Asking {
     /// Ask nothing before more than one host is asked
     #[arg(long, short)]
     yes: bool,
-    /// Say which hosts it would go to, in place of asking them
+    /// Say which hosts it would go to, and when, in place of asking them
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    when: When,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -192,7 +195,7 @@ pub(super) async fn ask(
     targets: Value,
     (kind, parameters): (&str, Value),
 ) -> Result<(), Error> {
-    let request = request(asking, &targets, (kind, parameters));
+    let request = request(asking, &targets, (kind, parameters))?;
     let mut client = Client::connect(server).await?;
     let one = targets["hosts"]
         .as_array()
@@ -239,7 +242,7 @@ pub(super) async fn ask_and_wait(
     work: (&str, Value),
 ) -> Result<String, Error> {
     let waiting = follow::Waiting::new(asking.wait_for)?;
-    let request = request(asking, &targets, work);
+    let request = request(asking, &targets, work)?;
     let made = client
         .once("CommandService", "CreateCommand", request)
         .await?;
@@ -249,7 +252,11 @@ pub(super) async fn ask_and_wait(
 }
 
 /// The request for a command.
-fn request(asking: &Asking, targets: &Value, (kind, parameters): (&str, Value)) -> Value {
+fn request(
+    asking: &Asking,
+    targets: &Value,
+    (kind, parameters): (&str, Value),
+) -> Result<Value, UsageError> {
     let mut request = json!({"targets": targets, kind: parameters});
     if let Some(timeout) = asking.timeout {
         request["timeout"] = timeout.as_secs().into();
@@ -265,7 +272,8 @@ fn request(asking: &Asking, targets: &Value, (kind, parameters): (&str, Value)) 
         };
         request["priority"] = word.into();
     }
-    request
+    asking.when.add_to(&mut request)?;
+    Ok(request)
 }
 
 /// The moment that is so far away, as JSON has it.
@@ -296,16 +304,29 @@ fn shown(would: &Value, json: bool) -> Result<(), Error> {
         return output::json(would);
     }
     let hosts = would["hosts"].as_array().map_or(&[][..], Vec::as_slice);
+    let waves = would["waves"].as_u64().unwrap_or_default();
+    let is_shut = hosts.iter().any(|host| host["window_opens_at"].is_string());
     let rows = hosts.iter().map(|host| {
         let online = host["online"].as_bool().unwrap_or_default();
         let status = if online { "online" } else { "offline" };
-        vec![
-            output::cell(&host["host"]),
-            status.to_owned(),
-            output::cell(&host["host_id"]),
-        ]
+        let mut row = vec![output::cell(&host["host"]), status.to_owned()];
+        if waves > 0 {
+            row.push(output::cell(&host["wave"]));
+        }
+        if is_shut {
+            row.push(output::cell(&host["window_opens_at"]));
+        }
+        row.push(output::cell(&host["host_id"]));
+        row
     });
-    output::table(["HOST", "STATUS", "ID"], rows)?;
+    let mut head = vec!["HOST", "STATUS"];
+    head.extend((waves > 0).then_some("WAVE"));
+    head.extend(is_shut.then_some("WINDOW OPENS"));
+    head.push("ID");
+    output::table(head, rows)?;
+    if waves > 0 {
+        output::beside(&format!("in {waves} waves"));
+    }
     let more = would["total"]
         .as_u64()
         .unwrap_or_default()

@@ -14,6 +14,7 @@ use super::commands::Pieces;
 use super::connection::CallError;
 use super::fleet::Client;
 use super::output::{self, Reader, cell};
+use super::schedule::wave_line;
 use super::{Error, call};
 
 /// How long to wait before the platform is asked again after it was lost.
@@ -97,6 +98,7 @@ pub(super) async fn to_the_end(
         printed: HashMap::new(),
         ended: HashSet::new(),
         late: 0,
+        wave: None,
     };
     let outcome = tokio::select! {
         outcome = timeout_at(until, following.follow(client)) => match outcome {
@@ -119,6 +121,8 @@ struct Following {
     ended: HashSet<String>,
     /// Of these so many were not in time.
     late: u64,
+    /// What was said of its waves.
+    wave: Option<String>,
 }
 
 /// What became of a stream.
@@ -180,11 +184,11 @@ impl Following {
                 if self.progress(progress)? == Reader::Gone {
                     return Ok(Came::NoReader);
                 }
-            } else if let Some(command) = message.get("command")
-                && command["state"] == "finished"
-                && self.ended.len() as u64 >= total(command)
-            {
-                return Ok(Came::End(command.clone()));
+            } else if let Some(command) = message.get("command") {
+                if command["state"] == "finished" && self.ended.len() as u64 >= total(command) {
+                    return Ok(Came::End(command.clone()));
+                }
+                self.wave(command);
             }
         }
         Ok(Came::Broken)
@@ -217,6 +221,17 @@ impl Following {
             return Ok(reader);
         }
         self.board.ended(host, &ending(delivery))
+    }
+
+    /// Says where the waves stand, where that is news.
+    fn wave(&mut self, command: &Value) {
+        let line = wave_line(command);
+        if line != self.wave && !self.json {
+            if let Some(line) = &line {
+                self.board.say(line);
+            }
+            self.wave = line;
+        }
     }
 
     fn progress(&mut self, progress: &Value) -> Result<Reader, Error> {
@@ -292,6 +307,8 @@ fn name(of: &Value) -> &str {
 fn standing(delivery: &Value) -> String {
     let state = text(delivery, "state");
     let state = match state {
+        "queued" if delivery["held"].as_bool().unwrap_or_default() => "waits for its wave",
+        "queued" if delivery["reason"] == "window_closed" => "waits for its next window",
         "queued" if delivery["attempts"].as_u64().unwrap_or_default() == 0 => "waits",
         "queued" => "waits to be tried again",
         state => state,

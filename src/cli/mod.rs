@@ -28,6 +28,7 @@ mod login;
 mod output;
 mod packages;
 mod run;
+mod schedule;
 mod server;
 mod service;
 mod sign_in;
@@ -113,6 +114,10 @@ impl std::fmt::Debug for Cli {
     }
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one, and it is read once"
+)]
 enum Command {
     Own(Own),
     VerifyAudit(audit::Args),

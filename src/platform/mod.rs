@@ -29,6 +29,7 @@ pub mod sessions;
 pub mod store;
 pub mod traces;
 mod track;
+pub mod windows;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

@@ -36,6 +36,8 @@ pub struct Entry {
     pub stage: Stage,
     /// Nobody wants it any more.
     pub cancelled: bool,
+    /// It was begun, or may have been.
+    pub begun: bool,
     place: Place,
     /// What it takes until it has ended.
     bytes: usize,
@@ -101,18 +103,20 @@ impl Entries {
         let entry = Entry {
             stage: Stage::Writing(command),
             cancelled: false,
+            begun: false,
             place,
             bytes,
         };
         self.all.insert(id, entry);
     }
 
-    /// Takes one in that has ended, or is finished.
-    pub fn insert_ended(&mut self, id: String, stage: Stage) {
+    /// Takes one in that has ended, or is finished, and whether it was begun.
+    pub fn insert_ended(&mut self, id: String, stage: Stage, begun: bool) {
         self.unfinished += usize::from(matches!(stage, Stage::Ended));
         let entry = Entry {
             stage,
             cancelled: false,
+            begun,
             place: (0, 0, 0),
             bytes: 0,
         };
@@ -161,7 +165,14 @@ impl Entries {
             Stage::Waiting(command) => Stage::Beginning(command),
             other => other,
         };
+        entry.begun = true;
         Some(id)
+    }
+
+    /// Whether a command is finished and was never begun: where it comes again in another place, it is run.
+    pub fn is_unbegun(&self, id: &str) -> bool {
+        let entry = self.all.get(id);
+        entry.is_some_and(|entry| matches!(entry.stage, Stage::Finished) && !entry.begun)
     }
 
     /// Puts its response in the place of a command.

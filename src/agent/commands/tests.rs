@@ -399,7 +399,15 @@ async fn what_is_not_allowed_past_its_end_or_not_known_is_never_run() {
     late.expires_at = Some(at(1_001_500));
     world.tell(AgentEvent::Command(late));
     world.received(5).await;
-    world.response(5, CommandStatus::Expired, "expired").await;
+    let expired = world.response(5, CommandStatus::Expired, "expired").await;
+    // Sent again in another place it is taken anew, as it was never begun; and that only once.
+    world.acknowledge(&expired);
+    let mut again = command(7, "quick");
+    again.message_id = "c5".to_owned();
+    for _ in 0..2 {
+        world.tell(AgentEvent::Command(again.clone()));
+        world.received(5).await;
+    }
     // One that was cancelled before it began.
     world.command(6, "quick");
     world.cancel(6);
@@ -408,6 +416,13 @@ async fn what_is_not_allowed_past_its_end_or_not_known_is_never_run() {
         .response(6, CommandStatus::Cancelled, "cancelled")
         .await;
     assert_eq!(world.begun(), ["c4"]);
+    let mut world = world.crash();
+    world.journal().await;
+    world.sync(1, false);
+    while world.begun().len() < 2 {
+        world.next().await;
+    }
+    assert_eq!(world.begun(), ["c4", "c5"]);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! The task that delivers. It is told of connections, of what agents say and of what was made, and reads all
 //! else from the store. What changes is gathered and written in batches, one at a time, as the store writes
 //! whatever has queued in one transaction; what follows from a change is done once it is committed.
-//! What agents say is in `hearing`, what is sent in `sending`.
+//! What agents say is in `hearing`, what is sent in `sending`, waves and hosts that are not waited for in
+//! `plans`.
 
 mod hearing;
+mod plans;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,9 @@ use crate::platform::store::StoreError;
 use crate::platform::store::deliveries::{
     Applied, DeliveryState, Due, End, JournalClaim, Step, Transition,
 };
+use crate::platform::store::waves::Begun;
 use crate::wire::messages::ErrorCode;
+use plans::{Offline, Plans};
 
 /// Transitions in one batch.
 const BATCH_MAX: usize = 512;
@@ -60,6 +64,8 @@ enum Done {
     UnderWay(HostId, ConnectionId, Result<Due, StoreError>),
     Waiting(HostId, ConnectionId, Look, Result<Due, StoreError>),
     Expired(Result<Vec<(CommandId, HostId)>, StoreError>),
+    Begun(Result<Begun, StoreError>),
+    Skipped(Result<Offline, StoreError>),
     Interrupted(Result<usize, StoreError>),
 }
 
@@ -86,12 +92,14 @@ struct Engine {
     expiring: bool,
     /// Before when nothing is written, as the store has failed.
     paused_until: Option<Instant>,
+    plans: Plans,
 }
 
 /// Delivers until it is dropped.
 pub(super) async fn run(delivery: Arc<Delivery>, mut inputs: mpsc::UnboundedReceiver<Input>) {
     let mut engine = Engine::new(delivery);
     engine.interrupt();
+    engine.plan();
     let mut sweeps = interval(EXPIRY_LOOKED_AT);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken = Vec::with_capacity(INPUTS_MAX);
@@ -126,6 +134,7 @@ impl Engine {
             applying: false,
             expiring: false,
             paused_until: None,
+            plans: Plans::new(),
         }
     }
 
@@ -144,6 +153,8 @@ impl Engine {
                 }
             }
             Input::Look(host) => self.review(host),
+            Input::Plans => self.plan(),
+            Input::Windows => self.windows_changed(),
         }
     }
 
@@ -177,6 +188,7 @@ impl Engine {
             return;
         };
         self.delivery.rooms.close(host, connection);
+        self.skip_offline();
         if let Some(timer) = known.timer {
             self.timers.remove(&(timer, host));
         }
@@ -240,12 +252,17 @@ impl Engine {
     fn done(&mut self, done: Done) {
         match done {
             Done::Applied(batch, applied) => self.applied(batch, applied),
-            Done::Synced(host, connection, report) => self.synced(host, connection, report),
+            Done::Synced(host, connection, report) => {
+                self.begin_waves();
+                self.synced(host, connection, report);
+            }
             Done::Recovered(host, connection, applied) => {
                 if let Err(error) = &applied {
                     warn!(%host, %error, "what an agent knows could not be kept");
                     self.close(host, connection);
                 }
+                // It may have ended what a wave waits for.
+                self.begin_waves();
                 if let Some(known) = self.current(host, connection) {
                     known.talking = false;
                     self.talk(host);
@@ -261,6 +278,8 @@ impl Engine {
                 self.close(host, connection);
             }
             Done::Expired(expired) => self.expired(expired),
+            Done::Begun(begun) => self.waves_begun(begun),
+            Done::Skipped(offline) => self.offline(offline),
             Done::Interrupted(Ok(count)) => debug!(count, "ended what was cut by a stop"),
             Done::Interrupted(Err(error)) => {
                 warn!(%error, "what was cut by a stop could not be ended");
@@ -307,6 +326,9 @@ impl Engine {
         for host in hosts {
             self.look(host);
         }
+        if std::mem::take(&mut self.plans.ended) {
+            self.begin_waves();
+        }
         self.open_those_written();
     }
 
@@ -344,14 +366,26 @@ impl Engine {
         let delivery = &self.delivery;
         match applied {
             Applied::Made(_) if matches!(step, Step::Progress(_)) => {}
+            // It waits again, which is not counted.
+            Applied::Made(DeliveryState::Queued) => {}
             Applied::Made(state) => {
                 delivery.figures.came_to(state);
+                self.plans.ended |= state.is_final();
             }
             Applied::Unchanged(_) => delivery.figures.ignored("backwards"),
             Applied::Unknown => delivery.figures.ignored("unknown"),
         }
         if let Some(known) = self.hosts.get_mut(&host) {
             match applied {
+                // Its window has closed before it was begun.
+                Applied::Made(DeliveryState::Queued) => {
+                    if known.flights.remove(&command).is_some() {
+                        known.room.give_back();
+                    }
+                    known.waiting_told += 1;
+                    known.backlog = true;
+                    known.settle_room();
+                }
                 Applied::Made(state) | Applied::Unchanged(state) if !state.is_final() => {
                     if let Some(flight) = known.flights.get_mut(&command) {
                         flight.state = flight.state.max(state);
@@ -408,6 +442,9 @@ impl Engine {
     }
 
     fn sweep(&mut self) {
+        if self.plans.clock_was_set() {
+            self.look_at_times();
+        }
         let under_way = self.hosts.values().map(|host| host.flights.len()).sum();
         self.delivery.figures.gauge(under_way, self.pending.len());
         if std::mem::replace(&mut self.expiring, true) {
@@ -432,17 +469,26 @@ impl Engine {
         if expired.len() == EXPIRED_MAX {
             self.sweep();
         }
+        if !expired.is_empty() {
+            self.begin_waves();
+        }
     }
 
     /// When the engine is to wake by itself.
     fn wakes_at(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        timer.into_iter().chain(self.paused_until).min()
+        let plans = self.plans.wakes_at();
+        timer
+            .into_iter()
+            .chain(self.paused_until)
+            .chain(plans)
+            .min()
     }
 
     fn ring(&mut self) {
         let now = Instant::now();
         self.paused_until = self.paused_until.filter(|until| *until > now);
+        self.ring_plans(now);
         while let Some((at, host)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, host));
             self.ring_for(host, now);

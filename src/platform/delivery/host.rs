@@ -53,6 +53,8 @@ pub(super) struct Host {
     pub timer: Option<Instant>,
     /// When something of what waits may be sent.
     pub next_due: Option<Instant>,
+    /// Something waits for one of its maintenance windows.
+    pub shut: bool,
 }
 
 /// A delivery under way.
@@ -120,6 +122,7 @@ impl Host {
             review_again: false,
             timer: None,
             next_due: None,
+            shut: false,
         }
     }
 

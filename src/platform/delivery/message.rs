@@ -8,6 +8,7 @@ use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId, Uuid, random_uuid};
 use crate::platform::store::commands::{NewCommand, Priority};
 use crate::platform::store::deliveries::{DeliveryState, End, Outgoing, Reported, Step};
+use crate::platform::store::waves::Plan;
 use crate::schema::pb;
 use crate::secret::random;
 use crate::wire::messages::{
@@ -150,6 +151,7 @@ pub(super) fn reported(report: CommandReport, answer: Option<Answer>) -> Option<
             created: created.map_or_else(UnixMillis::now, Into::into),
             expires: command.expires_at.map(Into::into),
             not_before: None,
+            plan: Plan::default(),
             targets: String::new(),
             redrive_of: None,
             hosts: Vec::new(),

@@ -82,6 +82,10 @@ enum Input {
     Waiting(HostId),
     /// What is under way to this host is not as the engine may have it.
     Look(HostId),
+    /// There are waves or hosts that are not waited for, or may be.
+    Plans,
+    /// Maintenance windows have changed, or which they are of a host.
+    Windows,
 }
 
 /// A connection that was let in.
@@ -149,7 +153,9 @@ impl Delivery {
         let accepted = Instant::now();
         let mut reserved = Vec::new();
         let mut waiting = Vec::new();
-        let at_once = command.not_before.is_none();
+        let plan = command.plan;
+        // What is due at once everywhere; of waves it is seen by who begins them.
+        let at_once = command.not_before.is_none() && !plan.in_window && plan.waves.is_none();
         for delivery in &mut command.hosts {
             match self.rooms.reserve(delivery.host).filter(|_| at_once) {
                 Some(reservation) => {
@@ -172,6 +178,8 @@ impl Delivery {
             attempts: 0,
             next_attempt: None,
             cancel_requested: false,
+            in_window: false,
+            until: None,
         };
         if !reserved.is_empty() {
             outgoing.parameters.clone_from(&command.parameters);
@@ -190,7 +198,56 @@ impl Delivery {
         for host in waiting {
             self.tell(Input::Waiting(host));
         }
+        if plan.skip_offline || plan.waves.is_some() {
+            self.tell(Input::Plans);
+        }
         Ok(())
+    }
+
+    /// Lets a command that is paused go on: see [`super::store::WaveStore::resume_command`].
+    ///
+    /// # Errors
+    /// As the store has them.
+    pub async fn resume(
+        self: &Arc<Self>,
+        command: CommandId,
+        at: UnixMillis,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let delivery = self.clone();
+        let resumed = tokio::spawn(async move {
+            let resumed = delivery.store.resume_command(command, at, change).await?;
+            delivery.tell(Input::Plans);
+            Ok(resumed)
+        });
+        resumed.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Ends what was not sent of a command: see [`super::store::WaveStore::abort_command`].
+    ///
+    /// # Errors
+    /// As the store has them.
+    pub async fn abort(
+        self: &Arc<Self>,
+        command: CommandId,
+        at: UnixMillis,
+        change: Change,
+    ) -> Result<Vec<HostId>, StoreError> {
+        let delivery = self.clone();
+        let aborted = tokio::spawn(async move {
+            let ended = delivery.store.abort_command(command, at, change).await?;
+            for _ in &ended {
+                delivery.figures.came_to(DeliveryState::Cancelled);
+            }
+            delivery.tell(Input::Plans);
+            Ok(ended)
+        });
+        aborted.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Notes that maintenance windows have changed, or the groups of a host.
+    pub fn windows_changed(&self) {
+        self.tell(Input::Windows);
     }
 
     /// Wants a command no more: see [`super::store::CommandStore::cancel_command`]. Agents that may have
@@ -215,6 +272,7 @@ impl Delivery {
             for host in &cancelled.requested {
                 delivery.tell(Input::Look(*host));
             }
+            delivery.tell(Input::Plans);
             Ok(cancelled)
         });
         cancelled.await.unwrap_or(Err(StoreError::Stopped))

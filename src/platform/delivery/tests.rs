@@ -167,6 +167,7 @@ async fn of_what_is_never_answered_nobody_knows() {
         created: UnixMillis::now(),
         expires: None,
         not_before: None,
+        plan: Default::default(),
         targets: String::new(),
         redrive_of: None,
         hosts: vec![host.into()],

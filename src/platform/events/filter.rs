@@ -25,10 +25,10 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Events of the deliveries of this command.
+    /// Events of this command and of its deliveries.
     pub fn of_command(command: CommandId) -> Self {
         Self {
-            kinds: Some(bit(Kind::DeliveryUpdated)),
+            kinds: Some(bit(Kind::DeliveryUpdated) | bit(Kind::CommandUpdated)),
             command: Some(command),
             ..Self::default()
         }
@@ -60,6 +60,7 @@ impl Filter {
         }
         let of_command = |wanted: CommandId| match &event.what {
             Happening::DeliveryUpdated { command, .. } => *command == wanted,
+            Happening::CommandUpdated { id, .. } => id.parse() == Ok(wanted),
             _ => false,
         };
         if !self.command.is_none_or(of_command) {

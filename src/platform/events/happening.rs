@@ -351,6 +351,15 @@ impl Event {
                 command_type: detail("command_type"),
                 status: "queued".to_owned(),
             },
+            "command.pause" | "command.resume" => Happening::CommandUpdated {
+                id: entry.target.strip_prefix("command:")?.to_owned(),
+                command_type: detail("command_type"),
+                status: if entry.action == "command.pause" {
+                    "paused".to_owned()
+                } else {
+                    "running".to_owned()
+                },
+            },
             "group.create" | "group.update" | "group.delete" => Happening::GroupUpdated {
                 group: entry.target.strip_prefix("group:")?.parse().ok()?,
             },

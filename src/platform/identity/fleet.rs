@@ -53,6 +53,7 @@ impl Identity {
             description,
             created: now,
             hosts: 0,
+            windows: Vec::new(),
             version: 1,
         };
         let change = change(audit, &made)?;
@@ -126,6 +127,9 @@ impl Identity {
         }
         if change.description.is_some() {
             audit = audit.detail("description", "set");
+        }
+        if let Some(windows) = &change.windows {
+            audit = audit.detail("maintenance_windows", windows.len().to_string());
         }
         let changed = self.shared.store.update_group(id, expected, change, audit);
         Ok(changed.await?)

@@ -166,10 +166,13 @@ impl Watching {
             }
             news = self.follower.next() => match news {
                 News::Event(told) => {
-                    if let (Happening::DeliveryUpdated { .. }, Some(host)) =
-                        (&told.event.what, told.event.host)
-                    {
-                        self.changed.insert(host);
+                    match (&told.event.what, told.event.host) {
+                        (Happening::DeliveryUpdated { .. }, Some(host)) => {
+                            self.changed.insert(host);
+                        }
+                        // A wave has begun, or is not going to.
+                        (Happening::CommandUpdated { .. }, _) => self.mark().await?,
+                        _ => {}
                     }
                 }
                 News::Mark(_) => {}

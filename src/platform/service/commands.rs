@@ -9,37 +9,36 @@ use futures_util::StreamExt as _;
 use super::command_watch::Watching;
 use super::page::{self, Page};
 use super::parameters::{audited, decoded, encoded, kind, named, refused};
+use super::schedule;
 use super::targets::Targets;
 use super::{ErrorKind, ServiceError};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, FileId};
 use crate::platform::Platform;
-use crate::platform::api::{
-    Answer, Call, CommandService, CreateCommand, InstallPackages, Method, Stream,
-};
+use crate::platform::api::{Answer, Call, CommandService, CreateCommand, InstallPackages, Stream};
 use crate::platform::identity::Caller;
 use crate::platform::store::Change;
 use crate::platform::store::commands::{
     CommandFilter, CommandPlace, CommandRecord, NewCommand, Priority,
 };
 use crate::platform::store::deliveries::{Counts, DeliveryFilter, DeliveryState};
+use crate::platform::store::waves::Plan;
 use crate::secret::random;
 use crate::wire::api::{
-    CancelCommandRequest, CancelCommandResponse, Command, CommandParameters, CommandPriority,
-    CommandState, CommandSummary, CommandTarget, CreateCommandRequest, CreateCommandResponse,
-    GetCommandRequest, GetCommandResponse, InstallPackagesRequest, InstallPackagesResponse,
-    ListCommandsRequest, ListCommandsResponse, PackageAction, PackageOperation,
+    AbortCommandRequest, AbortCommandResponse, CancelCommandRequest, CancelCommandResponse,
+    Command, CommandParameters, CommandPriority, CommandState, CommandSummary,
+    CreateCommandRequest, CreateCommandResponse, GetCommandRequest, GetCommandResponse,
+    InstallPackagesRequest, InstallPackagesResponse, ListCommandsRequest, ListCommandsResponse,
+    PackageAction, PackageOperation, ResumeCommandRequest, ResumeCommandResponse,
     WatchCommandRequest, WatchCommandResponse,
 };
 use crate::wire::values::Timestamp;
 
 /// How long a command may wait for its host, where nobody says.
-const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long one may run, where nobody says.
 const TIMEOUT_SECONDS: u32 = 15 * 60;
-/// Hosts that the answer to a dry run names.
-const HOSTS_SHOWN_MAX: usize = 1000;
 
 impl CommandService for Platform {
     async fn install_packages(
@@ -69,8 +68,9 @@ impl CommandService for Platform {
             command_id: command.id.into(),
             state: CommandState::Queued,
         };
-        self.create::<InstallPackages>(&call, command, &targets, &parameters, &answer)
-            .await?;
+        let audit = audited(created(&command, &targets), &parameters);
+        let change = call.change::<InstallPackages>(audit, &answer)?;
+        self.send_command(command, change).await?;
         Ok(answer)
     }
 
@@ -97,27 +97,32 @@ impl CommandService for Platform {
         };
         let encoded = encoded(parameters.clone(), &format!("{kind}."))?;
         let now = UnixMillis::now();
-        let expires = expiry(now, request.expires_at)?;
         let priority = priority_of(request.priority)?;
         let targets = self.targets(&call, request.targets).await?;
-        let total = targets.hosts.len() as u64;
+        let when = self.when(
+            now,
+            request.expires_at,
+            request.waves,
+            request.schedule,
+            &targets,
+        );
+        let when = when.await?;
+        let count = targets.hosts.len();
+        let (total, waves) = (count as u64, when.waves(count));
         if request.dry_run {
-            let first = targets.hosts.into_iter().take(HOSTS_SHOWN_MAX);
-            let hosts = first.map(|(id, name)| CommandTarget {
-                host_id: id.into(),
-                host: name,
-                online: self.registry.link(id).is_some(),
-            });
             return Ok(CreateCommandResponse {
                 command_id: None,
                 state: CommandState::Unspecified,
                 total,
-                hosts: hosts.collect(),
+                hosts: when.shown(targets, |host| self.registry.link(host).is_some()),
+                waves,
             });
         }
         let command = NewCommand {
             timeout_seconds: request.timeout.unwrap_or(TIMEOUT_SECONDS),
-            expires: Some(expires),
+            expires: Some(when.expires),
+            not_before: when.not_before,
+            plan: when.plan,
             priority,
             ..new_command(&call, now, &targets, kind, encoded)
         };
@@ -130,9 +135,11 @@ impl CommandService for Platform {
             state: CommandState::Queued,
             total,
             hosts: Vec::new(),
+            waves,
         };
-        self.create::<CreateCommand>(&call, command, &targets, &parameters, &answer)
-            .await?;
+        let audit = when.audited(created(&command, &targets));
+        let change = call.change::<CreateCommand>(audited(audit, &parameters), &answer)?;
+        self.send_command(command, change).await?;
         Ok(answer)
     }
 
@@ -152,7 +159,9 @@ impl CommandService for Platform {
         };
         // What a command is to somebody who sees some of its hosts only, the store does not know.
         match request.state {
-            CommandState::Queued | CommandState::Running if granted.is_none() => {
+            CommandState::Queued | CommandState::Running | CommandState::Paused
+                if granted.is_none() =>
+            {
                 filter.finished = Some(false);
             }
             CommandState::Finished if granted.is_none() => filter.finished = Some(true),
@@ -221,6 +230,38 @@ impl CommandService for Platform {
         })
     }
 
+    async fn resume_command(
+        self: Arc<Self>,
+        call: Call,
+        request: ResumeCommandRequest,
+    ) -> Answer<ResumeCommandResponse> {
+        let id = CommandId::from(request.command_id);
+        let audit = self.whole_command(&call, id, "command.resume").await?;
+        let resumed = self.delivery.resume(id, audit.at, audit.into()).await?;
+        if resumed {
+            return Ok(ResumeCommandResponse {});
+        }
+        let detail = "the command is not paused";
+        Err(ServiceError::new(
+            ErrorKind::Conflict,
+            "command_not_paused",
+            detail,
+        ))
+    }
+
+    async fn abort_command(
+        self: Arc<Self>,
+        call: Call,
+        request: AbortCommandRequest,
+    ) -> Answer<AbortCommandResponse> {
+        let id = CommandId::from(request.command_id);
+        let audit = self.whole_command(&call, id, "command.abort").await?;
+        let ended = self.delivery.abort(id, audit.at, audit.into()).await?;
+        Ok(AbortCommandResponse {
+            cancelled: ended.len() as u64,
+        })
+    }
+
     async fn watch_command(
         self: Arc<Self>,
         call: Call,
@@ -237,25 +278,30 @@ impl Platform {
         Ok(())
     }
 
-    /// Keeps a new command, with its audit entry and its answer.
-    async fn create<M: Method>(
+    /// What the audit log says of somebody who does something about a command as a whole.
+    ///
+    /// # Errors
+    /// `command_unknown`; `grant_insufficient` where they do not see all of its hosts.
+    async fn whole_command(
         &self,
         call: &Call,
-        command: NewCommand,
-        targets: &Targets,
-        parameters: &CommandParameters,
-        answer: &M::Answer,
-    ) -> Result<(), ServiceError> {
-        let target = format!("command:{}", command.id);
-        let mut audit = Entry::new(command.created, call.actor(), "command.create", target);
-        audit = match &targets.hosts[..] {
-            [(host, name)] => audit.host(*host).detail("host", name.as_str()),
-            hosts => audit
-                .detail("targets", targets.words.as_str())
-                .detail("hosts", hosts.len().to_string()),
-        };
-        let change = call.change::<M>(audited(audit, parameters), answer)?;
-        self.send_command(command, change).await
+        id: CommandId,
+        action: &str,
+    ) -> Result<Entry, ServiceError> {
+        let seen = self.seen_command(&call.caller, id).await?;
+        let all = self.store.command(id).await?;
+        let all = all.map_or(0, |record| record.counts.total());
+        if seen.summary.is_none_or(|seen| seen.total < all) {
+            let detail = "the command is for hosts, too, that you may not see";
+            return Err(ServiceError::new(
+                ErrorKind::Forbidden,
+                "grant_insufficient",
+                detail,
+            ));
+        }
+        let target = format!("command:{id}");
+        let audit = Entry::new(UnixMillis::now(), call.actor(), action, target);
+        Ok(audit.detail("command_type", seen.command_type))
     }
 
     /// A command as a caller sees it.
@@ -301,10 +347,12 @@ impl Platform {
             None
         };
         let sees_all = counts.total() == record.counts.total();
+        let (waves, schedule, wave_state) = schedule::shown(&record);
+        let is_paused = wave_state.as_ref().is_some_and(|it| it.paused_at.is_some());
         Ok(Command {
             id: record.id.into(),
             host_id: host.map(Into::into),
-            state: state_of(&counts),
+            state: state_of(&counts, is_paused),
             user: record.user,
             created_at: Some(record.created.into()),
             expires_at: record.expires.map(Into::into),
@@ -320,7 +368,24 @@ impl Platform {
             },
             parameters: decoded(&record.kind, &record.parameters)?,
             command_type: record.kind,
+            waves,
+            schedule,
+            // How many wait, and for how long, is for whoever sees all of them.
+            wave_state: wave_state.filter(|_| sees_all),
         })
+    }
+}
+
+/// What the audit log says of a new command.
+fn created(command: &NewCommand, targets: &Targets) -> Entry {
+    let target = format!("command:{}", command.id);
+    let user = command.user.as_str();
+    let audit = Entry::new(command.created, user, "command.create", target);
+    match &targets.hosts[..] {
+        [(host, name)] => audit.host(*host).detail("host", name.as_str()),
+        hosts => audit
+            .detail("targets", targets.words.as_str())
+            .detail("hosts", hosts.len().to_string()),
     }
 }
 
@@ -342,6 +407,7 @@ pub(super) fn new_command(
         created: now,
         expires: None,
         not_before: None,
+        plan: Plan::default(),
         targets: targets.words.clone(),
         redrive_of: None,
         hosts: targets.hosts.iter().map(|(id, _)| (*id).into()).collect(),
@@ -384,9 +450,11 @@ const fn priority_shown(priority: Priority) -> CommandPriority {
     }
 }
 
-fn state_of(counts: &Counts) -> CommandState {
+fn state_of(counts: &Counts, is_paused: bool) -> CommandState {
     if counts.open() == 0 {
         CommandState::Finished
+    } else if is_paused {
+        CommandState::Paused
     } else if counts.of(DeliveryState::Queued) == counts.total() {
         CommandState::Queued
     } else {

@@ -19,6 +19,7 @@ use crate::platform::store::commands::{CommandRecord, NewCommand, Redrive};
 use crate::platform::store::deliveries::{
     DeliveryDetail, DeliveryFilter, DeliveryPlace, DeliveryRecord, DeliveryState as State,
 };
+use crate::platform::store::waves::Plan;
 use crate::schema::pb;
 use crate::secret::random;
 use crate::wire::api::{
@@ -340,6 +341,7 @@ fn redrive(
             created: now,
             expires: Some(expires),
             not_before: None,
+            plan: Plan::default(),
             targets: format!("dead letters of {}", record.id),
             redrive_of: Some(record.id),
             hosts: hosts.into_iter().map(Into::into).collect(),
@@ -376,6 +378,8 @@ pub(super) fn shown(record: DeliveryRecord) -> Delivery {
         progress_percent: record.progress,
         started_at: record.started.map(Into::into),
         finished_at: record.ended.map(Into::into),
+        wave: record.wave,
+        held: record.held,
     }
 }
 

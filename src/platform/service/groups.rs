@@ -5,15 +5,17 @@ use std::sync::Arc;
 use super::ServiceError;
 use super::access::{etag_of, etag_shown};
 use super::page::Page;
+use super::parameters::refused;
 use crate::clock::UnixMillis;
 use crate::platform::Platform;
 use crate::platform::api::{Answer, Call, CreateGroup, GroupService};
 use crate::platform::identity::GroupName;
 use crate::platform::store::groups::{GroupChange, GroupRecord};
+use crate::platform::windows::{Window, WindowError};
 use crate::wire::api::{
     CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
     GetGroupRequest, GetGroupResponse, Group, ListGroupsRequest, ListGroupsResponse,
-    UpdateGroupRequest, UpdateGroupResponse,
+    MaintenanceWindow, MaintenanceWindows, UpdateGroupRequest, UpdateGroupResponse, Weekday,
 };
 
 impl GroupService for Platform {
@@ -80,7 +82,9 @@ impl GroupService for Platform {
         let change = GroupChange {
             name: request.name.as_deref().map(name).transpose()?,
             description: request.description,
+            windows: request.maintenance_windows.map(windows).transpose()?,
         };
+        let has_windows = change.windows.is_some();
         let (caller, now) = (&call.caller, UnixMillis::now());
         let id = self
             .identity
@@ -90,9 +94,13 @@ impl GroupService for Platform {
         let expected = etag_of(&request.etag)?;
         let changed = self
             .identity
-            .update_group(caller, now, id, expected, change);
+            .update_group(caller, now, id, expected, change)
+            .await?;
+        if has_windows {
+            self.delivery.windows_changed();
+        }
         Ok(UpdateGroupResponse {
-            group: Some(shown(&changed.await?)),
+            group: Some(shown(&changed)),
         })
     }
 
@@ -111,6 +119,7 @@ impl GroupService for Platform {
         self.identity
             .delete_group(caller, now, id, expected)
             .await?;
+        self.delivery.windows_changed();
         Ok(DeleteGroupResponse {})
     }
 }
@@ -127,5 +136,56 @@ fn shown(group: &GroupRecord) -> Group {
         hosts: group.hosts,
         created_at: Some(group.created.into()),
         etag: etag_shown(group.version),
+        maintenance_windows: group.windows.iter().map(window_shown).collect(),
     }
+}
+
+const DAYS: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
+];
+
+fn window_shown(window: &Window) -> MaintenanceWindow {
+    let days = (0..).zip(DAYS);
+    MaintenanceWindow {
+        days: days
+            .filter(|(bit, _)| window.days() & 1 << bit != 0)
+            .map(|(_, day)| day)
+            .collect(),
+        start: window.start(),
+        minutes: window.length(),
+        time_zone: window.zone().to_owned(),
+    }
+}
+
+/// # Errors
+/// `window_invalid`, with which.
+fn windows(asked: MaintenanceWindows) -> Result<Vec<Window>, ServiceError> {
+    let windows = asked.windows.into_iter().enumerate();
+    windows
+        .map(|(index, asked)| {
+            let days = asked.days.iter().try_fold(0_u8, |days, day| {
+                let bit = DAYS.iter().position(|known| known == day)?;
+                Some(days | 1 << bit)
+            });
+            let window = days
+                .ok_or(WindowError::Days)
+                .and_then(|days| Window::new(days, &asked.start, asked.minutes, &asked.time_zone));
+            window.map_err(|error| {
+                let field = match error {
+                    WindowError::Days => "days",
+                    WindowError::Start => "start",
+                    WindowError::Length => "minutes",
+                    WindowError::Zone => "time_zone",
+                };
+                let field = format!("maintenance_windows.windows[{index}].{field}");
+                refused(&field, "window_invalid", &error.to_string())
+            })
+        })
+        .collect()
 }

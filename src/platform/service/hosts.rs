@@ -129,6 +129,7 @@ impl HostService for Platform {
     ) -> Answer<UpdateHostResponse> {
         let id = self.find_host(&call, &request.host_id).await?.id;
         let expected = etag_of(&request.etag)?;
+        let has_groups = !request.add_group_ids.is_empty() || !request.remove_group_ids.is_empty();
         let wish = Wish::of(request)?;
         let now = UnixMillis::now();
         let mut tries = 0;
@@ -151,6 +152,9 @@ impl HostService for Platform {
                 changed => break changed?,
             }
         };
+        if has_groups {
+            self.delivery.windows_changed();
+        }
         Ok(UpdateHostResponse {
             host: Some(self.show_host(now, changed)),
         })

@@ -21,6 +21,7 @@ mod hosts;
 mod messages;
 pub mod page;
 mod parameters;
+mod schedule;
 mod targets;
 mod users;
 

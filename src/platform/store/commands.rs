@@ -3,6 +3,7 @@
 //! is in `deliveries`.
 
 use super::deliveries::{Counts, DeliveryState};
+use super::waves::{Plan, WaveStand};
 use super::{Change, StoreFuture};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
@@ -55,6 +56,8 @@ pub struct NewCommand {
     pub expires: Option<UnixMillis>,
     /// Before when it is not sent.
     pub not_before: Option<UnixMillis>,
+    /// How its hosts are due beside that.
+    pub plan: Plan,
     /// Whom it is for, as was asked, for showing.
     pub targets: String,
     /// The command whose dead letters it takes up again.
@@ -122,8 +125,14 @@ pub struct CommandRecord {
     pub user: String,
     /// When.
     pub created: UnixMillis,
-    /// Until when it may be begun; `None` for ever.
+    /// Until when it may be begun, of waves the one that was begun last; `None` for ever.
     pub expires: Option<UnixMillis>,
+    /// Before when it is not sent.
+    pub not_before: Option<UnixMillis>,
+    /// How its hosts are due beside that.
+    pub plan: Plan,
+    /// Where its waves stand; `None` where it has none.
+    pub waves: Option<WaveStand>,
     /// Whom it is for, as was asked, for showing.
     pub targets: String,
     /// The command whose dead letters it took up again.

@@ -43,6 +43,7 @@ mod groups;
 mod journals;
 mod once;
 mod users;
+mod waves;
 
 contract!(
     sqlite,

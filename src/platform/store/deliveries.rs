@@ -8,7 +8,8 @@ use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId, Uuid};
 
 /// Where a delivery stands. It only ever goes on in this order, and from an end nowhere; but for what was
-/// sent to an agent that then turns out never to have had a journal, which waits again.
+/// sent to an agent that then turns out never to have had a journal, and what an agent has not begun before
+/// its maintenance window closed: these wait again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
     /// It waits for its host. Nothing of it was ever sent.
@@ -147,6 +148,10 @@ pub struct DeliveryRecord {
     pub recovered: bool,
     /// Whether it was taken off the list of dead letters.
     pub discarded: bool,
+    /// Its wave, from 1; 0 where its command has none.
+    pub wave: u64,
+    /// Whether its wave was not begun.
+    pub held: bool,
 }
 
 /// A step in a delivery's life.
@@ -236,6 +241,10 @@ pub struct Outgoing {
     pub next_attempt: Option<UnixMillis>,
     /// Whether it is wanted no more.
     pub cancel_requested: bool,
+    /// Whether it is sent only within the host's maintenance windows.
+    pub in_window: bool,
+    /// The end of the window in which it was sent, or is to be.
+    pub until: Option<UnixMillis>,
 }
 
 /// What is to be sent to a host.
@@ -249,6 +258,8 @@ pub struct Due {
     pub next_due: Option<UnixMillis>,
     /// Whether there are none that wait beside these, due or not.
     pub drained: bool,
+    /// Whether some were passed over that wait for one of the host's maintenance windows.
+    pub shut: bool,
 }
 
 /// Something that is to become of a delivery.
@@ -272,6 +283,15 @@ pub enum Step {
         /// To an agent without a journal, to which nothing is sent twice.
         once: bool,
     },
+    /// It is about to be sent within a maintenance window, and is not to be begun after its end.
+    SentInWindow {
+        /// To an agent without a journal.
+        once: bool,
+        /// The window's end.
+        until: UnixMillis,
+    },
+    /// It was not sent, and is not going to be: its host is offline, and it does not wait for it.
+    Skipped,
     /// It was sent and not taken: one attempt more, and the next not before that.
     Retry {
         /// When it may be sent again.
@@ -285,7 +305,8 @@ pub enum Step {
     Running,
     /// It is so far, in percent. No step of its history.
     Progress(u32),
-    /// It has ended.
+    /// It has ended. Where its agent says that it has expired and the command has not, its window has closed:
+    /// it waits for the next.
     Ended(Box<End>),
 }
 
@@ -368,8 +389,9 @@ pub trait DeliveryStore {
     fn delivery(&self, command: CommandId, host: HostId)
     -> StoreFuture<'_, Option<DeliveryDetail>>;
 
-    /// What waits for this host and may be sent at `now`, at most `count`, in order.
-    fn due(&self, host: HostId, now: UnixMillis, count: usize) -> StoreFuture<'_, Due>;
+    /// What waits for this host and may be sent at `now`, at most `count`, in order. What is for its
+    /// maintenance windows only where it is said that one is `open`.
+    fn due(&self, host: HostId, now: UnixMillis, open: bool, count: usize) -> StoreFuture<'_, Due>;
 
     /// What this host may have and has not ended, in order, at most `count`.
     fn under_way(&self, host: HostId, count: usize) -> StoreFuture<'_, Due>;

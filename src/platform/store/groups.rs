@@ -8,6 +8,7 @@ use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{GroupId, HostId, HostName};
 use crate::platform::identity::{Grants, GroupName, LabelKey, LabelValue};
+use crate::platform::windows::Window;
 
 /// The most groups that there are.
 pub const GROUPS_MAX: usize = 4096;
@@ -25,6 +26,8 @@ pub struct GroupRecord {
     pub created: UnixMillis,
     /// How many hosts are in it.
     pub hosts: u64,
+    /// When its hosts may be worked on by commands that are to wait for that.
+    pub windows: Vec<Window>,
     /// Counts its changes; which hosts are in it is none of them.
     pub version: u64,
 }
@@ -49,6 +52,8 @@ pub struct GroupChange {
     pub name: Option<GroupName>,
     /// What it is for.
     pub description: Option<String>,
+    /// All its maintenance windows.
+    pub windows: Option<Vec<Window>>,
 }
 
 /// A host with all that users say of it.
@@ -186,6 +191,13 @@ pub trait GroupStore: Send + Sync {
         after: Option<(LabelKey, LabelValue)>,
         limit: usize,
     ) -> StoreFuture<'_, Vec<LabelCount>>;
+
+    /// The maintenance windows of these hosts, which are those of all groups that a host is in. A host that
+    /// has none is left out.
+    fn maintenance_windows(
+        &self,
+        hosts: Vec<HostId>,
+    ) -> StoreFuture<'_, BTreeMap<HostId, Vec<Window>>>;
 
     /// Which host is in which group: all of it, or of one host.
     fn memberships(&self, of: Option<HostId>) -> StoreFuture<'_, Vec<(HostId, GroupId)>>;

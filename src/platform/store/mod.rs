@@ -17,6 +17,7 @@ pub mod search;
 mod sqlite;
 pub mod track;
 pub mod users;
+pub mod waves;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub use search::{AuditFilter, AuditSearch};
 pub use sqlite::SqliteStore;
 pub use track::TrackStore;
 pub use users::UserStore;
+pub use waves::WaveStore;
 
 use crate::audit::seal::Start;
 use crate::audit::{Chained, Entry, Place};
@@ -181,6 +183,7 @@ pub trait Store:
     + GroupStore
     + TrackStore
     + UserStore
+    + WaveStore
     + Send
     + Sync
 {

@@ -7,3 +7,4 @@ mod journals;
 mod scripted;
 mod seed;
 mod states;
+mod waves;

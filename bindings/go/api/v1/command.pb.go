@@ -39,6 +39,8 @@ const (
 	CommandState_COMMAND_STATE_RUNNING CommandState = 2
 	// All of its hosts have ended, each in its way.
 	CommandState_COMMAND_STATE_FINISHED CommandState = 3
+	// No other wave of it is begun until somebody resumes it; what was begun goes on.
+	CommandState_COMMAND_STATE_PAUSED CommandState = 4
 )
 
 // Enum value maps for CommandState.
@@ -48,12 +50,14 @@ var (
 		1: "COMMAND_STATE_QUEUED",
 		2: "COMMAND_STATE_RUNNING",
 		3: "COMMAND_STATE_FINISHED",
+		4: "COMMAND_STATE_PAUSED",
 	}
 	CommandState_value = map[string]int32{
 		"COMMAND_STATE_UNSPECIFIED": 0,
 		"COMMAND_STATE_QUEUED":      1,
 		"COMMAND_STATE_RUNNING":     2,
 		"COMMAND_STATE_FINISHED":    3,
+		"COMMAND_STATE_PAUSED":      4,
 	}
 )
 
@@ -99,7 +103,7 @@ type Command struct {
 	User string `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
 	// When.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// Until when it may be begun. Absent: for ever.
+	// Until when it may be begun; of waves, the one that was begun last. Absent: for ever.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// How long it may run on a host, in seconds. 0: for ever.
 	Timeout uint32 `protobuf:"varint,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
@@ -114,6 +118,12 @@ type Command struct {
 	// Whom it is for, in the words in which it was asked. Empty where the caller may not see all of its
 	// hosts.
 	Targets string `protobuf:"bytes,13,opt,name=targets,proto3" json:"targets,omitempty"`
+	// How its hosts come one after the other. Absent where all of them are asked at once.
+	Waves *CommandWaves `protobuf:"bytes,14,opt,name=waves,proto3" json:"waves,omitempty"`
+	// When its hosts are asked. Absent where they are at any time.
+	Schedule *CommandSchedule `protobuf:"bytes,15,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// Where its waves stand. Absent where it has none.
+	WaveState *CommandWaveState `protobuf:"bytes,32,opt,name=wave_state,json=waveState,proto3" json:"wave_state,omitempty"`
 	// What to do. Absent for a command of a type that this schema does not name.
 	//
 	// Types that are valid to be assigned to Parameters:
@@ -250,6 +260,27 @@ func (x *Command) GetTargets() string {
 	return ""
 }
 
+func (x *Command) GetWaves() *CommandWaves {
+	if x != nil {
+		return x.Waves
+	}
+	return nil
+}
+
+func (x *Command) GetSchedule() *CommandSchedule {
+	if x != nil {
+		return x.Schedule
+	}
+	return nil
+}
+
+func (x *Command) GetWaveState() *CommandWaveState {
+	if x != nil {
+		return x.WaveState
+	}
+	return nil
+}
+
 func (x *Command) GetParameters() isCommand_Parameters {
 	if x != nil {
 		return x.Parameters
@@ -357,12 +388,244 @@ func (*Command_FileTransfer) isCommand_Parameters() {}
 
 func (*Command_Inventory) isCommand_Parameters() {}
 
+// Hosts that are asked one part after the other, in the order in which they are named, or of their names. A
+// wave is over when all of its hosts have ended; one that is offline has when it has expired, and
+// the time for that counts anew from the beginning of each wave.
+type CommandWaves struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many hosts at a time. 0 where `percent` says it.
+	Size uint32 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	// The same as a part of all of them, rounded up. 0 where `size` says it.
+	Percent uint32 `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"`
+	// How long to wait after a wave, in seconds, a week at most.
+	Pause uint32 `protobuf:"varint,3,opt,name=pause,proto3" json:"pause,omitempty"`
+	// When more hosts than this have failed, were interrupted or have refused it, no other wave is begun until
+	// somebody resumes the command. Absent: however many have.
+	MaxFailures   *uint32 `protobuf:"varint,4,opt,name=max_failures,json=maxFailures,proto3,oneof" json:"max_failures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandWaves) Reset() {
+	*x = CommandWaves{}
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandWaves) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandWaves) ProtoMessage() {}
+
+func (x *CommandWaves) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandWaves.ProtoReflect.Descriptor instead.
+func (*CommandWaves) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CommandWaves) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *CommandWaves) GetPercent() uint32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *CommandWaves) GetPause() uint32 {
+	if x != nil {
+		return x.Pause
+	}
+	return 0
+}
+
+func (x *CommandWaves) GetMaxFailures() uint32 {
+	if x != nil && x.MaxFailures != nil {
+		return *x.MaxFailures
+	}
+	return 0
+}
+
+// When hosts are asked.
+type CommandSchedule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not before then. Absent, or past: at once.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// On each host only within the maintenance windows of its groups. What it was sent and has not begun when
+	// the window closes, it does not begin, and is sent in the next one.
+	InMaintenanceWindow bool `protobuf:"varint,2,opt,name=in_maintenance_window,json=inMaintenanceWindow,proto3" json:"in_maintenance_window,omitempty"`
+	// Not on a host that is offline when its turn comes: it is cancelled there, with the reason `host_offline`.
+	SkipOffline   bool `protobuf:"varint,3,opt,name=skip_offline,json=skipOffline,proto3" json:"skip_offline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandSchedule) Reset() {
+	*x = CommandSchedule{}
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandSchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandSchedule) ProtoMessage() {}
+
+func (x *CommandSchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandSchedule.ProtoReflect.Descriptor instead.
+func (*CommandSchedule) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CommandSchedule) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *CommandSchedule) GetInMaintenanceWindow() bool {
+	if x != nil {
+		return x.InMaintenanceWindow
+	}
+	return false
+}
+
+func (x *CommandSchedule) GetSkipOffline() bool {
+	if x != nil {
+		return x.SkipOffline
+	}
+	return false
+}
+
+// Where the waves of a command stand.
+type CommandWaveState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The wave that was begun last, from 1.
+	Current uint64 `protobuf:"varint,1,opt,name=current,proto3" json:"current,omitempty"`
+	// How many there are.
+	Total uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	// How many hosts are in waves that were not begun.
+	Held uint64 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	// When the next is begun. Absent where that is not known.
+	NextAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=next_at,json=nextAt,proto3" json:"next_at,omitempty"`
+	// Since when it is paused. Absent where it is not.
+	PausedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=paused_at,json=pausedAt,proto3" json:"paused_at,omitempty"`
+	// Why it is paused, such as `failures_exceeded`.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandWaveState) Reset() {
+	*x = CommandWaveState{}
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandWaveState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandWaveState) ProtoMessage() {}
+
+func (x *CommandWaveState) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandWaveState.ProtoReflect.Descriptor instead.
+func (*CommandWaveState) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CommandWaveState) GetCurrent() uint64 {
+	if x != nil {
+		return x.Current
+	}
+	return 0
+}
+
+func (x *CommandWaveState) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *CommandWaveState) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *CommandWaveState) GetNextAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextAt
+	}
+	return nil
+}
+
+func (x *CommandWaveState) GetPausedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PausedAt
+	}
+	return nil
+}
+
+func (x *CommandWaveState) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // How many hosts of a command are in which state.
 type CommandSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// All of them.
 	Total uint64 `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
-	// It waits for so many.
+	// It waits for so many, those in waves that were not begun included.
 	Queued uint64 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
 	// It was sent to so many, which have not acknowledged it.
 	Sent uint64 `protobuf:"varint,3,opt,name=sent,proto3" json:"sent,omitempty"`
@@ -388,7 +651,7 @@ type CommandSummary struct {
 
 func (x *CommandSummary) Reset() {
 	*x = CommandSummary{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -400,7 +663,7 @@ func (x *CommandSummary) String() string {
 func (*CommandSummary) ProtoMessage() {}
 
 func (x *CommandSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -413,7 +676,7 @@ func (x *CommandSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandSummary.ProtoReflect.Descriptor instead.
 func (*CommandSummary) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{1}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CommandSummary) GetTotal() uint64 {
@@ -511,7 +774,7 @@ type CommandTargets struct {
 
 func (x *CommandTargets) Reset() {
 	*x = CommandTargets{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +786,7 @@ func (x *CommandTargets) String() string {
 func (*CommandTargets) ProtoMessage() {}
 
 func (x *CommandTargets) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[2]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +799,7 @@ func (x *CommandTargets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandTargets.ProtoReflect.Descriptor instead.
 func (*CommandTargets) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CommandTargets) GetHosts() []string {
@@ -586,7 +849,7 @@ type InstallPackagesRequest struct {
 
 func (x *InstallPackagesRequest) Reset() {
 	*x = InstallPackagesRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +861,7 @@ func (x *InstallPackagesRequest) String() string {
 func (*InstallPackagesRequest) ProtoMessage() {}
 
 func (x *InstallPackagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +874,7 @@ func (x *InstallPackagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallPackagesRequest.ProtoReflect.Descriptor instead.
 func (*InstallPackagesRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *InstallPackagesRequest) GetHostId() string {
@@ -662,7 +925,7 @@ type InstallPackagesResponse struct {
 
 func (x *InstallPackagesResponse) Reset() {
 	*x = InstallPackagesResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +937,7 @@ func (x *InstallPackagesResponse) String() string {
 func (*InstallPackagesResponse) ProtoMessage() {}
 
 func (x *InstallPackagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +950,7 @@ func (x *InstallPackagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallPackagesResponse.ProtoReflect.Descriptor instead.
 func (*InstallPackagesResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *InstallPackagesResponse) GetCommandId() string {
@@ -711,15 +974,20 @@ type CreateCommandRequest struct {
 	Targets *CommandTargets `protobuf:"bytes,1,opt,name=targets,proto3" json:"targets,omitempty"`
 	// How long it may run on a host, in seconds, 30 days at most. Absent: 15 minutes.
 	Timeout *uint32 `protobuf:"varint,2,opt,name=timeout,proto3,oneof" json:"timeout,omitempty"`
-	// Until when it may be begun. Absent: for a day.
+	// Until when it may be begun, of waves the first. Absent: for a day from when it may first be, or eight
+	// days with maintenance windows.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// What is begun first, of what waits for a host.
 	Priority v1.CommandPriority `protobuf:"varint,4,opt,name=priority,proto3,enum=fleetwire.link.v1.CommandPriority" json:"priority,omitempty"`
-	// True to be told which hosts it would go to, without asking anything of them.
+	// True to be told which hosts it would go to, and when, without asking anything of them.
 	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// The file that a `file_transfer` brings to the hosts: its size and SHA-256 follow from it. Absent where
 	// those are said themselves, and for a file that is taken from a host.
 	FileId *string `protobuf:"bytes,6,opt,name=file_id,json=fileId,proto3,oneof" json:"file_id,omitempty"`
+	// Some hosts after the other. Absent: all at once.
+	Waves *CommandWaves `protobuf:"bytes,7,opt,name=waves,proto3" json:"waves,omitempty"`
+	// When. Absent: at any time.
+	Schedule *CommandSchedule `protobuf:"bytes,8,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	// What to do.
 	//
 	// Types that are valid to be assigned to Parameters:
@@ -737,7 +1005,7 @@ type CreateCommandRequest struct {
 
 func (x *CreateCommandRequest) Reset() {
 	*x = CreateCommandRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +1017,7 @@ func (x *CreateCommandRequest) String() string {
 func (*CreateCommandRequest) ProtoMessage() {}
 
 func (x *CreateCommandRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +1030,7 @@ func (x *CreateCommandRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCommandRequest.ProtoReflect.Descriptor instead.
 func (*CreateCommandRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateCommandRequest) GetTargets() *CommandTargets {
@@ -805,6 +1073,20 @@ func (x *CreateCommandRequest) GetFileId() string {
 		return *x.FileId
 	}
 	return ""
+}
+
+func (x *CreateCommandRequest) GetWaves() *CommandWaves {
+	if x != nil {
+		return x.Waves
+	}
+	return nil
+}
+
+func (x *CreateCommandRequest) GetSchedule() *CommandSchedule {
+	if x != nil {
+		return x.Schedule
+	}
+	return nil
 }
 
 func (x *CreateCommandRequest) GetParameters() isCreateCommandRequest_Parameters {
@@ -923,15 +1205,17 @@ type CreateCommandResponse struct {
 	State CommandState `protobuf:"varint,2,opt,name=state,proto3,enum=fleetwire.api.v1.CommandState" json:"state,omitempty"`
 	// How many hosts it is for.
 	Total uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
-	// The first of them, by name; only of a `dry_run`.
-	Hosts         []*CommandTarget `protobuf:"bytes,4,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// The first of them, in their order; only of a `dry_run`.
+	Hosts []*CommandTarget `protobuf:"bytes,4,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// How many waves they are. 0 where they are none.
+	Waves         uint64 `protobuf:"varint,5,opt,name=waves,proto3" json:"waves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateCommandResponse) Reset() {
 	*x = CreateCommandResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1227,7 @@ func (x *CreateCommandResponse) String() string {
 func (*CreateCommandResponse) ProtoMessage() {}
 
 func (x *CreateCommandResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1240,7 @@ func (x *CreateCommandResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCommandResponse.ProtoReflect.Descriptor instead.
 func (*CreateCommandResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateCommandResponse) GetCommandId() string {
@@ -987,6 +1271,13 @@ func (x *CreateCommandResponse) GetHosts() []*CommandTarget {
 	return nil
 }
 
+func (x *CreateCommandResponse) GetWaves() uint64 {
+	if x != nil {
+		return x.Waves
+	}
+	return 0
+}
+
 // A host that a command is for.
 type CommandTarget struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -995,14 +1286,19 @@ type CommandTarget struct {
 	// Its name.
 	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	// Whether its agent is connected.
-	Online        bool `protobuf:"varint,3,opt,name=online,proto3" json:"online,omitempty"`
+	Online bool `protobuf:"varint,3,opt,name=online,proto3" json:"online,omitempty"`
+	// Its wave, from 1. 0 where there are none.
+	Wave uint64 `protobuf:"varint,4,opt,name=wave,proto3" json:"wave,omitempty"`
+	// When the next of its maintenance windows opens, from when the command may first be begun. Absent where
+	// one is open then, or where it is not asked for.
+	WindowOpensAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=window_opens_at,json=windowOpensAt,proto3" json:"window_opens_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CommandTarget) Reset() {
 	*x = CommandTarget{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1310,7 @@ func (x *CommandTarget) String() string {
 func (*CommandTarget) ProtoMessage() {}
 
 func (x *CommandTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1323,7 @@ func (x *CommandTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandTarget.ProtoReflect.Descriptor instead.
 func (*CommandTarget) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CommandTarget) GetHostId() string {
@@ -1051,6 +1347,20 @@ func (x *CommandTarget) GetOnline() bool {
 	return false
 }
 
+func (x *CommandTarget) GetWave() uint64 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *CommandTarget) GetWindowOpensAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowOpensAt
+	}
+	return nil
+}
+
 // Asks for commands.
 type ListCommandsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1072,7 +1382,7 @@ type ListCommandsRequest struct {
 
 func (x *ListCommandsRequest) Reset() {
 	*x = ListCommandsRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1394,7 @@ func (x *ListCommandsRequest) String() string {
 func (*ListCommandsRequest) ProtoMessage() {}
 
 func (x *ListCommandsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1407,7 @@ func (x *ListCommandsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCommandsRequest.ProtoReflect.Descriptor instead.
 func (*ListCommandsRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListCommandsRequest) GetPageSize() uint32 {
@@ -1156,7 +1466,7 @@ type ListCommandsResponse struct {
 
 func (x *ListCommandsResponse) Reset() {
 	*x = ListCommandsResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1478,7 @@ func (x *ListCommandsResponse) String() string {
 func (*ListCommandsResponse) ProtoMessage() {}
 
 func (x *ListCommandsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1491,7 @@ func (x *ListCommandsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCommandsResponse.ProtoReflect.Descriptor instead.
 func (*ListCommandsResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListCommandsResponse) GetCommands() []*Command {
@@ -1209,7 +1519,7 @@ type GetCommandRequest struct {
 
 func (x *GetCommandRequest) Reset() {
 	*x = GetCommandRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1531,7 @@ func (x *GetCommandRequest) String() string {
 func (*GetCommandRequest) ProtoMessage() {}
 
 func (x *GetCommandRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1544,7 @@ func (x *GetCommandRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCommandRequest.ProtoReflect.Descriptor instead.
 func (*GetCommandRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetCommandRequest) GetCommandId() string {
@@ -1255,7 +1565,7 @@ type GetCommandResponse struct {
 
 func (x *GetCommandResponse) Reset() {
 	*x = GetCommandResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[11]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1577,7 @@ func (x *GetCommandResponse) String() string {
 func (*GetCommandResponse) ProtoMessage() {}
 
 func (x *GetCommandResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[11]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1590,7 @@ func (x *GetCommandResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCommandResponse.ProtoReflect.Descriptor instead.
 func (*GetCommandResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetCommandResponse) GetCommand() *Command {
@@ -1303,7 +1613,7 @@ type CancelCommandRequest struct {
 
 func (x *CancelCommandRequest) Reset() {
 	*x = CancelCommandRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[12]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1625,7 @@ func (x *CancelCommandRequest) String() string {
 func (*CancelCommandRequest) ProtoMessage() {}
 
 func (x *CancelCommandRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[12]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1638,7 @@ func (x *CancelCommandRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelCommandRequest.ProtoReflect.Descriptor instead.
 func (*CancelCommandRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelCommandRequest) GetCommandId() string {
@@ -1358,7 +1668,7 @@ type CancelCommandResponse struct {
 
 func (x *CancelCommandResponse) Reset() {
 	*x = CancelCommandResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[13]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1680,7 @@ func (x *CancelCommandResponse) String() string {
 func (*CancelCommandResponse) ProtoMessage() {}
 
 func (x *CancelCommandResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[13]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1693,7 @@ func (x *CancelCommandResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelCommandResponse.ProtoReflect.Descriptor instead.
 func (*CancelCommandResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelCommandResponse) GetCancelled() uint64 {
@@ -1400,6 +1710,181 @@ func (x *CancelCommandResponse) GetRequested() uint64 {
 	return 0
 }
 
+// Asks for a paused command to go on. Whoever does has to see all of its hosts.
+type ResumeCommandRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	CommandId     string `protobuf:"bytes,1,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeCommandRequest) Reset() {
+	*x = ResumeCommandRequest{}
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeCommandRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeCommandRequest) ProtoMessage() {}
+
+func (x *ResumeCommandRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeCommandRequest.ProtoReflect.Descriptor instead.
+func (*ResumeCommandRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ResumeCommandRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+// The command goes on.
+type ResumeCommandResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeCommandResponse) Reset() {
+	*x = ResumeCommandResponse{}
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeCommandResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeCommandResponse) ProtoMessage() {}
+
+func (x *ResumeCommandResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeCommandResponse.ProtoReflect.Descriptor instead.
+func (*ResumeCommandResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{18}
+}
+
+// Asks for the end of what was not begun of a command. Whoever does has to see all of its hosts.
+type AbortCommandRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	CommandId     string `protobuf:"bytes,1,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCommandRequest) Reset() {
+	*x = AbortCommandRequest{}
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCommandRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCommandRequest) ProtoMessage() {}
+
+func (x *AbortCommandRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCommandRequest.ProtoReflect.Descriptor instead.
+func (*AbortCommandRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AbortCommandRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+// What was not sent is ended.
+type AbortCommandResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// On so many hosts.
+	Cancelled     uint64 `protobuf:"varint,1,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCommandResponse) Reset() {
+	*x = AbortCommandResponse{}
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCommandResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCommandResponse) ProtoMessage() {}
+
+func (x *AbortCommandResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCommandResponse.ProtoReflect.Descriptor instead.
+func (*AbortCommandResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AbortCommandResponse) GetCancelled() uint64 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return 0
+}
+
 // Asks to follow a command.
 type WatchCommandRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1411,7 +1896,7 @@ type WatchCommandRequest struct {
 
 func (x *WatchCommandRequest) Reset() {
 	*x = WatchCommandRequest{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[14]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1908,7 @@ func (x *WatchCommandRequest) String() string {
 func (*WatchCommandRequest) ProtoMessage() {}
 
 func (x *WatchCommandRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[14]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1921,7 @@ func (x *WatchCommandRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCommandRequest.ProtoReflect.Descriptor instead.
 func (*WatchCommandRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchCommandRequest) GetCommandId() string {
@@ -1463,7 +1948,7 @@ type WatchCommandResponse struct {
 
 func (x *WatchCommandResponse) Reset() {
 	*x = WatchCommandResponse{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[15]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1960,7 @@ func (x *WatchCommandResponse) String() string {
 func (*WatchCommandResponse) ProtoMessage() {}
 
 func (x *WatchCommandResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[15]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1973,7 @@ func (x *WatchCommandResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCommandResponse.ProtoReflect.Descriptor instead.
 func (*WatchCommandResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchCommandResponse) GetMessage() isWatchCommandResponse_Message {
@@ -1572,7 +2057,7 @@ type CommandProgress struct {
 
 func (x *CommandProgress) Reset() {
 	*x = CommandProgress{}
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[16]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +2069,7 @@ func (x *CommandProgress) String() string {
 func (*CommandProgress) ProtoMessage() {}
 
 func (x *CommandProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_command_proto_msgTypes[16]
+	mi := &file_fleetwire_api_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +2082,7 @@ func (x *CommandProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandProgress.ProtoReflect.Descriptor instead.
 func (*CommandProgress) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_fleetwire_api_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CommandProgress) GetHostId() string {
@@ -1639,7 +2124,7 @@ var File_fleetwire_api_v1_command_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1ffleetwire/api/v1/delivery.proto\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\b\n" +
+	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1ffleetwire/api/v1/delivery.proto\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\t\n" +
 	"\aCommand\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12$\n" +
 	"\ahost_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x01R\x06hostId\x88\x01\x01\x12+\n" +
@@ -1658,7 +2143,11 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"finishedAt\x12*\n" +
 	"\n" +
 	"redrive_of\x18\f \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x02R\tredriveOf\x88\x01\x01\x12!\n" +
-	"\atargets\x18\r \x01(\tB\a\x8a\xb5\x18\x038\x80\bR\atargets\x12R\n" +
+	"\atargets\x18\r \x01(\tB\a\x8a\xb5\x18\x038\x80\bR\atargets\x124\n" +
+	"\x05waves\x18\x0e \x01(\v2\x1e.fleetwire.api.v1.CommandWavesR\x05waves\x12=\n" +
+	"\bschedule\x18\x0f \x01(\v2!.fleetwire.api.v1.CommandScheduleR\bschedule\x12A\n" +
+	"\n" +
+	"wave_state\x18  \x01(\v2\".fleetwire.api.v1.CommandWaveStateR\twaveState\x12R\n" +
 	"\x11package_operation\x18\x10 \x01(\v2#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n" +
 	"\x11service_operation\x18\x11 \x01(\v2#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n" +
 	"\x10system_operation\x18\x12 \x01(\v2\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x123\n" +
@@ -1669,7 +2158,25 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"parametersB\n" +
 	"\n" +
 	"\b_host_idB\r\n" +
-	"\v_redrive_of\"\xac\x02\n" +
+	"\v_redrive_of\"\xa7\x01\n" +
+	"\fCommandWaves\x12\x1c\n" +
+	"\x04size\x18\x01 \x01(\rB\b\x8a\xb5\x18\x04(\xc0\x84=R\x04size\x12 \n" +
+	"\apercent\x18\x02 \x01(\rB\x06\x8a\xb5\x18\x02(dR\apercent\x12\x1e\n" +
+	"\x05pause\x18\x03 \x01(\rB\b\x8a\xb5\x18\x04(\x80\xf5$R\x05pause\x12&\n" +
+	"\fmax_failures\x18\x04 \x01(\rH\x00R\vmaxFailures\x88\x01\x01B\x0f\n" +
+	"\r_max_failures\"\xa3\x01\n" +
+	"\x0fCommandSchedule\x129\n" +
+	"\n" +
+	"not_before\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x122\n" +
+	"\x15in_maintenance_window\x18\x02 \x01(\bR\x13inMaintenanceWindow\x12!\n" +
+	"\fskip_offline\x18\x03 \x01(\bR\vskipOffline\"\xe4\x01\n" +
+	"\x10CommandWaveState\x12\x18\n" +
+	"\acurrent\x18\x01 \x01(\x04R\acurrent\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\x12\x12\n" +
+	"\x04held\x18\x03 \x01(\x04R\x04held\x123\n" +
+	"\anext_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06nextAt\x127\n" +
+	"\tpaused_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bpausedAt\x12\x1e\n" +
+	"\x06reason\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06reason\"\xac\x02\n" +
 	"\x0eCommandSummary\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x04R\x05total\x12\x16\n" +
 	"\x06queued\x18\x02 \x01(\x04R\x06queued\x12\x12\n" +
@@ -1706,7 +2213,7 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x17InstallPackagesResponse\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x124\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x92\x06\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x87\a\n" +
 	"\x14CreateCommandRequest\x12:\n" +
 	"\atargets\x18\x01 \x01(\v2 .fleetwire.api.v1.CommandTargetsR\atargets\x12*\n" +
 	"\atimeout\x18\x02 \x01(\rB\v\x8a\xb5\x18\a \x01(\x80\x9a\x9e\x01H\x01R\atimeout\x88\x01\x01\x129\n" +
@@ -1714,7 +2221,9 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12>\n" +
 	"\bpriority\x18\x04 \x01(\x0e2\".fleetwire.link.v1.CommandPriorityR\bpriority\x12\x17\n" +
 	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12$\n" +
-	"\afile_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x02R\x06fileId\x88\x01\x01\x12R\n" +
+	"\afile_id\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x02R\x06fileId\x88\x01\x01\x124\n" +
+	"\x05waves\x18\a \x01(\v2\x1e.fleetwire.api.v1.CommandWavesR\x05waves\x12=\n" +
+	"\bschedule\x18\b \x01(\v2!.fleetwire.api.v1.CommandScheduleR\bschedule\x12R\n" +
 	"\x11package_operation\x18\x10 \x01(\v2#.fleetwire.link.v1.PackageOperationH\x00R\x10packageOperation\x12R\n" +
 	"\x11service_operation\x18\x11 \x01(\v2#.fleetwire.link.v1.ServiceOperationH\x00R\x10serviceOperation\x12O\n" +
 	"\x10system_operation\x18\x12 \x01(\v2\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x123\n" +
@@ -1726,18 +2235,21 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\b_timeoutB\n" +
 	"\n" +
-	"\b_file_id\"\xde\x01\n" +
+	"\b_file_id\"\xf4\x01\n" +
 	"\x15CreateCommandResponse\x12*\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x00R\tcommandId\x88\x01\x01\x124\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1e.fleetwire.api.v1.CommandStateR\x05state\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\x04R\x05total\x12>\n" +
-	"\x05hosts\x18\x04 \x03(\v2\x1f.fleetwire.api.v1.CommandTargetB\a\x8a\xb5\x18\x03\x18\xe8\aR\x05hostsB\r\n" +
-	"\v_command_id\"i\n" +
+	"\x05hosts\x18\x04 \x03(\v2\x1f.fleetwire.api.v1.CommandTargetB\a\x8a\xb5\x18\x03\x18\xe8\aR\x05hosts\x12\x14\n" +
+	"\x05waves\x18\x05 \x01(\x04R\x05wavesB\r\n" +
+	"\v_command_id\"\xc1\x01\n" +
 	"\rCommandTarget\x12!\n" +
 	"\ahost_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x06hostId\x12\x1d\n" +
 	"\x04host\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x04host\x12\x16\n" +
-	"\x06online\x18\x03 \x01(\bR\x06online\"\xfe\x01\n" +
+	"\x06online\x18\x03 \x01(\bR\x06online\x12\x12\n" +
+	"\x04wave\x18\x04 \x01(\x04R\x04wave\x12B\n" +
+	"\x0fwindow_opens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rwindowOpensAt\"\xfe\x01\n" +
 	"\x13ListCommandsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +
 	"\n" +
@@ -1761,7 +2273,16 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x8a\xb5\x18\x06\x18\xe8\a8\xfd\x01R\x05hosts\"S\n" +
 	"\x15CancelCommandResponse\x12\x1c\n" +
 	"\tcancelled\x18\x01 \x01(\x04R\tcancelled\x12\x1c\n" +
-	"\trequested\x18\x02 \x01(\x04R\trequested\">\n" +
+	"\trequested\x18\x02 \x01(\x04R\trequested\"?\n" +
+	"\x14ResumeCommandRequest\x12'\n" +
+	"\n" +
+	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\"\x17\n" +
+	"\x15ResumeCommandResponse\">\n" +
+	"\x13AbortCommandRequest\x12'\n" +
+	"\n" +
+	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\"4\n" +
+	"\x14AbortCommandResponse\x12\x1c\n" +
+	"\tcancelled\x18\x01 \x01(\x04R\tcancelled\">\n" +
 	"\x13WatchCommandRequest\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\"\xd3\x01\n" +
@@ -1776,12 +2297,13 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x10progress_percent\x18\x03 \x01(\rB\x06\x8a\xb5\x18\x02(dH\x00R\x0fprogressPercent\x88\x01\x01\x12 \n" +
 	"\x06output\x18\x04 \x01(\tB\b\x8a\xb5\x18\x048\x80\x80\x04R\x06output\x12#\n" +
 	"\routput_offset\x18\x05 \x01(\x04R\foutputOffsetB\x13\n" +
-	"\x11_progress_percent*~\n" +
+	"\x11_progress_percent*\x98\x01\n" +
 	"\fCommandState\x12\x1d\n" +
 	"\x19COMMAND_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14COMMAND_STATE_QUEUED\x10\x01\x12\x19\n" +
 	"\x15COMMAND_STATE_RUNNING\x10\x02\x12\x1a\n" +
-	"\x16COMMAND_STATE_FINISHED\x10\x032\xf2\x06\n" +
+	"\x16COMMAND_STATE_FINISHED\x10\x03\x12\x18\n" +
+	"\x14COMMAND_STATE_PAUSED\x10\x042\x9c\t\n" +
 	"\x0eCommandService\x12\xa2\x01\n" +
 	"\x0fInstallPackages\x12(.fleetwire.api.v1.InstallPackagesRequest\x1a).fleetwire.api.v1.InstallPackagesResponse\":\xaa\xbb\x18\x06\b\x02\x18\x01P\x01\x82\xd3\xe4\x93\x02*:\x01*\"%/api/hosts/{host_id}/packages/install\x12\x88\x01\n" +
 	"\rCreateCommand\x12&.fleetwire.api.v1.CreateCommandRequest\x1a'.fleetwire.api.v1.CreateCommandResponse\"&\xaa\xbb\x18\n" +
@@ -1789,7 +2311,9 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\fListCommands\x12%.fleetwire.api.v1.ListCommandsRequest\x1a&.fleetwire.api.v1.ListCommandsResponse\"\x1b\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/commands\x12\x8a\x01\n" +
 	"\n" +
 	"GetCommand\x12#.fleetwire.api.v1.GetCommandRequest\x1a$.fleetwire.api.v1.GetCommandResponse\"1\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02%b\acommand\x12\x1a/api/commands/{command_id}\x12\x94\x01\n" +
-	"\rCancelCommand\x12&.fleetwire.api.v1.CancelCommandRequest\x1a'.fleetwire.api.v1.CancelCommandResponse\"2\xaa\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02&:\x01*\"!/api/commands/{command_id}/cancel\x12\x8f\x01\n" +
+	"\rCancelCommand\x12&.fleetwire.api.v1.CancelCommandRequest\x1a'.fleetwire.api.v1.CancelCommandResponse\"2\xaa\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02&:\x01*\"!/api/commands/{command_id}/cancel\x12\x94\x01\n" +
+	"\rResumeCommand\x12&.fleetwire.api.v1.ResumeCommandRequest\x1a'.fleetwire.api.v1.ResumeCommandResponse\"2\xaa\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02&:\x01*\"!/api/commands/{command_id}/resume\x12\x90\x01\n" +
+	"\fAbortCommand\x12%.fleetwire.api.v1.AbortCommandRequest\x1a&.fleetwire.api.v1.AbortCommandResponse\"1\xaa\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02%:\x01*\" /api/commands/{command_id}/abort\x12\x8f\x01\n" +
 	"\fWatchCommand\x12%.fleetwire.api.v1.WatchCommandRequest\x1a&.fleetwire.api.v1.WatchCommandResponse\".\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\"\x12 /api/commands/{command_id}/watch0\x01B\x9e\x01\n" +
 	"\x14com.fleetwire.api.v1B\fCommandProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
@@ -1806,89 +2330,109 @@ func file_fleetwire_api_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fleetwire_api_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_fleetwire_api_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_fleetwire_api_v1_command_proto_goTypes = []any{
 	(CommandState)(0),               // 0: fleetwire.api.v1.CommandState
 	(*Command)(nil),                 // 1: fleetwire.api.v1.Command
-	(*CommandSummary)(nil),          // 2: fleetwire.api.v1.CommandSummary
-	(*CommandTargets)(nil),          // 3: fleetwire.api.v1.CommandTargets
-	(*InstallPackagesRequest)(nil),  // 4: fleetwire.api.v1.InstallPackagesRequest
-	(*InstallPackagesResponse)(nil), // 5: fleetwire.api.v1.InstallPackagesResponse
-	(*CreateCommandRequest)(nil),    // 6: fleetwire.api.v1.CreateCommandRequest
-	(*CreateCommandResponse)(nil),   // 7: fleetwire.api.v1.CreateCommandResponse
-	(*CommandTarget)(nil),           // 8: fleetwire.api.v1.CommandTarget
-	(*ListCommandsRequest)(nil),     // 9: fleetwire.api.v1.ListCommandsRequest
-	(*ListCommandsResponse)(nil),    // 10: fleetwire.api.v1.ListCommandsResponse
-	(*GetCommandRequest)(nil),       // 11: fleetwire.api.v1.GetCommandRequest
-	(*GetCommandResponse)(nil),      // 12: fleetwire.api.v1.GetCommandResponse
-	(*CancelCommandRequest)(nil),    // 13: fleetwire.api.v1.CancelCommandRequest
-	(*CancelCommandResponse)(nil),   // 14: fleetwire.api.v1.CancelCommandResponse
-	(*WatchCommandRequest)(nil),     // 15: fleetwire.api.v1.WatchCommandRequest
-	(*WatchCommandResponse)(nil),    // 16: fleetwire.api.v1.WatchCommandResponse
-	(*CommandProgress)(nil),         // 17: fleetwire.api.v1.CommandProgress
-	nil,                             // 18: fleetwire.api.v1.CommandTargets.LabelsEntry
-	(*timestamppb.Timestamp)(nil),   // 19: google.protobuf.Timestamp
-	(v1.CommandPriority)(0),         // 20: fleetwire.link.v1.CommandPriority
-	(*v1.PackageOperation)(nil),     // 21: fleetwire.link.v1.PackageOperation
-	(*v1.ServiceOperation)(nil),     // 22: fleetwire.link.v1.ServiceOperation
-	(*v1.SystemOperation)(nil),      // 23: fleetwire.link.v1.SystemOperation
-	(*v1.Script)(nil),               // 24: fleetwire.link.v1.Script
-	(*v1.FileTransfer)(nil),         // 25: fleetwire.link.v1.FileTransfer
-	(*v1.Inventory)(nil),            // 26: fleetwire.link.v1.Inventory
-	(*v1.PackageOptions)(nil),       // 27: fleetwire.link.v1.PackageOptions
-	(*Delivery)(nil),                // 28: fleetwire.api.v1.Delivery
+	(*CommandWaves)(nil),            // 2: fleetwire.api.v1.CommandWaves
+	(*CommandSchedule)(nil),         // 3: fleetwire.api.v1.CommandSchedule
+	(*CommandWaveState)(nil),        // 4: fleetwire.api.v1.CommandWaveState
+	(*CommandSummary)(nil),          // 5: fleetwire.api.v1.CommandSummary
+	(*CommandTargets)(nil),          // 6: fleetwire.api.v1.CommandTargets
+	(*InstallPackagesRequest)(nil),  // 7: fleetwire.api.v1.InstallPackagesRequest
+	(*InstallPackagesResponse)(nil), // 8: fleetwire.api.v1.InstallPackagesResponse
+	(*CreateCommandRequest)(nil),    // 9: fleetwire.api.v1.CreateCommandRequest
+	(*CreateCommandResponse)(nil),   // 10: fleetwire.api.v1.CreateCommandResponse
+	(*CommandTarget)(nil),           // 11: fleetwire.api.v1.CommandTarget
+	(*ListCommandsRequest)(nil),     // 12: fleetwire.api.v1.ListCommandsRequest
+	(*ListCommandsResponse)(nil),    // 13: fleetwire.api.v1.ListCommandsResponse
+	(*GetCommandRequest)(nil),       // 14: fleetwire.api.v1.GetCommandRequest
+	(*GetCommandResponse)(nil),      // 15: fleetwire.api.v1.GetCommandResponse
+	(*CancelCommandRequest)(nil),    // 16: fleetwire.api.v1.CancelCommandRequest
+	(*CancelCommandResponse)(nil),   // 17: fleetwire.api.v1.CancelCommandResponse
+	(*ResumeCommandRequest)(nil),    // 18: fleetwire.api.v1.ResumeCommandRequest
+	(*ResumeCommandResponse)(nil),   // 19: fleetwire.api.v1.ResumeCommandResponse
+	(*AbortCommandRequest)(nil),     // 20: fleetwire.api.v1.AbortCommandRequest
+	(*AbortCommandResponse)(nil),    // 21: fleetwire.api.v1.AbortCommandResponse
+	(*WatchCommandRequest)(nil),     // 22: fleetwire.api.v1.WatchCommandRequest
+	(*WatchCommandResponse)(nil),    // 23: fleetwire.api.v1.WatchCommandResponse
+	(*CommandProgress)(nil),         // 24: fleetwire.api.v1.CommandProgress
+	nil,                             // 25: fleetwire.api.v1.CommandTargets.LabelsEntry
+	(*timestamppb.Timestamp)(nil),   // 26: google.protobuf.Timestamp
+	(v1.CommandPriority)(0),         // 27: fleetwire.link.v1.CommandPriority
+	(*v1.PackageOperation)(nil),     // 28: fleetwire.link.v1.PackageOperation
+	(*v1.ServiceOperation)(nil),     // 29: fleetwire.link.v1.ServiceOperation
+	(*v1.SystemOperation)(nil),      // 30: fleetwire.link.v1.SystemOperation
+	(*v1.Script)(nil),               // 31: fleetwire.link.v1.Script
+	(*v1.FileTransfer)(nil),         // 32: fleetwire.link.v1.FileTransfer
+	(*v1.Inventory)(nil),            // 33: fleetwire.link.v1.Inventory
+	(*v1.PackageOptions)(nil),       // 34: fleetwire.link.v1.PackageOptions
+	(*Delivery)(nil),                // 35: fleetwire.api.v1.Delivery
 }
 var file_fleetwire_api_v1_command_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Command.state:type_name -> fleetwire.api.v1.CommandState
-	19, // 1: fleetwire.api.v1.Command.created_at:type_name -> google.protobuf.Timestamp
-	19, // 2: fleetwire.api.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 3: fleetwire.api.v1.Command.priority:type_name -> fleetwire.link.v1.CommandPriority
-	2,  // 4: fleetwire.api.v1.Command.summary:type_name -> fleetwire.api.v1.CommandSummary
-	19, // 5: fleetwire.api.v1.Command.finished_at:type_name -> google.protobuf.Timestamp
-	21, // 6: fleetwire.api.v1.Command.package_operation:type_name -> fleetwire.link.v1.PackageOperation
-	22, // 7: fleetwire.api.v1.Command.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
-	23, // 8: fleetwire.api.v1.Command.system_operation:type_name -> fleetwire.link.v1.SystemOperation
-	24, // 9: fleetwire.api.v1.Command.script:type_name -> fleetwire.link.v1.Script
-	25, // 10: fleetwire.api.v1.Command.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
-	26, // 11: fleetwire.api.v1.Command.inventory:type_name -> fleetwire.link.v1.Inventory
-	18, // 12: fleetwire.api.v1.CommandTargets.labels:type_name -> fleetwire.api.v1.CommandTargets.LabelsEntry
-	27, // 13: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.link.v1.PackageOptions
-	19, // 14: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 15: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
-	3,  // 16: fleetwire.api.v1.CreateCommandRequest.targets:type_name -> fleetwire.api.v1.CommandTargets
-	19, // 17: fleetwire.api.v1.CreateCommandRequest.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 18: fleetwire.api.v1.CreateCommandRequest.priority:type_name -> fleetwire.link.v1.CommandPriority
-	21, // 19: fleetwire.api.v1.CreateCommandRequest.package_operation:type_name -> fleetwire.link.v1.PackageOperation
-	22, // 20: fleetwire.api.v1.CreateCommandRequest.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
-	23, // 21: fleetwire.api.v1.CreateCommandRequest.system_operation:type_name -> fleetwire.link.v1.SystemOperation
-	24, // 22: fleetwire.api.v1.CreateCommandRequest.script:type_name -> fleetwire.link.v1.Script
-	25, // 23: fleetwire.api.v1.CreateCommandRequest.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
-	26, // 24: fleetwire.api.v1.CreateCommandRequest.inventory:type_name -> fleetwire.link.v1.Inventory
-	0,  // 25: fleetwire.api.v1.CreateCommandResponse.state:type_name -> fleetwire.api.v1.CommandState
-	8,  // 26: fleetwire.api.v1.CreateCommandResponse.hosts:type_name -> fleetwire.api.v1.CommandTarget
-	0,  // 27: fleetwire.api.v1.ListCommandsRequest.state:type_name -> fleetwire.api.v1.CommandState
-	1,  // 28: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
-	1,  // 29: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
-	1,  // 30: fleetwire.api.v1.WatchCommandResponse.command:type_name -> fleetwire.api.v1.Command
-	28, // 31: fleetwire.api.v1.WatchCommandResponse.delivery:type_name -> fleetwire.api.v1.Delivery
-	17, // 32: fleetwire.api.v1.WatchCommandResponse.progress:type_name -> fleetwire.api.v1.CommandProgress
-	4,  // 33: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
-	6,  // 34: fleetwire.api.v1.CommandService.CreateCommand:input_type -> fleetwire.api.v1.CreateCommandRequest
-	9,  // 35: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
-	11, // 36: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
-	13, // 37: fleetwire.api.v1.CommandService.CancelCommand:input_type -> fleetwire.api.v1.CancelCommandRequest
-	15, // 38: fleetwire.api.v1.CommandService.WatchCommand:input_type -> fleetwire.api.v1.WatchCommandRequest
-	5,  // 39: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
-	7,  // 40: fleetwire.api.v1.CommandService.CreateCommand:output_type -> fleetwire.api.v1.CreateCommandResponse
-	10, // 41: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
-	12, // 42: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
-	14, // 43: fleetwire.api.v1.CommandService.CancelCommand:output_type -> fleetwire.api.v1.CancelCommandResponse
-	16, // 44: fleetwire.api.v1.CommandService.WatchCommand:output_type -> fleetwire.api.v1.WatchCommandResponse
-	39, // [39:45] is the sub-list for method output_type
-	33, // [33:39] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	26, // 1: fleetwire.api.v1.Command.created_at:type_name -> google.protobuf.Timestamp
+	26, // 2: fleetwire.api.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 3: fleetwire.api.v1.Command.priority:type_name -> fleetwire.link.v1.CommandPriority
+	5,  // 4: fleetwire.api.v1.Command.summary:type_name -> fleetwire.api.v1.CommandSummary
+	26, // 5: fleetwire.api.v1.Command.finished_at:type_name -> google.protobuf.Timestamp
+	2,  // 6: fleetwire.api.v1.Command.waves:type_name -> fleetwire.api.v1.CommandWaves
+	3,  // 7: fleetwire.api.v1.Command.schedule:type_name -> fleetwire.api.v1.CommandSchedule
+	4,  // 8: fleetwire.api.v1.Command.wave_state:type_name -> fleetwire.api.v1.CommandWaveState
+	28, // 9: fleetwire.api.v1.Command.package_operation:type_name -> fleetwire.link.v1.PackageOperation
+	29, // 10: fleetwire.api.v1.Command.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
+	30, // 11: fleetwire.api.v1.Command.system_operation:type_name -> fleetwire.link.v1.SystemOperation
+	31, // 12: fleetwire.api.v1.Command.script:type_name -> fleetwire.link.v1.Script
+	32, // 13: fleetwire.api.v1.Command.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
+	33, // 14: fleetwire.api.v1.Command.inventory:type_name -> fleetwire.link.v1.Inventory
+	26, // 15: fleetwire.api.v1.CommandSchedule.not_before:type_name -> google.protobuf.Timestamp
+	26, // 16: fleetwire.api.v1.CommandWaveState.next_at:type_name -> google.protobuf.Timestamp
+	26, // 17: fleetwire.api.v1.CommandWaveState.paused_at:type_name -> google.protobuf.Timestamp
+	25, // 18: fleetwire.api.v1.CommandTargets.labels:type_name -> fleetwire.api.v1.CommandTargets.LabelsEntry
+	34, // 19: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.link.v1.PackageOptions
+	26, // 20: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 21: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
+	6,  // 22: fleetwire.api.v1.CreateCommandRequest.targets:type_name -> fleetwire.api.v1.CommandTargets
+	26, // 23: fleetwire.api.v1.CreateCommandRequest.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 24: fleetwire.api.v1.CreateCommandRequest.priority:type_name -> fleetwire.link.v1.CommandPriority
+	2,  // 25: fleetwire.api.v1.CreateCommandRequest.waves:type_name -> fleetwire.api.v1.CommandWaves
+	3,  // 26: fleetwire.api.v1.CreateCommandRequest.schedule:type_name -> fleetwire.api.v1.CommandSchedule
+	28, // 27: fleetwire.api.v1.CreateCommandRequest.package_operation:type_name -> fleetwire.link.v1.PackageOperation
+	29, // 28: fleetwire.api.v1.CreateCommandRequest.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
+	30, // 29: fleetwire.api.v1.CreateCommandRequest.system_operation:type_name -> fleetwire.link.v1.SystemOperation
+	31, // 30: fleetwire.api.v1.CreateCommandRequest.script:type_name -> fleetwire.link.v1.Script
+	32, // 31: fleetwire.api.v1.CreateCommandRequest.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
+	33, // 32: fleetwire.api.v1.CreateCommandRequest.inventory:type_name -> fleetwire.link.v1.Inventory
+	0,  // 33: fleetwire.api.v1.CreateCommandResponse.state:type_name -> fleetwire.api.v1.CommandState
+	11, // 34: fleetwire.api.v1.CreateCommandResponse.hosts:type_name -> fleetwire.api.v1.CommandTarget
+	26, // 35: fleetwire.api.v1.CommandTarget.window_opens_at:type_name -> google.protobuf.Timestamp
+	0,  // 36: fleetwire.api.v1.ListCommandsRequest.state:type_name -> fleetwire.api.v1.CommandState
+	1,  // 37: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
+	1,  // 38: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
+	1,  // 39: fleetwire.api.v1.WatchCommandResponse.command:type_name -> fleetwire.api.v1.Command
+	35, // 40: fleetwire.api.v1.WatchCommandResponse.delivery:type_name -> fleetwire.api.v1.Delivery
+	24, // 41: fleetwire.api.v1.WatchCommandResponse.progress:type_name -> fleetwire.api.v1.CommandProgress
+	7,  // 42: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
+	9,  // 43: fleetwire.api.v1.CommandService.CreateCommand:input_type -> fleetwire.api.v1.CreateCommandRequest
+	12, // 44: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
+	14, // 45: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
+	16, // 46: fleetwire.api.v1.CommandService.CancelCommand:input_type -> fleetwire.api.v1.CancelCommandRequest
+	18, // 47: fleetwire.api.v1.CommandService.ResumeCommand:input_type -> fleetwire.api.v1.ResumeCommandRequest
+	20, // 48: fleetwire.api.v1.CommandService.AbortCommand:input_type -> fleetwire.api.v1.AbortCommandRequest
+	22, // 49: fleetwire.api.v1.CommandService.WatchCommand:input_type -> fleetwire.api.v1.WatchCommandRequest
+	8,  // 50: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
+	10, // 51: fleetwire.api.v1.CommandService.CreateCommand:output_type -> fleetwire.api.v1.CreateCommandResponse
+	13, // 52: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
+	15, // 53: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
+	17, // 54: fleetwire.api.v1.CommandService.CancelCommand:output_type -> fleetwire.api.v1.CancelCommandResponse
+	19, // 55: fleetwire.api.v1.CommandService.ResumeCommand:output_type -> fleetwire.api.v1.ResumeCommandResponse
+	21, // 56: fleetwire.api.v1.CommandService.AbortCommand:output_type -> fleetwire.api.v1.AbortCommandResponse
+	23, // 57: fleetwire.api.v1.CommandService.WatchCommand:output_type -> fleetwire.api.v1.WatchCommandResponse
+	50, // [50:58] is the sub-list for method output_type
+	42, // [42:50] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_command_proto_init() }
@@ -1906,8 +2450,9 @@ func file_fleetwire_api_v1_command_proto_init() {
 		(*Command_FileTransfer)(nil),
 		(*Command_Inventory)(nil),
 	}
-	file_fleetwire_api_v1_command_proto_msgTypes[3].OneofWrappers = []any{}
-	file_fleetwire_api_v1_command_proto_msgTypes[5].OneofWrappers = []any{
+	file_fleetwire_api_v1_command_proto_msgTypes[1].OneofWrappers = []any{}
+	file_fleetwire_api_v1_command_proto_msgTypes[6].OneofWrappers = []any{}
+	file_fleetwire_api_v1_command_proto_msgTypes[8].OneofWrappers = []any{
 		(*CreateCommandRequest_PackageOperation)(nil),
 		(*CreateCommandRequest_ServiceOperation)(nil),
 		(*CreateCommandRequest_SystemOperation)(nil),
@@ -1915,20 +2460,20 @@ func file_fleetwire_api_v1_command_proto_init() {
 		(*CreateCommandRequest_FileTransfer)(nil),
 		(*CreateCommandRequest_Inventory)(nil),
 	}
-	file_fleetwire_api_v1_command_proto_msgTypes[6].OneofWrappers = []any{}
-	file_fleetwire_api_v1_command_proto_msgTypes[15].OneofWrappers = []any{
+	file_fleetwire_api_v1_command_proto_msgTypes[9].OneofWrappers = []any{}
+	file_fleetwire_api_v1_command_proto_msgTypes[22].OneofWrappers = []any{
 		(*WatchCommandResponse_Command)(nil),
 		(*WatchCommandResponse_Delivery)(nil),
 		(*WatchCommandResponse_Progress)(nil),
 	}
-	file_fleetwire_api_v1_command_proto_msgTypes[16].OneofWrappers = []any{}
+	file_fleetwire_api_v1_command_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_command_proto_rawDesc), len(file_fleetwire_api_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

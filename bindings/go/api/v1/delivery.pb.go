@@ -149,7 +149,11 @@ type Delivery struct {
 	// When its host began, by the host's clock. Absent where it has not.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// When its end was known to the platform. Absent where it has not ended.
-	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// Its wave, from 1. 0 where its command has none.
+	Wave uint64 `protobuf:"varint,18,opt,name=wave,proto3" json:"wave,omitempty"`
+	// Whether it waits for its wave to begin.
+	Held          bool `protobuf:"varint,19,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -301,6 +305,20 @@ func (x *Delivery) GetFinishedAt() *timestamppb.Timestamp {
 		return x.FinishedAt
 	}
 	return nil
+}
+
+func (x *Delivery) GetWave() uint64 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *Delivery) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
 }
 
 // Asks for deliveries.
@@ -1210,7 +1228,7 @@ var File_fleetwire_api_v1_delivery_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_delivery_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffleetwire/api/v1/delivery.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x06\n" +
+	"\x1ffleetwire/api/v1/delivery.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x06\n" +
 	"\bDelivery\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x12!\n" +
@@ -1235,7 +1253,9 @@ const file_fleetwire_api_v1_delivery_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
 	"\vfinished_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishedAtB\x13\n" +
+	"finishedAt\x12\x12\n" +
+	"\x04wave\x18\x12 \x01(\x04R\x04wave\x12\x12\n" +
+	"\x04held\x18\x13 \x01(\bR\x04heldB\x13\n" +
 	"\x11_progress_percent\"\xc9\x02\n" +
 	"\x15ListDeliveriesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +

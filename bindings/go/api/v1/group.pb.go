@@ -26,6 +26,79 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A day of the week.
+type Weekday int32
+
+const (
+	// Not said: refused.
+	Weekday_WEEKDAY_UNSPECIFIED Weekday = 0
+	// Monday.
+	Weekday_WEEKDAY_MONDAY Weekday = 1
+	// Tuesday.
+	Weekday_WEEKDAY_TUESDAY Weekday = 2
+	// Wednesday.
+	Weekday_WEEKDAY_WEDNESDAY Weekday = 3
+	// Thursday.
+	Weekday_WEEKDAY_THURSDAY Weekday = 4
+	// Friday.
+	Weekday_WEEKDAY_FRIDAY Weekday = 5
+	// Saturday.
+	Weekday_WEEKDAY_SATURDAY Weekday = 6
+	// Sunday.
+	Weekday_WEEKDAY_SUNDAY Weekday = 7
+)
+
+// Enum value maps for Weekday.
+var (
+	Weekday_name = map[int32]string{
+		0: "WEEKDAY_UNSPECIFIED",
+		1: "WEEKDAY_MONDAY",
+		2: "WEEKDAY_TUESDAY",
+		3: "WEEKDAY_WEDNESDAY",
+		4: "WEEKDAY_THURSDAY",
+		5: "WEEKDAY_FRIDAY",
+		6: "WEEKDAY_SATURDAY",
+		7: "WEEKDAY_SUNDAY",
+	}
+	Weekday_value = map[string]int32{
+		"WEEKDAY_UNSPECIFIED": 0,
+		"WEEKDAY_MONDAY":      1,
+		"WEEKDAY_TUESDAY":     2,
+		"WEEKDAY_WEDNESDAY":   3,
+		"WEEKDAY_THURSDAY":    4,
+		"WEEKDAY_FRIDAY":      5,
+		"WEEKDAY_SATURDAY":    6,
+		"WEEKDAY_SUNDAY":      7,
+	}
+)
+
+func (x Weekday) Enum() *Weekday {
+	p := new(Weekday)
+	*p = x
+	return p
+}
+
+func (x Weekday) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Weekday) Descriptor() protoreflect.EnumDescriptor {
+	return file_fleetwire_api_v1_group_proto_enumTypes[0].Descriptor()
+}
+
+func (Weekday) Type() protoreflect.EnumType {
+	return &file_fleetwire_api_v1_group_proto_enumTypes[0]
+}
+
+func (x Weekday) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Weekday.Descriptor instead.
+func (Weekday) EnumDescriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{0}
+}
+
 // One group of hosts.
 type Group struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -40,9 +113,12 @@ type Group struct {
 	// When it was made.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Names this state of it; which hosts are in it is no part of that.
-	Etag          string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Etag string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	// When its hosts may be worked on by commands that wait for that. A host that is in several groups has
+	// the windows of all of them, and is open where one of these is.
+	MaintenanceWindows []*MaintenanceWindow `protobuf:"bytes,7,rep,name=maintenance_windows,json=maintenanceWindows,proto3" json:"maintenance_windows,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Group) Reset() {
@@ -117,6 +193,134 @@ func (x *Group) GetEtag() string {
 	return ""
 }
 
+func (x *Group) GetMaintenanceWindows() []*MaintenanceWindow {
+	if x != nil {
+		return x.MaintenanceWindows
+	}
+	return nil
+}
+
+// Hours of the week.
+type MaintenanceWindow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The days on which it begins, one at least.
+	Days []Weekday `protobuf:"varint,1,rep,packed,name=days,proto3,enum=fleetwire.api.v1.Weekday" json:"days,omitempty"`
+	// When it begins by the clock of its time zone, such as `02:30`. In a night in which the clock is put on
+	// over that hour it begins as much later, in one in which it is put back at the first of the two.
+	Start string `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
+	// How long it lasts, in minutes, a week at most.
+	Minutes uint32 `protobuf:"varint,3,opt,name=minutes,proto3" json:"minutes,omitempty"`
+	// Whose clock that is: a name of the IANA such as `Europe/Berlin`, or an offset such as `+02:00`.
+	// Empty: UTC.
+	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintenanceWindow) Reset() {
+	*x = MaintenanceWindow{}
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceWindow) ProtoMessage() {}
+
+func (x *MaintenanceWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceWindow.ProtoReflect.Descriptor instead.
+func (*MaintenanceWindow) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MaintenanceWindow) GetDays() []Weekday {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *MaintenanceWindow) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *MaintenanceWindow) GetMinutes() uint32 {
+	if x != nil {
+		return x.Minutes
+	}
+	return 0
+}
+
+func (x *MaintenanceWindow) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// All maintenance windows of a group.
+type MaintenanceWindows struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The windows. Empty: none.
+	Windows       []*MaintenanceWindow `protobuf:"bytes,1,rep,name=windows,proto3" json:"windows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintenanceWindows) Reset() {
+	*x = MaintenanceWindows{}
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceWindows) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceWindows) ProtoMessage() {}
+
+func (x *MaintenanceWindows) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceWindows.ProtoReflect.Descriptor instead.
+func (*MaintenanceWindows) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MaintenanceWindows) GetWindows() []*MaintenanceWindow {
+	if x != nil {
+		return x.Windows
+	}
+	return nil
+}
+
 // Asks for groups.
 type ListGroupsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -130,7 +334,7 @@ type ListGroupsRequest struct {
 
 func (x *ListGroupsRequest) Reset() {
 	*x = ListGroupsRequest{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -142,7 +346,7 @@ func (x *ListGroupsRequest) String() string {
 func (*ListGroupsRequest) ProtoMessage() {}
 
 func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[1]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -155,7 +359,7 @@ func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{1}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListGroupsRequest) GetPageSize() uint32 {
@@ -185,7 +389,7 @@ type ListGroupsResponse struct {
 
 func (x *ListGroupsResponse) Reset() {
 	*x = ListGroupsResponse{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[2]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -197,7 +401,7 @@ func (x *ListGroupsResponse) String() string {
 func (*ListGroupsResponse) ProtoMessage() {}
 
 func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[2]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -210,7 +414,7 @@ func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{2}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListGroupsResponse) GetGroups() []*Group {
@@ -238,7 +442,7 @@ type GetGroupRequest struct {
 
 func (x *GetGroupRequest) Reset() {
 	*x = GetGroupRequest{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -250,7 +454,7 @@ func (x *GetGroupRequest) String() string {
 func (*GetGroupRequest) ProtoMessage() {}
 
 func (x *GetGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -263,7 +467,7 @@ func (x *GetGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGroupRequest.ProtoReflect.Descriptor instead.
 func (*GetGroupRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{3}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetGroupRequest) GetGroupId() string {
@@ -284,7 +488,7 @@ type GetGroupResponse struct {
 
 func (x *GetGroupResponse) Reset() {
 	*x = GetGroupResponse{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -296,7 +500,7 @@ func (x *GetGroupResponse) String() string {
 func (*GetGroupResponse) ProtoMessage() {}
 
 func (x *GetGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -309,7 +513,7 @@ func (x *GetGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGroupResponse.ProtoReflect.Descriptor instead.
 func (*GetGroupResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{4}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetGroupResponse) GetGroup() *Group {
@@ -333,7 +537,7 @@ type CreateGroupRequest struct {
 
 func (x *CreateGroupRequest) Reset() {
 	*x = CreateGroupRequest{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +549,7 @@ func (x *CreateGroupRequest) String() string {
 func (*CreateGroupRequest) ProtoMessage() {}
 
 func (x *CreateGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +562,7 @@ func (x *CreateGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGroupRequest.ProtoReflect.Descriptor instead.
 func (*CreateGroupRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{5}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateGroupRequest) GetName() string {
@@ -386,7 +590,7 @@ type CreateGroupResponse struct {
 
 func (x *CreateGroupResponse) Reset() {
 	*x = CreateGroupResponse{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +602,7 @@ func (x *CreateGroupResponse) String() string {
 func (*CreateGroupResponse) ProtoMessage() {}
 
 func (x *CreateGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +615,7 @@ func (x *CreateGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGroupResponse.ProtoReflect.Descriptor instead.
 func (*CreateGroupResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{6}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateGroupResponse) GetGroup() *Group {
@@ -431,14 +635,16 @@ type UpdateGroupRequest struct {
 	// Its new description. Absent: as it is.
 	Description *string `protobuf:"bytes,3,opt,name=description,proto3,oneof" json:"description,omitempty"`
 	// The `etag` that it must still have. Empty: whatever it has.
-	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Etag string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Its maintenance windows in the place of those that it has. Absent: as they are.
+	MaintenanceWindows *MaintenanceWindows `protobuf:"bytes,5,opt,name=maintenance_windows,json=maintenanceWindows,proto3" json:"maintenance_windows,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *UpdateGroupRequest) Reset() {
 	*x = UpdateGroupRequest{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +656,7 @@ func (x *UpdateGroupRequest) String() string {
 func (*UpdateGroupRequest) ProtoMessage() {}
 
 func (x *UpdateGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +669,7 @@ func (x *UpdateGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateGroupRequest.ProtoReflect.Descriptor instead.
 func (*UpdateGroupRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{7}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateGroupRequest) GetGroupId() string {
@@ -494,6 +700,13 @@ func (x *UpdateGroupRequest) GetEtag() string {
 	return ""
 }
 
+func (x *UpdateGroupRequest) GetMaintenanceWindows() *MaintenanceWindows {
+	if x != nil {
+		return x.MaintenanceWindows
+	}
+	return nil
+}
+
 // The group as it is now.
 type UpdateGroupResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -505,7 +718,7 @@ type UpdateGroupResponse struct {
 
 func (x *UpdateGroupResponse) Reset() {
 	*x = UpdateGroupResponse{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +730,7 @@ func (x *UpdateGroupResponse) String() string {
 func (*UpdateGroupResponse) ProtoMessage() {}
 
 func (x *UpdateGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +743,7 @@ func (x *UpdateGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateGroupResponse.ProtoReflect.Descriptor instead.
 func (*UpdateGroupResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{8}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdateGroupResponse) GetGroup() *Group {
@@ -553,7 +766,7 @@ type DeleteGroupRequest struct {
 
 func (x *DeleteGroupRequest) Reset() {
 	*x = DeleteGroupRequest{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +778,7 @@ func (x *DeleteGroupRequest) String() string {
 func (*DeleteGroupRequest) ProtoMessage() {}
 
 func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +791,7 @@ func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{9}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteGroupRequest) GetGroupId() string {
@@ -604,7 +817,7 @@ type DeleteGroupResponse struct {
 
 func (x *DeleteGroupResponse) Reset() {
 	*x = DeleteGroupResponse{}
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +829,7 @@ func (x *DeleteGroupResponse) String() string {
 func (*DeleteGroupResponse) ProtoMessage() {}
 
 func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_group_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_group_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,14 +842,14 @@ func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{10}
+	return file_fleetwire_api_v1_group_proto_rawDescGZIP(), []int{12}
 }
 
 var File_fleetwire_api_v1_group_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_group_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfleetwire/api/v1/group.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n" +
+	"\x1cfleetwire/api/v1/group.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x02\n" +
 	"\x05Group\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x018?R\x04name\x12)\n" +
@@ -644,7 +857,15 @@ const file_fleetwire_api_v1_group_proto_rawDesc = "" +
 	"\x05hosts\x18\x04 \x01(\x04R\x05hosts\x129\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1a\n" +
-	"\x04etag\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etag\"a\n" +
+	"\x04etag\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etag\x12\\\n" +
+	"\x13maintenance_windows\x18\a \x03(\v2#.fleetwire.api.v1.MaintenanceWindowB\x06\x8a\xb5\x18\x02\x18\x10R\x12maintenanceWindows\"\xb4\x01\n" +
+	"\x11MaintenanceWindow\x125\n" +
+	"\x04days\x18\x01 \x03(\x0e2\x19.fleetwire.api.v1.WeekdayB\x06\x8a\xb5\x18\x02\x18\aR\x04days\x12\x1e\n" +
+	"\x05start\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x018\x05R\x05start\x12#\n" +
+	"\aminutes\x18\x03 \x01(\rB\t\x8a\xb5\x18\x05 \x01(\xe0NR\aminutes\x12#\n" +
+	"\ttime_zone\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x028@R\btimeZone\"[\n" +
+	"\x12MaintenanceWindows\x12E\n" +
+	"\awindows\x18\x01 \x03(\v2#.fleetwire.api.v1.MaintenanceWindowB\x06\x8a\xb5\x18\x02\x18\x10R\awindows\"a\n" +
 	"\x11ListGroupsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +
 	"\n" +
@@ -660,12 +881,13 @@ const file_fleetwire_api_v1_group_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018?R\x04name\x12)\n" +
 	"\vdescription\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\vdescription\"D\n" +
 	"\x13CreateGroupResponse\x12-\n" +
-	"\x05group\x18\x01 \x01(\v2\x17.fleetwire.api.v1.GroupR\x05group\"\xc0\x01\n" +
+	"\x05group\x18\x01 \x01(\v2\x17.fleetwire.api.v1.GroupR\x05group\"\x97\x02\n" +
 	"\x12UpdateGroupRequest\x12$\n" +
 	"\bgroup_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\agroupId\x12\x1f\n" +
 	"\x04name\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028?H\x00R\x04name\x88\x01\x01\x12.\n" +
 	"\vdescription\x18\x03 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04H\x01R\vdescription\x88\x01\x01\x12\x1a\n" +
-	"\x04etag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etagB\a\n" +
+	"\x04etag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etag\x12U\n" +
+	"\x13maintenance_windows\x18\x05 \x01(\v2$.fleetwire.api.v1.MaintenanceWindowsR\x12maintenanceWindowsB\a\n" +
 	"\x05_nameB\x0e\n" +
 	"\f_description\"D\n" +
 	"\x13UpdateGroupResponse\x12-\n" +
@@ -673,7 +895,16 @@ const file_fleetwire_api_v1_group_proto_rawDesc = "" +
 	"\x12DeleteGroupRequest\x12$\n" +
 	"\bgroup_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\agroupId\x12\x1a\n" +
 	"\x04etag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04etag\"\x15\n" +
-	"\x13DeleteGroupResponse2\x96\x05\n" +
+	"\x13DeleteGroupResponse*\xb6\x01\n" +
+	"\aWeekday\x12\x17\n" +
+	"\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n" +
+	"\x0fWEEKDAY_TUESDAY\x10\x02\x12\x15\n" +
+	"\x11WEEKDAY_WEDNESDAY\x10\x03\x12\x14\n" +
+	"\x10WEEKDAY_THURSDAY\x10\x04\x12\x12\n" +
+	"\x0eWEEKDAY_FRIDAY\x10\x05\x12\x14\n" +
+	"\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n" +
+	"\x0eWEEKDAY_SUNDAY\x10\a2\x96\x05\n" +
 	"\fGroupService\x12r\n" +
 	"\n" +
 	"ListGroups\x12#.fleetwire.api.v1.ListGroupsRequest\x1a$.fleetwire.api.v1.ListGroupsResponse\"\x19\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\r\x12\v/api/groups\x12~\n" +
@@ -696,42 +927,50 @@ func file_fleetwire_api_v1_group_proto_rawDescGZIP() []byte {
 	return file_fleetwire_api_v1_group_proto_rawDescData
 }
 
-var file_fleetwire_api_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_fleetwire_api_v1_group_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_fleetwire_api_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_fleetwire_api_v1_group_proto_goTypes = []any{
-	(*Group)(nil),                 // 0: fleetwire.api.v1.Group
-	(*ListGroupsRequest)(nil),     // 1: fleetwire.api.v1.ListGroupsRequest
-	(*ListGroupsResponse)(nil),    // 2: fleetwire.api.v1.ListGroupsResponse
-	(*GetGroupRequest)(nil),       // 3: fleetwire.api.v1.GetGroupRequest
-	(*GetGroupResponse)(nil),      // 4: fleetwire.api.v1.GetGroupResponse
-	(*CreateGroupRequest)(nil),    // 5: fleetwire.api.v1.CreateGroupRequest
-	(*CreateGroupResponse)(nil),   // 6: fleetwire.api.v1.CreateGroupResponse
-	(*UpdateGroupRequest)(nil),    // 7: fleetwire.api.v1.UpdateGroupRequest
-	(*UpdateGroupResponse)(nil),   // 8: fleetwire.api.v1.UpdateGroupResponse
-	(*DeleteGroupRequest)(nil),    // 9: fleetwire.api.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),   // 10: fleetwire.api.v1.DeleteGroupResponse
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(Weekday)(0),                  // 0: fleetwire.api.v1.Weekday
+	(*Group)(nil),                 // 1: fleetwire.api.v1.Group
+	(*MaintenanceWindow)(nil),     // 2: fleetwire.api.v1.MaintenanceWindow
+	(*MaintenanceWindows)(nil),    // 3: fleetwire.api.v1.MaintenanceWindows
+	(*ListGroupsRequest)(nil),     // 4: fleetwire.api.v1.ListGroupsRequest
+	(*ListGroupsResponse)(nil),    // 5: fleetwire.api.v1.ListGroupsResponse
+	(*GetGroupRequest)(nil),       // 6: fleetwire.api.v1.GetGroupRequest
+	(*GetGroupResponse)(nil),      // 7: fleetwire.api.v1.GetGroupResponse
+	(*CreateGroupRequest)(nil),    // 8: fleetwire.api.v1.CreateGroupRequest
+	(*CreateGroupResponse)(nil),   // 9: fleetwire.api.v1.CreateGroupResponse
+	(*UpdateGroupRequest)(nil),    // 10: fleetwire.api.v1.UpdateGroupRequest
+	(*UpdateGroupResponse)(nil),   // 11: fleetwire.api.v1.UpdateGroupResponse
+	(*DeleteGroupRequest)(nil),    // 12: fleetwire.api.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),   // 13: fleetwire.api.v1.DeleteGroupResponse
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_group_proto_depIdxs = []int32{
-	11, // 0: fleetwire.api.v1.Group.created_at:type_name -> google.protobuf.Timestamp
-	0,  // 1: fleetwire.api.v1.ListGroupsResponse.groups:type_name -> fleetwire.api.v1.Group
-	0,  // 2: fleetwire.api.v1.GetGroupResponse.group:type_name -> fleetwire.api.v1.Group
-	0,  // 3: fleetwire.api.v1.CreateGroupResponse.group:type_name -> fleetwire.api.v1.Group
-	0,  // 4: fleetwire.api.v1.UpdateGroupResponse.group:type_name -> fleetwire.api.v1.Group
-	1,  // 5: fleetwire.api.v1.GroupService.ListGroups:input_type -> fleetwire.api.v1.ListGroupsRequest
-	3,  // 6: fleetwire.api.v1.GroupService.GetGroup:input_type -> fleetwire.api.v1.GetGroupRequest
-	5,  // 7: fleetwire.api.v1.GroupService.CreateGroup:input_type -> fleetwire.api.v1.CreateGroupRequest
-	7,  // 8: fleetwire.api.v1.GroupService.UpdateGroup:input_type -> fleetwire.api.v1.UpdateGroupRequest
-	9,  // 9: fleetwire.api.v1.GroupService.DeleteGroup:input_type -> fleetwire.api.v1.DeleteGroupRequest
-	2,  // 10: fleetwire.api.v1.GroupService.ListGroups:output_type -> fleetwire.api.v1.ListGroupsResponse
-	4,  // 11: fleetwire.api.v1.GroupService.GetGroup:output_type -> fleetwire.api.v1.GetGroupResponse
-	6,  // 12: fleetwire.api.v1.GroupService.CreateGroup:output_type -> fleetwire.api.v1.CreateGroupResponse
-	8,  // 13: fleetwire.api.v1.GroupService.UpdateGroup:output_type -> fleetwire.api.v1.UpdateGroupResponse
-	10, // 14: fleetwire.api.v1.GroupService.DeleteGroup:output_type -> fleetwire.api.v1.DeleteGroupResponse
-	10, // [10:15] is the sub-list for method output_type
-	5,  // [5:10] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	14, // 0: fleetwire.api.v1.Group.created_at:type_name -> google.protobuf.Timestamp
+	2,  // 1: fleetwire.api.v1.Group.maintenance_windows:type_name -> fleetwire.api.v1.MaintenanceWindow
+	0,  // 2: fleetwire.api.v1.MaintenanceWindow.days:type_name -> fleetwire.api.v1.Weekday
+	2,  // 3: fleetwire.api.v1.MaintenanceWindows.windows:type_name -> fleetwire.api.v1.MaintenanceWindow
+	1,  // 4: fleetwire.api.v1.ListGroupsResponse.groups:type_name -> fleetwire.api.v1.Group
+	1,  // 5: fleetwire.api.v1.GetGroupResponse.group:type_name -> fleetwire.api.v1.Group
+	1,  // 6: fleetwire.api.v1.CreateGroupResponse.group:type_name -> fleetwire.api.v1.Group
+	3,  // 7: fleetwire.api.v1.UpdateGroupRequest.maintenance_windows:type_name -> fleetwire.api.v1.MaintenanceWindows
+	1,  // 8: fleetwire.api.v1.UpdateGroupResponse.group:type_name -> fleetwire.api.v1.Group
+	4,  // 9: fleetwire.api.v1.GroupService.ListGroups:input_type -> fleetwire.api.v1.ListGroupsRequest
+	6,  // 10: fleetwire.api.v1.GroupService.GetGroup:input_type -> fleetwire.api.v1.GetGroupRequest
+	8,  // 11: fleetwire.api.v1.GroupService.CreateGroup:input_type -> fleetwire.api.v1.CreateGroupRequest
+	10, // 12: fleetwire.api.v1.GroupService.UpdateGroup:input_type -> fleetwire.api.v1.UpdateGroupRequest
+	12, // 13: fleetwire.api.v1.GroupService.DeleteGroup:input_type -> fleetwire.api.v1.DeleteGroupRequest
+	5,  // 14: fleetwire.api.v1.GroupService.ListGroups:output_type -> fleetwire.api.v1.ListGroupsResponse
+	7,  // 15: fleetwire.api.v1.GroupService.GetGroup:output_type -> fleetwire.api.v1.GetGroupResponse
+	9,  // 16: fleetwire.api.v1.GroupService.CreateGroup:output_type -> fleetwire.api.v1.CreateGroupResponse
+	11, // 17: fleetwire.api.v1.GroupService.UpdateGroup:output_type -> fleetwire.api.v1.UpdateGroupResponse
+	13, // 18: fleetwire.api.v1.GroupService.DeleteGroup:output_type -> fleetwire.api.v1.DeleteGroupResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_group_proto_init() }
@@ -740,19 +979,20 @@ func file_fleetwire_api_v1_group_proto_init() {
 		return
 	}
 	file_fleetwire_api_v1_options_proto_init()
-	file_fleetwire_api_v1_group_proto_msgTypes[7].OneofWrappers = []any{}
+	file_fleetwire_api_v1_group_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_group_proto_rawDesc), len(file_fleetwire_api_v1_group_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   11,
+			NumEnums:      1,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_fleetwire_api_v1_group_proto_goTypes,
 		DependencyIndexes: file_fleetwire_api_v1_group_proto_depIdxs,
+		EnumInfos:         file_fleetwire_api_v1_group_proto_enumTypes,
 		MessageInfos:      file_fleetwire_api_v1_group_proto_msgTypes,
 	}.Build()
 	File_fleetwire_api_v1_group_proto = out.File

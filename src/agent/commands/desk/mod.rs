@@ -112,19 +112,22 @@ impl<R: Runs, W: Way> Desk<R, W> {
         for command in recovered.commands {
             let id = command.id;
             match command.state {
-                RecoveredState::Finished => desk.entries.insert_ended(id, Stage::Finished),
+                RecoveredState::Finished => {
+                    desk.entries
+                        .insert_ended(id, Stage::Finished, command.begun);
+                }
                 RecoveredState::Ended {
                     response_id,
                     place,
                     bytes,
-                } => ended.push((place, id, response_id, bytes)),
+                } => ended.push((place, id, response_id, bytes, command.begun)),
                 RecoveredState::Started { command, at } => desk.cut.push((id, command, at)),
                 RecoveredState::Waiting { command } => desk.waits_again(id, command),
             }
         }
         ended.sort_unstable_by_key(|(place, ..)| *place);
-        for (_, id, response_id, bytes) in ended {
-            desk.entries.insert_ended(id.clone(), Stage::Ended);
+        for (_, id, response_id, bytes, begun) in ended {
+            desk.entries.insert_ended(id.clone(), Stage::Ended, begun);
             desk.outbox.push(id, response_id, bytes);
         }
         desk
@@ -149,7 +152,7 @@ impl<R: Runs, W: Way> Desk<R, W> {
                 response
             }
         };
-        self.entries.insert_ended(id.clone(), Stage::Ended);
+        self.entries.insert_ended(id.clone(), Stage::Ended, true);
         self.end(id, response);
     }
 
@@ -169,7 +172,7 @@ impl<R: Runs, W: Way> Desk<R, W> {
             (_, checked) => {
                 let status = CommandStatus::Refused;
                 let response = without_result(&id, status, checked.err());
-                self.entries.insert_ended(id.clone(), Stage::Ended);
+                self.entries.insert_ended(id.clone(), Stage::Ended, false);
                 self.end(id, response);
             }
         }
@@ -264,7 +267,12 @@ impl<R: Runs, W: Way> Desk<R, W> {
             self.say(put_off(id, ErrorCode::Overloaded, why));
             return;
         }
-        if self.entries.get(&id).is_some() {
+        // One that has expired here is sent again in another place, as with its host's next window: it was
+        // never begun, so that it is run for the first time.
+        let again = self.entries.is_unbegun(&id)
+            && command.sequence > 0
+            && !self.known.contains(command.sequence);
+        if !again && self.entries.get(&id).is_some() {
             self.on_known(id);
             return;
         }
@@ -292,6 +300,13 @@ impl<R: Runs, W: Way> Desk<R, W> {
             self.say(put_off(id, ErrorCode::Overloaded, "too many commands wait"));
             return;
         }
+        if again && !self.unwritten.is_empty() {
+            // That its response was acknowledged may be among it, and would be taken for that of the next.
+            let why = "this agent's journal cannot be written";
+            self.say(put_off(id, ErrorCode::Overloaded, why));
+            return;
+        }
+        self.entries.remove(&id);
         // A command is not settled itself, whatever its sender makes of it.
         let settled = command.settled_sequence;
         let settled = settled.min(command.sequence.saturating_sub(1));

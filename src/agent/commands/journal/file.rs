@@ -63,6 +63,8 @@ pub struct RecoveredCommand {
     pub id: String,
     /// How far it came.
     pub state: RecoveredState,
+    /// Whether it was begun.
+    pub begun: bool,
 }
 
 /// How far a command came.
@@ -199,7 +201,8 @@ impl<S: Storage> JournalFile<S> {
                     command: self.command(slot.received)?,
                 },
             };
-            Ok(RecoveredCommand { id, state })
+            let begun = slot.started.is_some();
+            Ok(RecoveredCommand { id, state, begun })
         };
         let commands = self.index.in_order().into_iter();
         let commands = commands.map(|(id, slot)| command(id.to_owned(), slot));

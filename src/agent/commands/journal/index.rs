@@ -1,5 +1,6 @@
 //! Where in the journal's file each command's records are, and which commands it still has: those that are
-//! not finished, and of the finished a bounded number, the latest.
+//! not finished, and of the finished a bounded number, the latest. One that ended without having been begun and has come
+//! again is there once, as it came last.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -51,6 +52,7 @@ impl Index {
         let (id, change): (&str, fn(&mut Slot, &Record, Span)) = match record {
             Record::Identity(_) | Record::Seen(_) => return Vec::new(),
             Record::Received(received) => {
+                self.forget_unbegun(&received.id);
                 self.slots
                     .entry(received.id.clone())
                     .or_insert_with(|| Slot {
@@ -87,6 +89,22 @@ impl Index {
             self.finished.push_back(id.to_owned());
         }
         self.forget()
+    }
+
+    /// Makes room for a command that has come again after it had ended without having been begun.
+    fn forget_unbegun(&mut self, id: &str) {
+        let unbegun = |slot: &Slot| slot.ended.is_some() && slot.started.is_none();
+        if !self.slots.get(id).is_some_and(unbegun) {
+            return;
+        }
+        let Some(slot) = self.slots.remove(id) else {
+            return;
+        };
+        self.live_bytes -= slot.bytes;
+        if slot.acknowledged {
+            self.finished_bytes = self.finished_bytes.saturating_sub(slot.bytes);
+            self.finished.retain(|finished| finished != id);
+        }
     }
 
     fn forget(&mut self) -> Vec<String> {

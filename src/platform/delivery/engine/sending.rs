@@ -12,6 +12,8 @@ use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};
 use crate::platform::registry::ConnectionId;
 use crate::platform::store::deliveries::{DeliveryState, Due, End, Outgoing, Step};
+use crate::platform::store::{Store, StoreError};
+use crate::platform::windows::{self, Standing};
 
 /// Deliveries under way that are read at once: the window, and what agents have reported beside it.
 const REVIEW_MAX: usize = 4096;
@@ -110,28 +112,44 @@ impl Engine {
         };
         let (delivery, connection) = (self.delivery.clone(), known.connection);
         self.jobs.push(Box::pin(async move {
-            let due = delivery.store.due(host, UnixMillis::now(), count).await;
+            let due = due(&*delivery.store, host, UnixMillis::now(), count).await;
             Done::Waiting(host, connection, look, due)
         }));
     }
 
-    pub(super) fn looked(&mut self, host: HostId, connection: ConnectionId, look: &Look, due: Due) {
+    pub(super) fn looked(
+        &mut self,
+        host: HostId,
+        connection: ConnectionId,
+        look: &Look,
+        mut due: Due,
+    ) {
         let Some(known) = self.current(host, connection) else {
             return;
         };
         known.looking = false;
         let (once, now) = (!known.journalled, UnixMillis::now());
         let all = due.deliveries.len() < look.count && known.waiting_told == look.waiting_told;
+        // A window may have closed since.
+        let is_open = |outgoing: &Outgoing| outgoing.until.is_none_or(|until| until > now);
+        let found = due.deliveries.len();
+        due.deliveries.retain(is_open);
+        let all = all && due.deliveries.len() == found;
         known.backlog = !all;
         known.next_due = due.next_due.map(instant);
+        known.shut = due.shut;
         known.departing = due.deliveries.len();
         known.room.take(due.deliveries.len());
         known.settle_room();
-        for outgoing in due.deliveries {
+        for mut outgoing in due.deliveries {
             let command = outgoing.command;
             let (step, then) = if outgoing.expires.is_some_and(|expires| expires <= now) {
                 let end = End::new(DeliveryState::Expired, "expired", "");
                 (Step::Ended(Box::new(end)), None)
+            } else if let Some(until) = outgoing.until {
+                // What its agent has not begun by then, it does not begin.
+                outgoing.expires = Some(outgoing.expires.map_or(until, |end| end.min(until)));
+                (Step::SentInWindow { once, until }, Some(outgoing))
             } else {
                 (Step::Sent { once }, Some(outgoing))
             };
@@ -255,4 +273,33 @@ impl Engine {
             held,
         );
     }
+}
+
+/// What waits for a host and may be sent now, with what is for its maintenance windows where one is open.
+async fn due(
+    store: &dyn Store,
+    host: HostId,
+    now: UnixMillis,
+    count: usize,
+) -> Result<Due, StoreError> {
+    let mut due = store.due(host, now, false, count).await?;
+    if !due.shut {
+        return Ok(due);
+    }
+    let windows = store.maintenance_windows(vec![host]).await?;
+    let windows = windows.into_values().next().unwrap_or_default();
+    match windows::standing(&windows, now) {
+        Standing::Open(until) => {
+            due = store.due(host, now, true, count).await?;
+            for outgoing in due.deliveries.iter_mut().filter(|it| it.in_window) {
+                outgoing.until = Some(until);
+            }
+        }
+        Standing::Shut(opens) => {
+            let sooner = due.next_due.map_or(opens, |next| next.min(opens));
+            due.next_due = Some(sooner);
+        }
+        Standing::Never => {}
+    }
+    Ok(due)
 }

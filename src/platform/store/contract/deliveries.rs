@@ -41,6 +41,7 @@ pub(super) fn command(hosts: &[HostId]) -> NewCommand {
         created: T0,
         expires: Some(at(100)),
         not_before: None,
+        plan: Default::default(),
         targets: r#"{"hosts":["a"]}"#.to_owned(),
         redrive_of: None,
         hosts: hosts.iter().copied().map(Into::into).collect(),
@@ -91,7 +92,11 @@ pub(super) async fn state(
 
 /// What waits for a host: ids, and the places.
 pub(super) async fn due(store: &dyn Store, host: HostId, now: UnixMillis) -> Vec<(CommandId, u64)> {
-    let due = store.due(host, now, 10).await.expect("read").deliveries;
+    let due = store
+        .due(host, now, false, 10)
+        .await
+        .expect("read")
+        .deliveries;
     due.iter().map(|due| (due.command, due.sequence)).collect()
 }
 
@@ -119,6 +124,9 @@ async fn a_command_is_kept_with_its_deliveries(open: Open<'_>) {
         user: new.user,
         created: new.created,
         expires: new.expires,
+        not_before: None,
+        plan: Default::default(),
+        waves: None,
         targets: new.targets,
         redrive_of: None,
         counts,
@@ -171,13 +179,19 @@ async fn a_host_has_its_commands_in_order(open: Open<'_>) {
     create(&*store, &later).await;
     let order = [(ids[2], 3), (ids[1], 2), (ids[3], 4), (ids[0], 1)];
     assert_eq!(due(&*store, host, at(1)).await, order);
-    let found = store.due(host, at(1), 10).await.expect("read");
+    let found = store.due(host, at(1), false, 10).await.expect("read");
     assert_eq!((found.next_due, found.drained), (Some(at(50)), false));
-    let found = store.due(host, at(50), 2).await.expect("read");
+    let found = store.due(host, at(50), false, 2).await.expect("read");
     assert_eq!(found.deliveries[1].command, later.id);
     assert_eq!((found.next_due, found.drained), (None, false));
-    assert!(store.due(host, at(50), 5).await.expect("read").drained);
-    let nobody = store.due(HostId::random(random()), at(1), 9).await;
+    assert!(
+        store
+            .due(host, at(50), false, 5)
+            .await
+            .expect("read")
+            .drained
+    );
+    let nobody = store.due(HostId::random(random()), at(1), false, 9).await;
     assert!(nobody.expect("read").drained);
 
     // What is sent at once takes its place too.

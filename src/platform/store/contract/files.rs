@@ -53,6 +53,7 @@ async fn command(store: &dyn Store) -> (CommandId, HostId) {
         created: T0,
         expires: None,
         not_before: None,
+        plan: Default::default(),
         targets: String::new(),
         redrive_of: None,
         hosts: vec![id.into()],

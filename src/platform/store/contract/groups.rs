@@ -97,6 +97,7 @@ async fn groups_are_made_changed_and_removed(open: Open<'_>) {
     let change = GroupChange {
         name: Some(name("a2")),
         description: None,
+        windows: None,
     };
     let changed = store.update_group(a, Some(1), change, audit("group.update"));
     let changed = changed.await.expect("changed");
@@ -112,6 +113,7 @@ async fn groups_are_made_changed_and_removed(open: Open<'_>) {
     let taken = GroupChange {
         name: Some(name("b")),
         description: None,
+        windows: None,
     };
     let taken = store.update_group(a, None, taken, audit("group.update"));
     assert_eq!(taken.await, Err(StoreError::Taken));

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::StoreError;
 use super::super::deliveries::{Applied, DeliveryState, End, Step};
-use super::Transaction;
 use super::commands::signed;
+use super::{Transaction, waves};
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};
 use crate::platform::events::{Event, Happening};
@@ -24,6 +24,12 @@ pub(super) struct Found {
     pub once: bool,
     attempts: u32,
     changes: i64,
+    /// Its wave was not begun.
+    held: bool,
+    in_window: bool,
+    /// Its command has waves.
+    in_wave: bool,
+    cancel: bool,
 }
 
 /// Changes of deliveries within one transaction. What they add up to for a command or a host is written
@@ -35,6 +41,8 @@ pub(super) struct Changes<'a> {
     counts: BTreeMap<i64, (UnixMillis, [i64; DeliveryState::ALL.len()])>,
     /// By a host's number: the highest place that its agent has acknowledged.
     acknowledged: BTreeMap<i64, i64>,
+    /// The numbers of commands that have waves, with how many were held and are not any more.
+    in_waves: BTreeMap<i64, i64>,
 }
 
 impl<'a> Changes<'a> {
@@ -50,12 +58,14 @@ impl<'a> Changes<'a> {
             actor,
             counts: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            in_waves: BTreeMap::new(),
         }
     }
 
     pub fn find(&self, command: CommandId, host: HostId) -> Result<Option<Found>, StoreError> {
         let mut query = self.connection.prepare_cached(
-            "SELECT command, host, sequence, state, once, attempts, changes FROM deliveries
+            "SELECT command, host, sequence, state, once, attempts, changes, held, in_window,
+                 wave > 0, cancel FROM deliveries
              WHERE command = (SELECT number FROM commands WHERE id = ?1)
                AND host = (SELECT number FROM queues WHERE host = ?2)",
         )?;
@@ -69,6 +79,10 @@ impl<'a> Changes<'a> {
                 once: row.get(4)?,
                 attempts: row.get(5)?,
                 changes: row.get(6)?,
+                held: row.get(7)?,
+                in_window: row.get(8)?,
+                in_wave: row.get(9)?,
+                cancel: row.get(10)?,
             })
         });
         Ok(found.optional()?)
@@ -83,14 +97,20 @@ impl<'a> Changes<'a> {
     ) -> Result<Applied, StoreError> {
         let (from, key) = (found.state, found.key);
         match step {
+            // What is held has no place yet at which it could be sent.
+            Step::Sent { .. } | Step::SentInWindow { .. } | Step::Skipped if found.held => {
+                return Ok(Applied::Unchanged(from));
+            }
             Step::Sent { once } if from < DeliveryState::Sent => {
-                self.connection
-                    .prepare_cached(
-                        "UPDATE deliveries SET state = 1, once = ?3, next_attempt = NULL,
-                             updated = ?4 WHERE command = ?1 AND host = ?2",
-                    )?
-                    .execute(params![key.0, key.1, once, at])?;
-                self.came_to(found, DeliveryState::Sent, at, "")?;
+                self.sent(found, at, once, None)?;
+            }
+            Step::SentInWindow { once, until } if from < DeliveryState::Sent => {
+                self.sent(found, at, once, Some(until))?;
+            }
+            Step::Skipped if from < DeliveryState::Sent => {
+                let detail = "the host was offline when its turn came, and is not waited for";
+                let state = DeliveryState::Cancelled;
+                self.ended(found, at, End::new(state, "host_offline", detail))?;
             }
             Step::Retry {
                 next_attempt,
@@ -126,6 +146,25 @@ impl<'a> Changes<'a> {
                         "UPDATE deliveries SET progress = ?3 WHERE command = ?1 AND host = ?2",
                     )?
                     .execute(params![key.0, key.1, progress])?;
+            }
+            Step::Ended(end)
+                if !from.is_final()
+                    && found.in_window
+                    && end.response.is_some()
+                    && waves::is_early(self.connection, key.0, at, end.state)? =>
+            {
+                // Said again of what waits again.
+                if from == DeliveryState::Queued {
+                    return Ok(Applied::Unchanged(from));
+                }
+                self.acknowledge(found);
+                if found.cancel {
+                    let cancelled = DeliveryState::Cancelled;
+                    self.ended(found, at, End::new(cancelled, "cancelled", ""))?;
+                } else {
+                    waves::wait_again(self.connection, key, at)?;
+                    self.came_to(found, DeliveryState::Queued, at, "window_closed")?;
+                }
             }
             Step::Ended(end) if !from.is_final() => {
                 self.acknowledge(found);
@@ -174,6 +213,22 @@ impl<'a> Changes<'a> {
         *last = at;
     }
 
+    fn sent(
+        &mut self,
+        found: &mut Found,
+        at: UnixMillis,
+        once: bool,
+        until: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE deliveries SET state = 1, once = ?3, next_attempt = NULL, updated = ?4,
+                     until = ?5 WHERE command = ?1 AND host = ?2",
+            )?
+            .execute(params![found.key.0, found.key.1, once, at, until])?;
+        self.came_to(found, DeliveryState::Sent, at, "")
+    }
+
     fn went_on(
         &mut self,
         found: &mut Found,
@@ -194,7 +249,7 @@ impl<'a> Changes<'a> {
         self.connection
             .prepare_cached(
                 "UPDATE deliveries SET state = ?3, next_attempt = NULL, reason = ?4, detail = ?5,
-                     updated = ?6, started = coalesce(?7, started), ended = ?6
+                     updated = ?6, started = coalesce(?7, started), ended = ?6, held = 0
                  WHERE command = ?1 AND host = ?2",
             )?
             .execute(params![
@@ -235,6 +290,10 @@ impl<'a> Changes<'a> {
             counts[state as usize] += 1;
             *last = at;
             found.state = state;
+            if found.in_wave {
+                let held = self.in_waves.entry(key.0).or_default();
+                *held += i64::from(state.is_final() && std::mem::take(&mut found.held));
+            }
         }
         self.connection.event(&Event {
             at,
@@ -265,7 +324,9 @@ impl<'a> Changes<'a> {
                  finished = CASE WHEN queued + sent + received + running + ?12 = 0 THEN ?13 END
              WHERE number = ?1",
         )?;
+        let mut last = BTreeMap::new();
         for (command, (at, counts)) in self.counts {
+            last.insert(command, at);
             let [a, b, c, d, e, f, g, h, i, j] = counts;
             let open = a + b + c + d;
             count.execute(params![command, a, b, c, d, e, f, g, h, i, j, open, at])?;
@@ -275,6 +336,16 @@ impl<'a> Changes<'a> {
         )?;
         for highest in self.acknowledged {
             acknowledge.execute(highest)?;
+        }
+        let mut unheld = self
+            .connection
+            .prepare_cached("UPDATE commands SET held = held - ?2 WHERE number = ?1")?;
+        for (command, count) in &self.in_waves {
+            if *count > 0 {
+                unheld.execute((command, count))?;
+            }
+            let at = last.get(command).copied().unwrap_or_default();
+            waves::go_on(self.connection, *command, at, false)?;
         }
         Ok(())
     }
@@ -306,27 +377,14 @@ pub(super) fn expire(
         let next = connection
             .prepare_cached(
                 "SELECT number, id FROM commands
-                 WHERE queued > 0 AND expires IS NOT NULL AND expires <= ?1
-                 ORDER BY expires LIMIT 1",
+                 WHERE queued > 0 AND sweep IS NOT NULL AND sweep <= ?1
+                 ORDER BY sweep LIMIT 1",
             )?
             .query_row([now], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
         let Some((number, id)) = next.optional()? else {
             break;
         };
-        let room = signed((count - expired.len()) as u64);
-        let hosts: Vec<HostId> = connection
-            .prepare_cached(
-                "SELECT q.host FROM deliveries d JOIN queues q ON q.number = d.host
-                 WHERE d.command = ?1 AND d.state = 0 LIMIT ?2",
-            )?
-            .query_map((number, room), |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        if hosts.is_empty() {
-            // The count says there is one: the database was changed from outside.
-            return Err(StoreError::Failed(
-                "a command's counts are wrong".to_owned(),
-            ));
-        }
+        let hosts = waves::overdue(connection, number, count - expired.len())?;
         let mut changes = Changes::new(connection);
         for host in hosts {
             if let Some(mut found) = changes.find(id, host)? {

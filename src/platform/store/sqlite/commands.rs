@@ -11,6 +11,7 @@ use super::super::deliveries::{Counts, DeliveryState};
 use super::super::{Change, StoreError, StoreFuture};
 use super::changes::{Changes, write_history};
 use super::deliveries::settled;
+use super::waves::{PLAN, plan};
 use super::{SqliteStore, Transaction};
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};
@@ -22,6 +23,10 @@ pub(super) const ROWS_READ_MAX: usize = 20_000;
 const COLUMNS: &str = "number, id, kind, parameters, timeout_seconds, rank, user, created, expires, \
     targets, redrive_of, finished, queued, sent, received, running, succeeded, failed, interrupted, \
     cancelled, expired, dead";
+/// The columns from [`PLAN`] on.
+const PLAN_AT: usize = 22;
+/// The one behind all of them.
+const BEHIND: usize = PLAN_AT + 12;
 
 impl CommandStore for SqliteStore {
     fn create_command(
@@ -37,7 +42,7 @@ impl CommandStore for SqliteStore {
 
     fn command(&self, id: CommandId) -> StoreFuture<'_, Option<CommandRecord>> {
         Box::pin(self.read(move |connection| {
-            let sql = format!("SELECT {COLUMNS} FROM commands WHERE id = ?1");
+            let sql = format!("SELECT {COLUMNS}, {PLAN} FROM commands WHERE id = ?1");
             let mut query = connection.prepare_cached(&sql)?;
             let found = query.query_row([id], |row| Ok(record(row)?.1));
             Ok(found.optional()?)
@@ -89,7 +94,7 @@ impl CommandStore for SqliteStore {
         Box::pin(self.write(move |connection| {
             let actor = change.audit.actor.clone();
             connection.record(change)?;
-            cancel(connection, id, hosts.as_deref(), at, actor)
+            cancel(connection, id, hosts.as_deref(), at, actor, "cancelled")
         }))
     }
 
@@ -139,6 +144,13 @@ pub(super) fn create(
     let number = insert(connection, command)?;
     let mut assigned = Vec::new();
     let mut counts = [0i64; 2];
+    let mut held = 0i64;
+    let wave_size = command.plan.waves.map_or(u64::MAX, |waves| waves.size);
+    let mut known = connection.prepare_cached(
+        "INSERT INTO queues (host) SELECT id FROM hosts WHERE id = ?1
+         ON CONFLICT (host) DO UPDATE SET next_sequence = next_sequence
+         RETURNING number, 0",
+    )?;
     let mut place = connection.prepare_cached(
         "INSERT INTO queues (host, next_sequence) SELECT id, 2 FROM hosts WHERE id = ?1
          ON CONFLICT (host) DO UPDATE SET next_sequence = next_sequence + 1
@@ -146,13 +158,19 @@ pub(super) fn create(
     )?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO deliveries (command, host, sequence, epoch, rank, state, once, next_attempt,
-             reason, detail, updated, changes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?10)",
+             reason, detail, updated, changes, wave, held, in_window, skip)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
-    for NewDelivery { host, start } in &command.hosts {
+    for (index, NewDelivery { host, start }) in (0u64..).zip(&command.hosts) {
+        let before = index / wave_size.max(1);
+        let is_held = before > 0;
+        held += i64::from(is_held);
+        // What is held gets its place with its wave.
+        let place = if is_held { &mut known } else { &mut place };
         let found = place.query_row([host], |row| Ok((row.get(0)?, row.get(1)?)));
         let (queue, sequence): (i64, i64) = found.optional()?.ok_or(StoreError::NotFound)?;
         let (state, once) = match start {
+            _ if is_held => (DeliveryState::Queued, false),
             DeliveryStart::Queued => (DeliveryState::Queued, false),
             DeliveryStart::Sent { once } => (DeliveryState::Sent, *once),
         };
@@ -168,6 +186,10 @@ pub(super) fn create(
             command.not_before,
             command.created,
             state as i64,
+            command.plan.waves.map_or(0, |_| signed(before + 1)),
+            is_held,
+            command.plan.in_window,
+            command.plan.skip_offline,
         ])?;
         let told = |state: DeliveryState| {
             connection.event(&Event {
@@ -194,8 +216,8 @@ pub(super) fn create(
         }
     }
     connection
-        .prepare_cached("UPDATE commands SET queued = ?2, sent = ?3 WHERE number = ?1")?
-        .execute((number, counts[0], counts[1]))?;
+        .prepare_cached("UPDATE commands SET queued = ?2, sent = ?3, held = ?4 WHERE number = ?1")?
+        .execute((number, counts[0], counts[1], held))?;
     Ok(assigned)
 }
 
@@ -204,11 +226,18 @@ pub(super) fn insert(
     connection: &Transaction<'_>,
     command: &NewCommand,
 ) -> Result<i64, StoreError> {
+    let begins = command.not_before.unwrap_or_default().max(command.created);
+    let lifetime = command
+        .expires
+        .map(|end| end.since(begins).as_millis() as i64);
+    let waves = command.plan.waves;
     connection
         .prepare_cached(
             "INSERT INTO commands (id, kind, parameters, timeout_seconds, rank, user, created,
-                 expires, targets, redrive_of)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 expires, targets, redrive_of, sweep, lifetime, not_before, in_window, skip_offline,
+                 waves, wave, wave_size, wave_pause, failures_max)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?8, ?11, ?12, ?13, ?14,
+                 ?15, ?15 > 0, ?16, ?17, ?18)",
         )?
         .execute(params![
             command.id,
@@ -221,6 +250,14 @@ pub(super) fn insert(
             command.expires,
             command.targets,
             command.redrive_of,
+            lifetime,
+            command.not_before,
+            command.plan.in_window,
+            command.plan.skip_offline,
+            waves.map_or(0, |of| signed(of.count(command.hosts.len()))),
+            waves.map_or(0, |of| signed(of.size)),
+            waves.map_or(0, |of| of.pause.as_millis() as i64),
+            waves.and_then(|of| of.failures_max).map(signed),
         ])?;
     Ok(connection.last_insert_rowid())
 }
@@ -249,7 +286,7 @@ fn look(
         }
     };
     let sql = format!(
-        "SELECT {COLUMNS}, {by_host} FROM commands WHERE number < ?1 ORDER BY number DESC LIMIT ?2"
+        "SELECT {COLUMNS}, {PLAN}, {by_host} FROM commands WHERE number < ?1 ORDER BY number DESC LIMIT ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut parameters: Vec<&dyn ToSql> = vec![&after, &limit];
@@ -267,7 +304,7 @@ fn look(
         }
         let (number, command) = record(row)?;
         last = Some(CommandPlace(number as u64));
-        if row.get(22)? && matches(filter, &command) {
+        if row.get(BEHIND)? && matches(filter, &command) {
             page.found.push(command);
         }
     }
@@ -290,12 +327,15 @@ fn matches(filter: &CommandFilter, command: &CommandRecord) -> bool {
         && filter.until.is_none_or(|until| command.created < until)
 }
 
-fn cancel(
+/// Ends what was not sent of a command, for `why`; where that is that it was cancelled, asks for the end of
+/// what was.
+pub(super) fn cancel(
     connection: &Transaction<'_>,
     id: CommandId,
     hosts: Option<&[HostId]>,
     at: UnixMillis,
     actor: String,
+    why: &str,
 ) -> Result<Cancelled, StoreError> {
     let number = number_of(connection, id)?.ok_or(StoreError::NotFound)?;
     let hosts = hosts.map(json);
@@ -314,9 +354,9 @@ fn cancel(
             continue;
         };
         if found.state == DeliveryState::Queued {
-            changes.end(&mut found, DeliveryState::Cancelled, at, "cancelled", "")?;
+            changes.end(&mut found, DeliveryState::Cancelled, at, why, "")?;
             cancelled.ended.push(host);
-        } else {
+        } else if why == "cancelled" {
             changes.request_cancel(&mut found, at)?;
             cancelled.requested.push(host);
         }
@@ -396,6 +436,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<(i64, CommandRecord)> {
     for (column, count) in (12..).zip(&mut counts.0) {
         *count = row.get::<_, i64>(column)?.max(0) as u64;
     }
+    let (not_before, plan, waves) = plan(row, PLAN_AT)?;
     let command = CommandRecord {
         id: row.get(1)?,
         kind: row.get(2)?,
@@ -405,6 +446,9 @@ fn record(row: &Row<'_>) -> rusqlite::Result<(i64, CommandRecord)> {
         user: row.get(6)?,
         created: row.get(7)?,
         expires: row.get(8)?,
+        not_before,
+        plan,
+        waves,
         targets: row.get(9)?,
         redrive_of: row.get(10)?,
         finished: row.get(11)?,

@@ -39,8 +39,8 @@ impl DeliveryStore for SqliteStore {
         Box::pin(self.read(move |connection| detail(connection, command, host)))
     }
 
-    fn due(&self, host: HostId, now: UnixMillis, count: usize) -> StoreFuture<'_, Due> {
-        Box::pin(self.read(move |connection| waiting(connection, host, now, count)))
+    fn due(&self, host: HostId, now: UnixMillis, open: bool, count: usize) -> StoreFuture<'_, Due> {
+        Box::pin(self.read(move |connection| waiting(connection, host, now, open, count)))
     }
 
     fn under_way(&self, host: HostId, count: usize) -> StoreFuture<'_, Due> {
@@ -96,11 +96,11 @@ pub(super) fn settled(connection: &Connection, queue: i64) -> Result<u64, StoreE
     let mut query = connection.prepare_cached(
         "SELECT min(
              coalesce((SELECT min(sequence) FROM deliveries
-                 WHERE host = ?1 AND rank = 0 AND state = 0), 9223372036854775807),
+                 WHERE host = ?1 AND rank = 0 AND state = 0 AND held = 0), 9223372036854775807),
              coalesce((SELECT min(sequence) FROM deliveries
-                 WHERE host = ?1 AND rank = 1 AND state = 0), 9223372036854775807),
+                 WHERE host = ?1 AND rank = 1 AND state = 0 AND held = 0), 9223372036854775807),
              coalesce((SELECT min(sequence) FROM deliveries
-                 WHERE host = ?1 AND rank = 2 AND state = 0), 9223372036854775807),
+                 WHERE host = ?1 AND rank = 2 AND state = 0 AND held = 0), 9223372036854775807),
              coalesce((SELECT min(sequence) FROM deliveries
                  WHERE host = ?1 AND state IN (1, 2, 3)), 9223372036854775807),
              (SELECT next_sequence FROM queues WHERE number = ?1)) - 1",
@@ -116,9 +116,11 @@ pub(super) fn queue_of(connection: &Connection, host: HostId) -> Result<Option<i
 }
 
 const OUTGOING: &str = "c.id, c.kind, c.parameters, c.timeout_seconds, c.rank, c.created, c.expires, \
-    d.sequence, d.state, d.attempts, d.next_attempt, d.cancel";
+    d.sequence, d.state, d.attempts, d.next_attempt, d.cancel, d.in_window, d.until";
 
 fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
+    let (expires, until): (Option<UnixMillis>, Option<UnixMillis>) = (row.get(6)?, row.get(13)?);
+    let ends = [expires, until].into_iter().flatten();
     Ok(Outgoing {
         command: row.get(0)?,
         kind: row.get(1)?,
@@ -126,12 +128,14 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
         timeout_seconds: row.get(3)?,
         priority: priority(row.get(4)?),
         created: row.get(5)?,
-        expires: row.get(6)?,
+        expires: ends.min(),
         sequence: row.get::<_, i64>(7)?.max(0) as u64,
         state: row.get(8)?,
         attempts: row.get(9)?,
         next_attempt: row.get(10)?,
         cancel_requested: row.get(11)?,
+        in_window: row.get(12)?,
+        until,
     })
 }
 
@@ -142,6 +146,7 @@ fn waiting(
     connection: &Connection,
     host: HostId,
     now: UnixMillis,
+    open: bool,
     count: usize,
 ) -> Result<Due, StoreError> {
     let moment = connection.unchecked_transaction()?;
@@ -153,7 +158,8 @@ fn waiting(
     };
     let sql = format!(
         "SELECT {OUTGOING} FROM deliveries d JOIN commands c ON c.number = d.command
-         WHERE d.host = ?1 AND d.state = 0 ORDER BY d.rank, d.sequence LIMIT ?2"
+         WHERE d.host = ?1 AND d.state = 0 AND d.held = 0
+         ORDER BY d.rank, d.sequence LIMIT ?2"
     );
     let mut query = connection.prepare_cached(&sql)?;
     let mut rows = query.query((queue, NOT_DUE_MAX + signed(count as u64)))?;
@@ -171,6 +177,10 @@ fn waiting(
                 due.drained = false;
                 let sooner = due.next_due.map_or(later, |next| next.min(later));
                 due.next_due = Some(sooner);
+            }
+            _ if !open && row.get(12)? => {
+                due.drained = false;
+                due.shut = true;
             }
             _ => due.deliveries.push(outgoing(row)?),
         }
@@ -206,7 +216,7 @@ fn under_way(connection: &Connection, host: HostId, count: usize) -> Result<Due,
 
 const RECORD: &str = "d.command, d.host, c.id, q.host, c.kind, c.user, c.created, c.expires, d.sequence, \
     e.id, d.state, d.attempts, d.next_attempt, d.cancel, d.reason, d.detail, d.updated, d.started, \
-    d.ended, d.progress, d.recovered, d.discarded, h.name";
+    d.ended, d.progress, d.recovered, d.discarded, h.name, d.wave, d.held";
 const JOINED: &str = "JOIN commands c ON c.number = d.command JOIN queues q ON q.number = d.host \
     JOIN epochs e ON e.number = d.epoch JOIN hosts h ON h.id = q.host";
 
@@ -238,6 +248,8 @@ fn record(row: &Row<'_>) -> rusqlite::Result<(DeliveryPlace, DeliveryRecord)> {
         recovered: row.get(20)?,
         discarded: row.get(21)?,
         host_name: row.get(22)?,
+        wave: row.get::<_, i64>(23)?.max(0) as u64,
+        held: row.get(24)?,
     };
     Ok((place, record))
 }
@@ -369,16 +381,24 @@ mod tests {
         let store = SqliteStore::open(&path, super::super::tests::key()).expect("opened");
         let sent = [
             "SELECT d.sequence FROM deliveries d JOIN commands c ON c.number = d.command
-             WHERE d.host = 1 AND d.state = 0 ORDER BY d.rank, d.sequence LIMIT 9",
+             WHERE d.host = 1 AND d.state = 0 AND d.held = 0
+             ORDER BY d.rank, d.sequence LIMIT 9",
             "SELECT d.sequence FROM deliveries d JOIN commands c ON c.number = d.command
              WHERE d.host = 1 AND d.state IN (1, 2, 3) ORDER BY d.sequence LIMIT 9",
-            "SELECT min(sequence) FROM deliveries WHERE host = 1 AND rank = 0 AND state = 0",
+            "SELECT min(sequence) FROM deliveries
+             WHERE host = 1 AND rank = 0 AND state = 0 AND held = 0",
+            "SELECT min(wave) FROM deliveries WHERE command = 1 AND held = 1",
+            "SELECT number FROM commands WHERE wave_due IS NOT NULL AND wave_due <= 1
+             ORDER BY wave_due LIMIT 1",
+            "SELECT d.command FROM deliveries d
+             WHERE d.state = 0 AND d.held = 0 AND d.skip = 1 AND (d.command, d.host) > (1, 2)
+             ORDER BY d.command, d.host LIMIT 9",
             "SELECT min(sequence) FROM deliveries WHERE host = 1 AND state IN (1, 2, 3)",
             "SELECT number FROM commands WHERE id = 'a'",
             "SELECT state FROM deliveries WHERE command = (SELECT number FROM commands WHERE id = 'a')
                AND host = (SELECT number FROM queues WHERE host = 'h')",
             "SELECT number, id FROM commands
-             WHERE queued > 0 AND expires IS NOT NULL AND expires <= 1 ORDER BY expires LIMIT 1",
+             WHERE queued > 0 AND sweep IS NOT NULL AND sweep <= 1 ORDER BY sweep LIMIT 1",
             "SELECT number FROM commands WHERE finished IS NOT NULL AND finished < 1
              ORDER BY finished LIMIT 1",
             "SELECT command FROM deliveries d WHERE (d.command < 9 OR (d.command = 9 AND d.host > 1))

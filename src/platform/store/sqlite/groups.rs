@@ -1,6 +1,8 @@
 //! Groups, labels, and lists of hosts as SQL. Sets of ids go in as JSON arrays, which SQLite takes apart:
 //! so one statement stands for sets of any size.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -14,9 +16,10 @@ use super::{SqliteStore, Transaction};
 use crate::audit::Entry;
 use crate::ids::{GroupId, HostId};
 use crate::platform::identity::{Grants, GroupName, LabelKey, LabelValue};
+use crate::platform::windows::{self, Window};
 
 const GROUP: &str = "SELECT id, name, description, created, version,
-    (SELECT count(*) FROM host_groups WHERE group_id = groups.id) FROM groups";
+    (SELECT count(*) FROM host_groups WHERE group_id = groups.id), windows FROM groups";
 /// What `host_record` reads, and the version.
 const HOST: &str = "SELECT id, name, created, last_seen, credential_used, key,
     certificate_until, revoked, version FROM hosts";
@@ -81,10 +84,16 @@ impl GroupStore for SqliteStore {
             connection
                 .prepare_cached(
                     "UPDATE groups SET name = coalesce(?2, name),
-                        description = coalesce(?3, description), version = version + 1
+                        description = coalesce(?3, description),
+                        windows = coalesce(?4, windows), version = version + 1
                      WHERE id = ?1",
                 )?
-                .execute((id, change.name, change.description))
+                .execute((
+                    id,
+                    change.name,
+                    change.description,
+                    change.windows.as_deref().map(windows::to_text),
+                ))
                 .map_err(taken)?;
             connection.audit(audit)?;
             group(connection, id)?.ok_or(StoreError::NotFound)
@@ -174,6 +183,26 @@ impl GroupStore for SqliteStore {
         }))
     }
 
+    fn maintenance_windows(
+        &self,
+        hosts: Vec<HostId>,
+    ) -> StoreFuture<'_, BTreeMap<HostId, Vec<Window>>> {
+        Box::pin(self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT m.host, g.windows FROM groups g JOIN host_groups m ON m.group_id = g.id
+                 WHERE g.windows <> '[]' AND m.host IN (SELECT value FROM json_each(?1))",
+            )?;
+            let hosts = json_array(hosts.iter().map(HostId::to_string));
+            let mut rows = query.query([hosts])?;
+            let mut found: BTreeMap<HostId, Vec<Window>> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let windows = windows::from_text(&row.get::<_, String>(1)?);
+                found.entry(row.get(0)?).or_default().extend(windows);
+            }
+            Ok(found)
+        }))
+    }
+
     fn memberships(&self, of: Option<HostId>) -> StoreFuture<'_, Vec<(HostId, GroupId)>> {
         Box::pin(self.read(move |connection| {
             let mut query = connection.prepare_cached(
@@ -226,6 +255,7 @@ fn group_record(row: &Row<'_>) -> rusqlite::Result<GroupRecord> {
         created: row.get(3)?,
         version: row.get(4)?,
         hosts: row.get(5)?,
+        windows: windows::from_text(&row.get::<_, String>(6)?),
     })
 }
 

@@ -174,7 +174,7 @@ fn number_anew(
     let waiting: Vec<(i64, i64)> = connection
         .prepare_cached(
             "SELECT command, sequence FROM deliveries
-             WHERE host = ?1 AND state = 0 AND epoch = ?2 ORDER BY sequence",
+             WHERE host = ?1 AND state = 0 AND held = 0 AND epoch = ?2 ORDER BY sequence",
         )?
         .query_map((queue.number, connection.epoch.number), |row| {
             Ok((row.get(0)?, row.get(1)?))

@@ -23,6 +23,8 @@ mod search;
 mod track;
 mod users;
 mod values;
+mod wave_schema;
+mod waves;
 
 use std::cell::Cell;
 use std::ops::Deref;

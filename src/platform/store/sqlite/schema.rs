@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::{audit, delivery_schema, events, files, track};
+use super::{audit, delivery_schema, events, files, track, wave_schema};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -228,6 +228,8 @@ const MIGRATIONS: &[Migration] = &[
     Sql(delivery_schema::SCHEMA),
     // Files that commands bring to hosts or take from them.
     Sql(files::SCHEMA),
+    // Waves, schedules and maintenance windows.
+    Sql(wave_schema::SCHEMA),
 ];
 
 /// Brings a database up to the newest schema.
@@ -390,6 +392,34 @@ mod tests {
             (id.to_owned(), host.to_owned(), sequence, queued, next)
         });
         assert_eq!(waiting, expected);
+    }
+
+    #[test]
+    fn what_waited_before_waves_is_due_as_it_was() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        let before = MIGRATIONS
+            .iter()
+            .position(|migration| matches!(migration, Sql(wave_schema::SCHEMA)))
+            .expect("there");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..before]).expect("before waves");
+        let rows = "INSERT INTO hosts (id, name, auth_token, created) VALUES ('h', 'h', x'01', 0);
+            INSERT INTO queues (number, host) VALUES (1, 'h');
+            INSERT INTO epochs (number, id) VALUES (1, 'e');
+            INSERT INTO groups VALUES ('g', 'g', '', 0, 1);
+            INSERT INTO commands (number, id, kind, parameters, timeout_seconds, rank, user, created,
+                expires, targets, queued) VALUES (1, 'a', 'script', x'01', 60, 1, 'ada', 10, 100, '', 1);
+            INSERT INTO deliveries (command, host, sequence, epoch, rank, state, reason, detail, updated)
+                VALUES (1, 1, 1, 1, 1, 0, '', '', 10)";
+        connection.execute_batch(rows).expect("inserted");
+        migrate(&mut connection, &key()).expect("migrated");
+        let kept = "SELECT c.sweep, c.waves, c.in_window, d.held, d.wave, g.windows
+             FROM deliveries d, commands c, groups g WHERE d.state = 0 AND d.held = 0";
+        let kept = connection.query_row(kept, [], |row| {
+            let number = |column: usize| row.get::<_, i64>(column);
+            let numbers = [number(0)?, number(1)?, number(2)?, number(3)?, number(4)?];
+            Ok((numbers, row.get::<_, String>(5)?))
+        });
+        assert_eq!(kept, Ok(([100, 0, 0, 0, 0], "[]".to_owned())));
     }
 
     #[test]

@@ -27,13 +27,15 @@ class CommandState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMMAND_STATE_QUEUED: _ClassVar[CommandState]
     COMMAND_STATE_RUNNING: _ClassVar[CommandState]
     COMMAND_STATE_FINISHED: _ClassVar[CommandState]
+    COMMAND_STATE_PAUSED: _ClassVar[CommandState]
 COMMAND_STATE_UNSPECIFIED: CommandState
 COMMAND_STATE_QUEUED: CommandState
 COMMAND_STATE_RUNNING: CommandState
 COMMAND_STATE_FINISHED: CommandState
+COMMAND_STATE_PAUSED: CommandState
 
 class Command(_message.Message):
-    __slots__ = ("id", "host_id", "command_type", "state", "user", "created_at", "expires_at", "timeout", "priority", "summary", "finished_at", "redrive_of", "targets", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
+    __slots__ = ("id", "host_id", "command_type", "state", "user", "created_at", "expires_at", "timeout", "priority", "summary", "finished_at", "redrive_of", "targets", "waves", "schedule", "wave_state", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
     ID_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +49,9 @@ class Command(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
     REDRIVE_OF_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    WAVES_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    WAVE_STATE_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SERVICE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_OPERATION_FIELD_NUMBER: _ClassVar[int]
@@ -66,13 +71,54 @@ class Command(_message.Message):
     finished_at: _timestamp_pb2.Timestamp
     redrive_of: str
     targets: str
+    waves: CommandWaves
+    schedule: CommandSchedule
+    wave_state: CommandWaveState
     package_operation: _package_pb2.PackageOperation
     service_operation: _service_pb2.ServiceOperation
     system_operation: _system_pb2.SystemOperation
     script: _script_pb2.Script
     file_transfer: _file_transfer_pb2.FileTransfer
     inventory: _inventory_pb2.Inventory
-    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., summary: _Optional[_Union[CommandSummary, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., redrive_of: _Optional[str] = ..., targets: _Optional[str] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., summary: _Optional[_Union[CommandSummary, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., redrive_of: _Optional[str] = ..., targets: _Optional[str] = ..., waves: _Optional[_Union[CommandWaves, _Mapping]] = ..., schedule: _Optional[_Union[CommandSchedule, _Mapping]] = ..., wave_state: _Optional[_Union[CommandWaveState, _Mapping]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
+
+class CommandWaves(_message.Message):
+    __slots__ = ("size", "percent", "pause", "max_failures")
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    size: int
+    percent: int
+    pause: int
+    max_failures: int
+    def __init__(self, size: _Optional[int] = ..., percent: _Optional[int] = ..., pause: _Optional[int] = ..., max_failures: _Optional[int] = ...) -> None: ...
+
+class CommandSchedule(_message.Message):
+    __slots__ = ("not_before", "in_maintenance_window", "skip_offline")
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    IN_MAINTENANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    SKIP_OFFLINE_FIELD_NUMBER: _ClassVar[int]
+    not_before: _timestamp_pb2.Timestamp
+    in_maintenance_window: bool
+    skip_offline: bool
+    def __init__(self, not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_maintenance_window: _Optional[bool] = ..., skip_offline: _Optional[bool] = ...) -> None: ...
+
+class CommandWaveState(_message.Message):
+    __slots__ = ("current", "total", "held", "next_at", "paused_at", "reason")
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    NEXT_AT_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_AT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    current: int
+    total: int
+    held: int
+    next_at: _timestamp_pb2.Timestamp
+    paused_at: _timestamp_pb2.Timestamp
+    reason: str
+    def __init__(self, current: _Optional[int] = ..., total: _Optional[int] = ..., held: _Optional[int] = ..., next_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class CommandSummary(_message.Message):
     __slots__ = ("total", "queued", "sent", "received", "running", "succeeded", "failed", "interrupted", "cancelled", "expired", "dead")
@@ -142,13 +188,15 @@ class InstallPackagesResponse(_message.Message):
     def __init__(self, command_id: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ...) -> None: ...
 
 class CreateCommandRequest(_message.Message):
-    __slots__ = ("targets", "timeout", "expires_at", "priority", "dry_run", "file_id", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
+    __slots__ = ("targets", "timeout", "expires_at", "priority", "dry_run", "file_id", "waves", "schedule", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    WAVES_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SERVICE_OPERATION_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_OPERATION_FIELD_NUMBER: _ClassVar[int]
@@ -161,35 +209,43 @@ class CreateCommandRequest(_message.Message):
     priority: _command_pb2.CommandPriority
     dry_run: bool
     file_id: str
+    waves: CommandWaves
+    schedule: CommandSchedule
     package_operation: _package_pb2.PackageOperation
     service_operation: _service_pb2.ServiceOperation
     system_operation: _system_pb2.SystemOperation
     script: _script_pb2.Script
     file_transfer: _file_transfer_pb2.FileTransfer
     inventory: _inventory_pb2.Inventory
-    def __init__(self, targets: _Optional[_Union[CommandTargets, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., dry_run: _Optional[bool] = ..., file_id: _Optional[str] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
+    def __init__(self, targets: _Optional[_Union[CommandTargets, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., dry_run: _Optional[bool] = ..., file_id: _Optional[str] = ..., waves: _Optional[_Union[CommandWaves, _Mapping]] = ..., schedule: _Optional[_Union[CommandSchedule, _Mapping]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
 
 class CreateCommandResponse(_message.Message):
-    __slots__ = ("command_id", "state", "total", "hosts")
+    __slots__ = ("command_id", "state", "total", "hosts", "waves")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     HOSTS_FIELD_NUMBER: _ClassVar[int]
+    WAVES_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     state: CommandState
     total: int
     hosts: _containers.RepeatedCompositeFieldContainer[CommandTarget]
-    def __init__(self, command_id: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., total: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[CommandTarget, _Mapping]]] = ...) -> None: ...
+    waves: int
+    def __init__(self, command_id: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., total: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[CommandTarget, _Mapping]]] = ..., waves: _Optional[int] = ...) -> None: ...
 
 class CommandTarget(_message.Message):
-    __slots__ = ("host_id", "host", "online")
+    __slots__ = ("host_id", "host", "online", "wave", "window_opens_at")
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     ONLINE_FIELD_NUMBER: _ClassVar[int]
+    WAVE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_OPENS_AT_FIELD_NUMBER: _ClassVar[int]
     host_id: str
     host: str
     online: bool
-    def __init__(self, host_id: _Optional[str] = ..., host: _Optional[str] = ..., online: _Optional[bool] = ...) -> None: ...
+    wave: int
+    window_opens_at: _timestamp_pb2.Timestamp
+    def __init__(self, host_id: _Optional[str] = ..., host: _Optional[str] = ..., online: _Optional[bool] = ..., wave: _Optional[int] = ..., window_opens_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListCommandsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "host", "state", "command_type", "user")
@@ -242,6 +298,28 @@ class CancelCommandResponse(_message.Message):
     cancelled: int
     requested: int
     def __init__(self, cancelled: _Optional[int] = ..., requested: _Optional[int] = ...) -> None: ...
+
+class ResumeCommandRequest(_message.Message):
+    __slots__ = ("command_id",)
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    command_id: str
+    def __init__(self, command_id: _Optional[str] = ...) -> None: ...
+
+class ResumeCommandResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AbortCommandRequest(_message.Message):
+    __slots__ = ("command_id",)
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    command_id: str
+    def __init__(self, command_id: _Optional[str] = ...) -> None: ...
+
+class AbortCommandResponse(_message.Message):
+    __slots__ = ("cancelled",)
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    cancelled: int
+    def __init__(self, cancelled: _Optional[int] = ...) -> None: ...
 
 class WatchCommandRequest(_message.Message):
     __slots__ = ("command_id",)

@@ -45,7 +45,7 @@ DELIVERY_STATE_EXPIRED: DeliveryState
 DELIVERY_STATE_DEAD: DeliveryState
 
 class Delivery(_message.Message):
-    __slots__ = ("command_id", "host_id", "host", "command_type", "state", "reason", "detail", "created_at", "updated_at", "expires_at", "attempts", "cancel_requested", "discarded", "recovered", "progress_percent", "started_at", "finished_at")
+    __slots__ = ("command_id", "host_id", "host", "command_type", "state", "reason", "detail", "created_at", "updated_at", "expires_at", "attempts", "cancel_requested", "discarded", "recovered", "progress_percent", "started_at", "finished_at", "wave", "held")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,8 @@ class Delivery(_message.Message):
     PROGRESS_PERCENT_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    WAVE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     host_id: str
     host: str
@@ -80,7 +82,9 @@ class Delivery(_message.Message):
     progress_percent: int
     started_at: _timestamp_pb2.Timestamp
     finished_at: _timestamp_pb2.Timestamp
-    def __init__(self, command_id: _Optional[str] = ..., host_id: _Optional[str] = ..., host: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[DeliveryState, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: _Optional[bool] = ..., discarded: _Optional[bool] = ..., recovered: _Optional[bool] = ..., progress_percent: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    wave: int
+    held: bool
+    def __init__(self, command_id: _Optional[str] = ..., host_id: _Optional[str] = ..., host: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[DeliveryState, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: _Optional[bool] = ..., discarded: _Optional[bool] = ..., recovered: _Optional[bool] = ..., progress_percent: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., wave: _Optional[int] = ..., held: _Optional[bool] = ...) -> None: ...
 
 class ListDeliveriesRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "command_id", "host", "states", "command_type", "reason", "dead")

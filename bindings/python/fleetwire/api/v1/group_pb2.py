@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/group.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x05Group\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\x12\x14\n\x05hosts\x18\x04 \x01(\x04R\x05hosts\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1a\n\x04\x65tag\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\"a\n\x11ListGroupsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\"\x7f\n\x12ListGroupsResponse\x12\x38\n\x06groups\x18\x01 \x03(\x0b\x32\x17.fleetwire.api.v1.GroupB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x06groups\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"7\n\x0fGetGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\"A\n\x10GetGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"]\n\x12\x43reateGroupRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\"D\n\x13\x43reateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"\xc0\x01\n\x12UpdateGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\x12\x1f\n\x04name\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38?H\x00R\x04name\x88\x01\x01\x12.\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04H\x01R\x0b\x64\x65scription\x88\x01\x01\x12\x1a\n\x04\x65tag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tagB\x07\n\x05_nameB\x0e\n\x0c_description\"D\n\x13UpdateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"V\n\x12\x44\x65leteGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\x12\x1a\n\x04\x65tag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\"\x15\n\x13\x44\x65leteGroupResponse2\x96\x05\n\x0cGroupService\x12r\n\nListGroups\x12#.fleetwire.api.v1.ListGroupsRequest\x1a$.fleetwire.api.v1.ListGroupsResponse\"\x19\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/groups\x12~\n\x08GetGroup\x12!.fleetwire.api.v1.GetGroupRequest\x1a\".fleetwire.api.v1.GetGroupResponse\"+\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/groups/{group_id}b\x05group\x12\x81\x01\n\x0b\x43reateGroup\x12$.fleetwire.api.v1.CreateGroupRequest\x1a%.fleetwire.api.v1.CreateGroupResponse\"%\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x17\"\x0b/api/groups:\x01*b\x05group\x12\x8a\x01\n\x0bUpdateGroup\x12$.fleetwire.api.v1.UpdateGroupRequest\x1a%.fleetwire.api.v1.UpdateGroupResponse\".\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\"2\x16/api/groups/{group_id}:\x01*b\x05group\x12\x80\x01\n\x0b\x44\x65leteGroup\x12$.fleetwire.api.v1.DeleteGroupRequest\x1a%.fleetwire.api.v1.DeleteGroupResponse\"$\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x18*\x16/api/groups/{group_id}B\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nGroupProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66leetwire/api/v1/group.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x02\n\x05Group\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\x12\x14\n\x05hosts\x18\x04 \x01(\x04R\x05hosts\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1a\n\x04\x65tag\x18\x06 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\x12\\\n\x13maintenance_windows\x18\x07 \x03(\x0b\x32#.fleetwire.api.v1.MaintenanceWindowB\x06\x8a\xb5\x18\x02\x18\x10R\x12maintenanceWindows\"\xb4\x01\n\x11MaintenanceWindow\x12\x35\n\x04\x64\x61ys\x18\x01 \x03(\x0e\x32\x19.fleetwire.api.v1.WeekdayB\x06\x8a\xb5\x18\x02\x18\x07R\x04\x64\x61ys\x12\x1e\n\x05start\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38\x05R\x05start\x12#\n\x07minutes\x18\x03 \x01(\rB\t\x8a\xb5\x18\x05 \x01(\xe0NR\x07minutes\x12#\n\ttime_zone\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x08timeZone\"[\n\x12MaintenanceWindows\x12\x45\n\x07windows\x18\x01 \x03(\x0b\x32#.fleetwire.api.v1.MaintenanceWindowB\x06\x8a\xb5\x18\x02\x18\x10R\x07windows\"a\n\x11ListGroupsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\"\x7f\n\x12ListGroupsResponse\x12\x38\n\x06groups\x18\x01 \x03(\x0b\x32\x17.fleetwire.api.v1.GroupB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x06groups\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"7\n\x0fGetGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\"A\n\x10GetGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"]\n\x12\x43reateGroupRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x38?R\x04name\x12)\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\x0b\x64\x65scription\"D\n\x13\x43reateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"\x97\x02\n\x12UpdateGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\x12\x1f\n\x04name\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38?H\x00R\x04name\x88\x01\x01\x12.\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04H\x01R\x0b\x64\x65scription\x88\x01\x01\x12\x1a\n\x04\x65tag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\x12U\n\x13maintenance_windows\x18\x05 \x01(\x0b\x32$.fleetwire.api.v1.MaintenanceWindowsR\x12maintenanceWindowsB\x07\n\x05_nameB\x0e\n\x0c_description\"D\n\x13UpdateGroupResponse\x12-\n\x05group\x18\x01 \x01(\x0b\x32\x17.fleetwire.api.v1.GroupR\x05group\"V\n\x12\x44\x65leteGroupRequest\x12$\n\x08group_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x07groupId\x12\x1a\n\x04\x65tag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\"\x15\n\x13\x44\x65leteGroupResponse*\xb6\x01\n\x07Weekday\x12\x17\n\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n\x0fWEEKDAY_TUESDAY\x10\x02\x12\x15\n\x11WEEKDAY_WEDNESDAY\x10\x03\x12\x14\n\x10WEEKDAY_THURSDAY\x10\x04\x12\x12\n\x0eWEEKDAY_FRIDAY\x10\x05\x12\x14\n\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n\x0eWEEKDAY_SUNDAY\x10\x07\x32\x96\x05\n\x0cGroupService\x12r\n\nListGroups\x12#.fleetwire.api.v1.ListGroupsRequest\x1a$.fleetwire.api.v1.ListGroupsResponse\"\x19\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/groups\x12~\n\x08GetGroup\x12!.fleetwire.api.v1.GetGroupRequest\x1a\".fleetwire.api.v1.GetGroupResponse\"+\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/groups/{group_id}b\x05group\x12\x81\x01\n\x0b\x43reateGroup\x12$.fleetwire.api.v1.CreateGroupRequest\x1a%.fleetwire.api.v1.CreateGroupResponse\"%\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x17\"\x0b/api/groups:\x01*b\x05group\x12\x8a\x01\n\x0bUpdateGroup\x12$.fleetwire.api.v1.UpdateGroupRequest\x1a%.fleetwire.api.v1.UpdateGroupResponse\".\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\"2\x16/api/groups/{group_id}:\x01*b\x05group\x12\x80\x01\n\x0b\x44\x65leteGroup\x12$.fleetwire.api.v1.DeleteGroupRequest\x1a%.fleetwire.api.v1.DeleteGroupResponse\"$\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x18*\x16/api/groups/{group_id}B\x9c\x01\n\x14\x63om.fleetwire.api.v1B\nGroupProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GROUP'].fields_by_name['description']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_GROUP'].fields_by_name['etag']._loaded_options = None
   _globals['_GROUP'].fields_by_name['etag']._serialized_options = b'\212\265\030\0028@'
+  _globals['_GROUP'].fields_by_name['maintenance_windows']._loaded_options = None
+  _globals['_GROUP'].fields_by_name['maintenance_windows']._serialized_options = b'\212\265\030\002\030\020'
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['days']._loaded_options = None
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['days']._serialized_options = b'\212\265\030\002\030\007'
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['start']._loaded_options = None
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['start']._serialized_options = b'\212\265\030\004\010\0018\005'
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['minutes']._loaded_options = None
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['minutes']._serialized_options = b'\212\265\030\005 \001(\340N'
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_MAINTENANCEWINDOW'].fields_by_name['time_zone']._serialized_options = b'\212\265\030\0028@'
+  _globals['_MAINTENANCEWINDOWS'].fields_by_name['windows']._loaded_options = None
+  _globals['_MAINTENANCEWINDOWS'].fields_by_name['windows']._serialized_options = b'\212\265\030\002\030\020'
   _globals['_LISTGROUPSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTGROUPSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\003(\350\007'
   _globals['_LISTGROUPSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -80,28 +92,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GROUPSERVICE'].methods_by_name['UpdateGroup']._serialized_options = b'\252\273\030\002\010\003\202\323\344\223\002\"2\026/api/groups/{group_id}:\001*b\005group'
   _globals['_GROUPSERVICE'].methods_by_name['DeleteGroup']._loaded_options = None
   _globals['_GROUPSERVICE'].methods_by_name['DeleteGroup']._serialized_options = b'\252\273\030\002\010\003\202\323\344\223\002\030*\026/api/groups/{group_id}'
+  _globals['_WEEKDAY']._serialized_start=1747
+  _globals['_WEEKDAY']._serialized_end=1929
   _globals['_GROUP']._serialized_start=179
-  _globals['_GROUP']._serialized_end=394
-  _globals['_LISTGROUPSREQUEST']._serialized_start=396
-  _globals['_LISTGROUPSREQUEST']._serialized_end=493
-  _globals['_LISTGROUPSRESPONSE']._serialized_start=495
-  _globals['_LISTGROUPSRESPONSE']._serialized_end=622
-  _globals['_GETGROUPREQUEST']._serialized_start=624
-  _globals['_GETGROUPREQUEST']._serialized_end=679
-  _globals['_GETGROUPRESPONSE']._serialized_start=681
-  _globals['_GETGROUPRESPONSE']._serialized_end=746
-  _globals['_CREATEGROUPREQUEST']._serialized_start=748
-  _globals['_CREATEGROUPREQUEST']._serialized_end=841
-  _globals['_CREATEGROUPRESPONSE']._serialized_start=843
-  _globals['_CREATEGROUPRESPONSE']._serialized_end=911
-  _globals['_UPDATEGROUPREQUEST']._serialized_start=914
-  _globals['_UPDATEGROUPREQUEST']._serialized_end=1106
-  _globals['_UPDATEGROUPRESPONSE']._serialized_start=1108
-  _globals['_UPDATEGROUPRESPONSE']._serialized_end=1176
-  _globals['_DELETEGROUPREQUEST']._serialized_start=1178
-  _globals['_DELETEGROUPREQUEST']._serialized_end=1264
-  _globals['_DELETEGROUPRESPONSE']._serialized_start=1266
-  _globals['_DELETEGROUPRESPONSE']._serialized_end=1287
-  _globals['_GROUPSERVICE']._serialized_start=1290
-  _globals['_GROUPSERVICE']._serialized_end=1952
+  _globals['_GROUP']._serialized_end=488
+  _globals['_MAINTENANCEWINDOW']._serialized_start=491
+  _globals['_MAINTENANCEWINDOW']._serialized_end=671
+  _globals['_MAINTENANCEWINDOWS']._serialized_start=673
+  _globals['_MAINTENANCEWINDOWS']._serialized_end=764
+  _globals['_LISTGROUPSREQUEST']._serialized_start=766
+  _globals['_LISTGROUPSREQUEST']._serialized_end=863
+  _globals['_LISTGROUPSRESPONSE']._serialized_start=865
+  _globals['_LISTGROUPSRESPONSE']._serialized_end=992
+  _globals['_GETGROUPREQUEST']._serialized_start=994
+  _globals['_GETGROUPREQUEST']._serialized_end=1049
+  _globals['_GETGROUPRESPONSE']._serialized_start=1051
+  _globals['_GETGROUPRESPONSE']._serialized_end=1116
+  _globals['_CREATEGROUPREQUEST']._serialized_start=1118
+  _globals['_CREATEGROUPREQUEST']._serialized_end=1211
+  _globals['_CREATEGROUPRESPONSE']._serialized_start=1213
+  _globals['_CREATEGROUPRESPONSE']._serialized_end=1281
+  _globals['_UPDATEGROUPREQUEST']._serialized_start=1284
+  _globals['_UPDATEGROUPREQUEST']._serialized_end=1563
+  _globals['_UPDATEGROUPRESPONSE']._serialized_start=1565
+  _globals['_UPDATEGROUPRESPONSE']._serialized_end=1633
+  _globals['_DELETEGROUPREQUEST']._serialized_start=1635
+  _globals['_DELETEGROUPREQUEST']._serialized_end=1721
+  _globals['_DELETEGROUPRESPONSE']._serialized_start=1723
+  _globals['_DELETEGROUPRESPONSE']._serialized_end=1744
+  _globals['_GROUPSERVICE']._serialized_start=1932
+  _globals['_GROUPSERVICE']._serialized_end=2594
 # @@protoc_insertion_point(module_scope)

@@ -71,7 +71,7 @@ export declare type Command = Message<"fleetwire.api.v1.Command"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * Until when it may be begun. Absent: for ever.
+   * Until when it may be begun; of waves, the one that was begun last. Absent: for ever.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 7;
    */
@@ -119,6 +119,27 @@ export declare type Command = Message<"fleetwire.api.v1.Command"> & {
    * @generated from field: string targets = 13;
    */
   targets: string;
+
+  /**
+   * How its hosts come one after the other. Absent where all of them are asked at once.
+   *
+   * @generated from field: fleetwire.api.v1.CommandWaves waves = 14;
+   */
+  waves?: CommandWaves | undefined;
+
+  /**
+   * When its hosts are asked. Absent where they are at any time.
+   *
+   * @generated from field: fleetwire.api.v1.CommandSchedule schedule = 15;
+   */
+  schedule?: CommandSchedule | undefined;
+
+  /**
+   * Where its waves stand. Absent where it has none.
+   *
+   * @generated from field: fleetwire.api.v1.CommandWaveState wave_state = 32;
+   */
+  waveState?: CommandWaveState | undefined;
 
   /**
    * What to do. Absent for a command of a type that this schema does not name.
@@ -183,6 +204,140 @@ export declare type Command = Message<"fleetwire.api.v1.Command"> & {
 export declare const CommandSchema: GenMessage<Command>;
 
 /**
+ * Hosts that are asked one part after the other, in the order in which they are named, or of their names. A
+ * wave is over when all of its hosts have ended; one that is offline has when it has expired, and
+ * the time for that counts anew from the beginning of each wave.
+ *
+ * @generated from message fleetwire.api.v1.CommandWaves
+ */
+export declare type CommandWaves = Message<"fleetwire.api.v1.CommandWaves"> & {
+  /**
+   * How many hosts at a time. 0 where `percent` says it.
+   *
+   * @generated from field: uint32 size = 1;
+   */
+  size: number;
+
+  /**
+   * The same as a part of all of them, rounded up. 0 where `size` says it.
+   *
+   * @generated from field: uint32 percent = 2;
+   */
+  percent: number;
+
+  /**
+   * How long to wait after a wave, in seconds, a week at most.
+   *
+   * @generated from field: uint32 pause = 3;
+   */
+  pause: number;
+
+  /**
+   * When more hosts than this have failed, were interrupted or have refused it, no other wave is begun until
+   * somebody resumes the command. Absent: however many have.
+   *
+   * @generated from field: optional uint32 max_failures = 4;
+   */
+  maxFailures?: number | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.CommandWaves.
+ * Use `create(CommandWavesSchema)` to create a new message.
+ */
+export declare const CommandWavesSchema: GenMessage<CommandWaves>;
+
+/**
+ * When hosts are asked.
+ *
+ * @generated from message fleetwire.api.v1.CommandSchedule
+ */
+export declare type CommandSchedule = Message<"fleetwire.api.v1.CommandSchedule"> & {
+  /**
+   * Not before then. Absent, or past: at once.
+   *
+   * @generated from field: google.protobuf.Timestamp not_before = 1;
+   */
+  notBefore?: Timestamp | undefined;
+
+  /**
+   * On each host only within the maintenance windows of its groups. What it was sent and has not begun when
+   * the window closes, it does not begin, and is sent in the next one.
+   *
+   * @generated from field: bool in_maintenance_window = 2;
+   */
+  inMaintenanceWindow: boolean;
+
+  /**
+   * Not on a host that is offline when its turn comes: it is cancelled there, with the reason `host_offline`.
+   *
+   * @generated from field: bool skip_offline = 3;
+   */
+  skipOffline: boolean;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.CommandSchedule.
+ * Use `create(CommandScheduleSchema)` to create a new message.
+ */
+export declare const CommandScheduleSchema: GenMessage<CommandSchedule>;
+
+/**
+ * Where the waves of a command stand.
+ *
+ * @generated from message fleetwire.api.v1.CommandWaveState
+ */
+export declare type CommandWaveState = Message<"fleetwire.api.v1.CommandWaveState"> & {
+  /**
+   * The wave that was begun last, from 1.
+   *
+   * @generated from field: uint64 current = 1;
+   */
+  current: bigint;
+
+  /**
+   * How many there are.
+   *
+   * @generated from field: uint64 total = 2;
+   */
+  total: bigint;
+
+  /**
+   * How many hosts are in waves that were not begun.
+   *
+   * @generated from field: uint64 held = 3;
+   */
+  held: bigint;
+
+  /**
+   * When the next is begun. Absent where that is not known.
+   *
+   * @generated from field: google.protobuf.Timestamp next_at = 4;
+   */
+  nextAt?: Timestamp | undefined;
+
+  /**
+   * Since when it is paused. Absent where it is not.
+   *
+   * @generated from field: google.protobuf.Timestamp paused_at = 5;
+   */
+  pausedAt?: Timestamp | undefined;
+
+  /**
+   * Why it is paused, such as `failures_exceeded`.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.CommandWaveState.
+ * Use `create(CommandWaveStateSchema)` to create a new message.
+ */
+export declare const CommandWaveStateSchema: GenMessage<CommandWaveState>;
+
+/**
  * How many hosts of a command are in which state.
  *
  * @generated from message fleetwire.api.v1.CommandSummary
@@ -196,7 +351,7 @@ export declare type CommandSummary = Message<"fleetwire.api.v1.CommandSummary"> 
   total: bigint;
 
   /**
-   * It waits for so many.
+   * It waits for so many, those in waves that were not begun included.
    *
    * @generated from field: uint64 queued = 2;
    */
@@ -410,7 +565,8 @@ export declare type CreateCommandRequest = Message<"fleetwire.api.v1.CreateComma
   timeout?: number | undefined;
 
   /**
-   * Until when it may be begun. Absent: for a day.
+   * Until when it may be begun, of waves the first. Absent: for a day from when it may first be, or eight
+   * days with maintenance windows.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
@@ -424,7 +580,7 @@ export declare type CreateCommandRequest = Message<"fleetwire.api.v1.CreateComma
   priority: CommandPriority;
 
   /**
-   * True to be told which hosts it would go to, without asking anything of them.
+   * True to be told which hosts it would go to, and when, without asking anything of them.
    *
    * @generated from field: bool dry_run = 5;
    */
@@ -437,6 +593,20 @@ export declare type CreateCommandRequest = Message<"fleetwire.api.v1.CreateComma
    * @generated from field: optional string file_id = 6;
    */
   fileId?: string | undefined;
+
+  /**
+   * Some hosts after the other. Absent: all at once.
+   *
+   * @generated from field: fleetwire.api.v1.CommandWaves waves = 7;
+   */
+  waves?: CommandWaves | undefined;
+
+  /**
+   * When. Absent: at any time.
+   *
+   * @generated from field: fleetwire.api.v1.CommandSchedule schedule = 8;
+   */
+  schedule?: CommandSchedule | undefined;
 
   /**
    * What to do.
@@ -528,11 +698,18 @@ export declare type CreateCommandResponse = Message<"fleetwire.api.v1.CreateComm
   total: bigint;
 
   /**
-   * The first of them, by name; only of a `dry_run`.
+   * The first of them, in their order; only of a `dry_run`.
    *
    * @generated from field: repeated fleetwire.api.v1.CommandTarget hosts = 4;
    */
   hosts: CommandTarget[];
+
+  /**
+   * How many waves they are. 0 where they are none.
+   *
+   * @generated from field: uint64 waves = 5;
+   */
+  waves: bigint;
 };
 
 /**
@@ -567,6 +744,21 @@ export declare type CommandTarget = Message<"fleetwire.api.v1.CommandTarget"> & 
    * @generated from field: bool online = 3;
    */
   online: boolean;
+
+  /**
+   * Its wave, from 1. 0 where there are none.
+   *
+   * @generated from field: uint64 wave = 4;
+   */
+  wave: bigint;
+
+  /**
+   * When the next of its maintenance windows opens, from when the command may first be begun. Absent where
+   * one is open then, or where it is not asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp window_opens_at = 5;
+   */
+  windowOpensAt?: Timestamp | undefined;
 };
 
 /**
@@ -753,6 +945,80 @@ export declare type CancelCommandResponse = Message<"fleetwire.api.v1.CancelComm
 export declare const CancelCommandResponseSchema: GenMessage<CancelCommandResponse>;
 
 /**
+ * Asks for a paused command to go on. Whoever does has to see all of its hosts.
+ *
+ * @generated from message fleetwire.api.v1.ResumeCommandRequest
+ */
+export declare type ResumeCommandRequest = Message<"fleetwire.api.v1.ResumeCommandRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string command_id = 1;
+   */
+  commandId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ResumeCommandRequest.
+ * Use `create(ResumeCommandRequestSchema)` to create a new message.
+ */
+export declare const ResumeCommandRequestSchema: GenMessage<ResumeCommandRequest>;
+
+/**
+ * The command goes on.
+ *
+ * @generated from message fleetwire.api.v1.ResumeCommandResponse
+ */
+export declare type ResumeCommandResponse = Message<"fleetwire.api.v1.ResumeCommandResponse"> & {
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ResumeCommandResponse.
+ * Use `create(ResumeCommandResponseSchema)` to create a new message.
+ */
+export declare const ResumeCommandResponseSchema: GenMessage<ResumeCommandResponse>;
+
+/**
+ * Asks for the end of what was not begun of a command. Whoever does has to see all of its hosts.
+ *
+ * @generated from message fleetwire.api.v1.AbortCommandRequest
+ */
+export declare type AbortCommandRequest = Message<"fleetwire.api.v1.AbortCommandRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string command_id = 1;
+   */
+  commandId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AbortCommandRequest.
+ * Use `create(AbortCommandRequestSchema)` to create a new message.
+ */
+export declare const AbortCommandRequestSchema: GenMessage<AbortCommandRequest>;
+
+/**
+ * What was not sent is ended.
+ *
+ * @generated from message fleetwire.api.v1.AbortCommandResponse
+ */
+export declare type AbortCommandResponse = Message<"fleetwire.api.v1.AbortCommandResponse"> & {
+  /**
+   * On so many hosts.
+   *
+   * @generated from field: uint64 cancelled = 1;
+   */
+  cancelled: bigint;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AbortCommandResponse.
+ * Use `create(AbortCommandResponseSchema)` to create a new message.
+ */
+export declare const AbortCommandResponseSchema: GenMessage<AbortCommandResponse>;
+
+/**
  * Asks to follow a command.
  *
  * @generated from message fleetwire.api.v1.WatchCommandRequest
@@ -900,6 +1166,13 @@ export enum CommandState {
    * @generated from enum value: COMMAND_STATE_FINISHED = 3;
    */
   FINISHED = 3,
+
+  /**
+   * No other wave of it is begun until somebody resumes it; what was begun goes on.
+   *
+   * @generated from enum value: COMMAND_STATE_PAUSED = 4;
+   */
+  PAUSED = 4,
 }
 
 /**
@@ -963,6 +1236,28 @@ export declare const CommandService: GenService<{
     methodKind: "unary";
     input: typeof CancelCommandRequestSchema;
     output: typeof CancelCommandResponseSchema;
+  },
+  /**
+   * Lets a command go on that is paused because too many of its hosts have failed: with its next wave, and
+   * with those failures counted no more.
+   *
+   * @generated from rpc fleetwire.api.v1.CommandService.ResumeCommand
+   */
+  resumeCommand: {
+    methodKind: "unary";
+    input: typeof ResumeCommandRequestSchema;
+    output: typeof ResumeCommandResponseSchema;
+  },
+  /**
+   * Ends a command where it was not sent yet, waves to come included. What hosts have of it goes on; to end
+   * that too, cancel it.
+   *
+   * @generated from rpc fleetwire.api.v1.CommandService.AbortCommand
+   */
+  abortCommand: {
+    methodKind: "unary";
+    input: typeof AbortCommandRequestSchema;
+    output: typeof AbortCommandResponseSchema;
   },
   /**
    * Follows a command: how each of its hosts stands, what they print as they print it, and the end,

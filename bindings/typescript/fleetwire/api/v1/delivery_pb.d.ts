@@ -145,6 +145,20 @@ export declare type Delivery = Message<"fleetwire.api.v1.Delivery"> & {
    * @generated from field: google.protobuf.Timestamp finished_at = 17;
    */
   finishedAt?: Timestamp | undefined;
+
+  /**
+   * Its wave, from 1. 0 where its command has none.
+   *
+   * @generated from field: uint64 wave = 18;
+   */
+  wave: bigint;
+
+  /**
+   * Whether it waits for its wave to begin.
+   *
+   * @generated from field: bool held = 19;
+   */
+  held: boolean;
 };
 
 /**

@@ -4,7 +4,7 @@
 // @generated from file fleetwire/api/v1/group.proto (package fleetwire.api.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -60,6 +60,14 @@ export declare type Group = Message<"fleetwire.api.v1.Group"> & {
    * @generated from field: string etag = 6;
    */
   etag: string;
+
+  /**
+   * When its hosts may be worked on by commands that wait for that. A host that is in several groups has
+   * the windows of all of them, and is open where one of these is.
+   *
+   * @generated from field: repeated fleetwire.api.v1.MaintenanceWindow maintenance_windows = 7;
+   */
+  maintenanceWindows: MaintenanceWindow[];
 };
 
 /**
@@ -67,6 +75,69 @@ export declare type Group = Message<"fleetwire.api.v1.Group"> & {
  * Use `create(GroupSchema)` to create a new message.
  */
 export declare const GroupSchema: GenMessage<Group>;
+
+/**
+ * Hours of the week.
+ *
+ * @generated from message fleetwire.api.v1.MaintenanceWindow
+ */
+export declare type MaintenanceWindow = Message<"fleetwire.api.v1.MaintenanceWindow"> & {
+  /**
+   * The days on which it begins, one at least.
+   *
+   * @generated from field: repeated fleetwire.api.v1.Weekday days = 1;
+   */
+  days: Weekday[];
+
+  /**
+   * When it begins by the clock of its time zone, such as `02:30`. In a night in which the clock is put on
+   * over that hour it begins as much later, in one in which it is put back at the first of the two.
+   *
+   * @generated from field: string start = 2;
+   */
+  start: string;
+
+  /**
+   * How long it lasts, in minutes, a week at most.
+   *
+   * @generated from field: uint32 minutes = 3;
+   */
+  minutes: number;
+
+  /**
+   * Whose clock that is: a name of the IANA such as `Europe/Berlin`, or an offset such as `+02:00`.
+   * Empty: UTC.
+   *
+   * @generated from field: string time_zone = 4;
+   */
+  timeZone: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.MaintenanceWindow.
+ * Use `create(MaintenanceWindowSchema)` to create a new message.
+ */
+export declare const MaintenanceWindowSchema: GenMessage<MaintenanceWindow>;
+
+/**
+ * All maintenance windows of a group.
+ *
+ * @generated from message fleetwire.api.v1.MaintenanceWindows
+ */
+export declare type MaintenanceWindows = Message<"fleetwire.api.v1.MaintenanceWindows"> & {
+  /**
+   * The windows. Empty: none.
+   *
+   * @generated from field: repeated fleetwire.api.v1.MaintenanceWindow windows = 1;
+   */
+  windows: MaintenanceWindow[];
+};
+
+/**
+ * Describes the message fleetwire.api.v1.MaintenanceWindows.
+ * Use `create(MaintenanceWindowsSchema)` to create a new message.
+ */
+export declare const MaintenanceWindowsSchema: GenMessage<MaintenanceWindows>;
 
 /**
  * Asks for groups.
@@ -243,6 +314,13 @@ export declare type UpdateGroupRequest = Message<"fleetwire.api.v1.UpdateGroupRe
    * @generated from field: string etag = 4;
    */
   etag: string;
+
+  /**
+   * Its maintenance windows in the place of those that it has. Absent: as they are.
+   *
+   * @generated from field: fleetwire.api.v1.MaintenanceWindows maintenance_windows = 5;
+   */
+  maintenanceWindows?: MaintenanceWindows | undefined;
 };
 
 /**
@@ -311,6 +389,74 @@ export declare type DeleteGroupResponse = Message<"fleetwire.api.v1.DeleteGroupR
  * Use `create(DeleteGroupResponseSchema)` to create a new message.
  */
 export declare const DeleteGroupResponseSchema: GenMessage<DeleteGroupResponse>;
+
+/**
+ * A day of the week.
+ *
+ * @generated from enum fleetwire.api.v1.Weekday
+ */
+export enum Weekday {
+  /**
+   * Not said: refused.
+   *
+   * @generated from enum value: WEEKDAY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Monday.
+   *
+   * @generated from enum value: WEEKDAY_MONDAY = 1;
+   */
+  MONDAY = 1,
+
+  /**
+   * Tuesday.
+   *
+   * @generated from enum value: WEEKDAY_TUESDAY = 2;
+   */
+  TUESDAY = 2,
+
+  /**
+   * Wednesday.
+   *
+   * @generated from enum value: WEEKDAY_WEDNESDAY = 3;
+   */
+  WEDNESDAY = 3,
+
+  /**
+   * Thursday.
+   *
+   * @generated from enum value: WEEKDAY_THURSDAY = 4;
+   */
+  THURSDAY = 4,
+
+  /**
+   * Friday.
+   *
+   * @generated from enum value: WEEKDAY_FRIDAY = 5;
+   */
+  FRIDAY = 5,
+
+  /**
+   * Saturday.
+   *
+   * @generated from enum value: WEEKDAY_SATURDAY = 6;
+   */
+  SATURDAY = 6,
+
+  /**
+   * Sunday.
+   *
+   * @generated from enum value: WEEKDAY_SUNDAY = 7;
+   */
+  SUNDAY = 7,
+}
+
+/**
+ * Describes the enum fleetwire.api.v1.Weekday.
+ */
+export declare const WeekdaySchema: GenEnum<Weekday>;
 
 /**
  * Groups: list, make, change, remove. Which hosts are in one is said with the host.

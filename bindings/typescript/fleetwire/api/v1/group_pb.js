@@ -4,7 +4,7 @@
 // @generated from file fleetwire/api/v1/group.proto (package fleetwire.api.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_fleetwire_api_v1_options } from "./options_pb.js";
 import { file_fleetwire_link_v1_options } from "../../link/v1/options_pb.js";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
@@ -14,7 +14,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file fleetwire/api/v1/group.proto.
  */
 export const file_fleetwire_api_v1_group = /*@__PURE__*/
-  fileDesc("ChxmbGVldHdpcmUvYXBpL3YxL2dyb3VwLnByb3RvEhBmbGVldHdpcmUuYXBpLnYxIqgBCgVHcm91cBIUCgJpZBgBIAEoCUIIirUYBAgBMAISFgoEbmFtZRgCIAEoCUIIirUYBAgBOD8SHAoLZGVzY3JpcHRpb24YAyABKAlCB4q1GAM4gAQSDQoFaG9zdHMYBCABKAQSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoEZXRhZxgGIAEoCUIGirUYAjhAIkwKEUxpc3RHcm91cHNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoDUIHirUYAyjoBxIbCgpwYWdlX3Rva2VuGAIgASgJQgeKtRgDOIAEImgKEkxpc3RHcm91cHNSZXNwb25zZRIwCgZncm91cHMYASADKAsyFy5mbGVldHdpcmUuYXBpLnYxLkdyb3VwQgeKtRgDGOgHEiAKD25leHRfcGFnZV90b2tlbhgCIAEoCUIHirUYAziABCIuCg9HZXRHcm91cFJlcXVlc3QSGwoIZ3JvdXBfaWQYASABKAlCCYq1GAUIATj9ASI6ChBHZXRHcm91cFJlc3BvbnNlEiYKBWdyb3VwGAEgASgLMhcuZmxlZXR3aXJlLmFwaS52MS5Hcm91cCJKChJDcmVhdGVHcm91cFJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIirUYBAgBOD8SHAoLZGVzY3JpcHRpb24YAiABKAlCB4q1GAM4gAQiPQoTQ3JlYXRlR3JvdXBSZXNwb25zZRImCgVncm91cBgBIAEoCzIXLmZsZWV0d2lyZS5hcGkudjEuR3JvdXAingEKElVwZGF0ZUdyb3VwUmVxdWVzdBIbCghncm91cF9pZBgBIAEoCUIJirUYBQgBOP0BEhkKBG5hbWUYAiABKAlCBoq1GAI4P0gAiAEBEiEKC2Rlc2NyaXB0aW9uGAMgASgJQgeKtRgDOIAESAGIAQESFAoEZXRhZxgEIAEoCUIGirUYAjhAQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbiI9ChNVcGRhdGVHcm91cFJlc3BvbnNlEiYKBWdyb3VwGAEgASgLMhcuZmxlZXR3aXJlLmFwaS52MS5Hcm91cCJHChJEZWxldGVHcm91cFJlcXVlc3QSGwoIZ3JvdXBfaWQYASABKAlCCYq1GAUIATj9ARIUCgRldGFnGAIgASgJQgaKtRgCOEAiFQoTRGVsZXRlR3JvdXBSZXNwb25zZTKWBQoMR3JvdXBTZXJ2aWNlEnIKCkxpc3RHcm91cHMSIy5mbGVldHdpcmUuYXBpLnYxLkxpc3RHcm91cHNSZXF1ZXN0GiQuZmxlZXR3aXJlLmFwaS52MS5MaXN0R3JvdXBzUmVzcG9uc2UiGaq7GAIIAYLT5JMCDRILL2FwaS9ncm91cHMSfgoIR2V0R3JvdXASIS5mbGVldHdpcmUuYXBpLnYxLkdldEdyb3VwUmVxdWVzdBoiLmZsZWV0d2lyZS5hcGkudjEuR2V0R3JvdXBSZXNwb25zZSIrqrsYAggBgtPkkwIfYgVncm91cBIWL2FwaS9ncm91cHMve2dyb3VwX2lkfRKBAQoLQ3JlYXRlR3JvdXASJC5mbGVldHdpcmUuYXBpLnYxLkNyZWF0ZUdyb3VwUmVxdWVzdBolLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlR3JvdXBSZXNwb25zZSIlqrsYBAgDGAGC0+STAhc6ASpiBWdyb3VwIgsvYXBpL2dyb3VwcxKKAQoLVXBkYXRlR3JvdXASJC5mbGVldHdpcmUuYXBpLnYxLlVwZGF0ZUdyb3VwUmVxdWVzdBolLmZsZWV0d2lyZS5hcGkudjEuVXBkYXRlR3JvdXBSZXNwb25zZSIuqrsYAggDgtPkkwIiOgEqYgVncm91cDIWL2FwaS9ncm91cHMve2dyb3VwX2lkfRKAAQoLRGVsZXRlR3JvdXASJC5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUdyb3VwUmVxdWVzdBolLmZsZWV0d2lyZS5hcGkudjEuRGVsZXRlR3JvdXBSZXNwb25zZSIkqrsYAggDgtPkkwIYKhYvYXBpL2dyb3Vwcy97Z3JvdXBfaWR9QpwBChRjb20uZmxlZXR3aXJlLmFwaS52MUIKR3JvdXBQcm90b1ABWhZmbGVldHdpcmUvYXBpL3YxO2FwaXYxogIDRkFYqgIQRmxlZXR3aXJlLkFwaS5WMcoCEEZsZWV0d2lyZVxBcGlcVjHiAhxGbGVldHdpcmVcQXBpXFYxXEdQQk1ldGFkYXRh6gISRmxlZXR3aXJlOjpBcGk6OlYxYgZwcm90bzM", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbGVldHdpcmUvYXBpL3YxL2dyb3VwLnByb3RvEhBmbGVldHdpcmUuYXBpLnYxIvIBCgVHcm91cBIUCgJpZBgBIAEoCUIIirUYBAgBMAISFgoEbmFtZRgCIAEoCUIIirUYBAgBOD8SHAoLZGVzY3JpcHRpb24YAyABKAlCB4q1GAM4gAQSDQoFaG9zdHMYBCABKAQSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoEZXRhZxgGIAEoCUIGirUYAjhAEkgKE21haW50ZW5hbmNlX3dpbmRvd3MYByADKAsyIy5mbGVldHdpcmUuYXBpLnYxLk1haW50ZW5hbmNlV2luZG93QgaKtRgCGBAilAEKEU1haW50ZW5hbmNlV2luZG93Ei8KBGRheXMYASADKA4yGS5mbGVldHdpcmUuYXBpLnYxLldlZWtkYXlCBoq1GAIYBxIXCgVzdGFydBgCIAEoCUIIirUYBAgBOAUSGgoHbWludXRlcxgDIAEoDUIJirUYBSABKOBOEhkKCXRpbWVfem9uZRgEIAEoCUIGirUYAjhAIlIKEk1haW50ZW5hbmNlV2luZG93cxI8Cgd3aW5kb3dzGAEgAygLMiMuZmxlZXR3aXJlLmFwaS52MS5NYWludGVuYW5jZVdpbmRvd0IGirUYAhgQIkwKEUxpc3RHcm91cHNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoDUIHirUYAyjoBxIbCgpwYWdlX3Rva2VuGAIgASgJQgeKtRgDOIAEImgKEkxpc3RHcm91cHNSZXNwb25zZRIwCgZncm91cHMYASADKAsyFy5mbGVldHdpcmUuYXBpLnYxLkdyb3VwQgeKtRgDGOgHEiAKD25leHRfcGFnZV90b2tlbhgCIAEoCUIHirUYAziABCIuCg9HZXRHcm91cFJlcXVlc3QSGwoIZ3JvdXBfaWQYASABKAlCCYq1GAUIATj9ASI6ChBHZXRHcm91cFJlc3BvbnNlEiYKBWdyb3VwGAEgASgLMhcuZmxlZXR3aXJlLmFwaS52MS5Hcm91cCJKChJDcmVhdGVHcm91cFJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIirUYBAgBOD8SHAoLZGVzY3JpcHRpb24YAiABKAlCB4q1GAM4gAQiPQoTQ3JlYXRlR3JvdXBSZXNwb25zZRImCgVncm91cBgBIAEoCzIXLmZsZWV0d2lyZS5hcGkudjEuR3JvdXAi4QEKElVwZGF0ZUdyb3VwUmVxdWVzdBIbCghncm91cF9pZBgBIAEoCUIJirUYBQgBOP0BEhkKBG5hbWUYAiABKAlCBoq1GAI4P0gAiAEBEiEKC2Rlc2NyaXB0aW9uGAMgASgJQgeKtRgDOIAESAGIAQESFAoEZXRhZxgEIAEoCUIGirUYAjhAEkEKE21haW50ZW5hbmNlX3dpbmRvd3MYBSABKAsyJC5mbGVldHdpcmUuYXBpLnYxLk1haW50ZW5hbmNlV2luZG93c0IHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb24iPQoTVXBkYXRlR3JvdXBSZXNwb25zZRImCgVncm91cBgBIAEoCzIXLmZsZWV0d2lyZS5hcGkudjEuR3JvdXAiRwoSRGVsZXRlR3JvdXBSZXF1ZXN0EhsKCGdyb3VwX2lkGAEgASgJQgmKtRgFCAE4/QESFAoEZXRhZxgCIAEoCUIGirUYAjhAIhUKE0RlbGV0ZUdyb3VwUmVzcG9uc2UqtgEKB1dlZWtkYXkSFwoTV0VFS0RBWV9VTlNQRUNJRklFRBAAEhIKDldFRUtEQVlfTU9OREFZEAESEwoPV0VFS0RBWV9UVUVTREFZEAISFQoRV0VFS0RBWV9XRURORVNEQVkQAxIUChBXRUVLREFZX1RIVVJTREFZEAQSEgoOV0VFS0RBWV9GUklEQVkQBRIUChBXRUVLREFZX1NBVFVSREFZEAYSEgoOV0VFS0RBWV9TVU5EQVkQBzKWBQoMR3JvdXBTZXJ2aWNlEnIKCkxpc3RHcm91cHMSIy5mbGVldHdpcmUuYXBpLnYxLkxpc3RHcm91cHNSZXF1ZXN0GiQuZmxlZXR3aXJlLmFwaS52MS5MaXN0R3JvdXBzUmVzcG9uc2UiGaq7GAIIAYLT5JMCDRILL2FwaS9ncm91cHMSfgoIR2V0R3JvdXASIS5mbGVldHdpcmUuYXBpLnYxLkdldEdyb3VwUmVxdWVzdBoiLmZsZWV0d2lyZS5hcGkudjEuR2V0R3JvdXBSZXNwb25zZSIrqrsYAggBgtPkkwIfYgVncm91cBIWL2FwaS9ncm91cHMve2dyb3VwX2lkfRKBAQoLQ3JlYXRlR3JvdXASJC5mbGVldHdpcmUuYXBpLnYxLkNyZWF0ZUdyb3VwUmVxdWVzdBolLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlR3JvdXBSZXNwb25zZSIlqrsYBAgDGAGC0+STAhc6ASpiBWdyb3VwIgsvYXBpL2dyb3VwcxKKAQoLVXBkYXRlR3JvdXASJC5mbGVldHdpcmUuYXBpLnYxLlVwZGF0ZUdyb3VwUmVxdWVzdBolLmZsZWV0d2lyZS5hcGkudjEuVXBkYXRlR3JvdXBSZXNwb25zZSIuqrsYAggDgtPkkwIiOgEqYgVncm91cDIWL2FwaS9ncm91cHMve2dyb3VwX2lkfRKAAQoLRGVsZXRlR3JvdXASJC5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUdyb3VwUmVxdWVzdBolLmZsZWV0d2lyZS5hcGkudjEuRGVsZXRlR3JvdXBSZXNwb25zZSIkqrsYAggDgtPkkwIYKhYvYXBpL2dyb3Vwcy97Z3JvdXBfaWR9QpwBChRjb20uZmxlZXR3aXJlLmFwaS52MUIKR3JvdXBQcm90b1ABWhZmbGVldHdpcmUvYXBpL3YxO2FwaXYxogIDRkFYqgIQRmxlZXR3aXJlLkFwaS5WMcoCEEZsZWV0d2lyZVxBcGlcVjHiAhxGbGVldHdpcmVcQXBpXFYxXEdQQk1ldGFkYXRh6gISRmxlZXR3aXJlOjpBcGk6OlYxYgZwcm90bzM", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message fleetwire.api.v1.Group.
@@ -24,74 +24,102 @@ export const GroupSchema = /*@__PURE__*/
   messageDesc(file_fleetwire_api_v1_group, 0);
 
 /**
+ * Describes the message fleetwire.api.v1.MaintenanceWindow.
+ * Use `create(MaintenanceWindowSchema)` to create a new message.
+ */
+export const MaintenanceWindowSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_group, 1);
+
+/**
+ * Describes the message fleetwire.api.v1.MaintenanceWindows.
+ * Use `create(MaintenanceWindowsSchema)` to create a new message.
+ */
+export const MaintenanceWindowsSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_group, 2);
+
+/**
  * Describes the message fleetwire.api.v1.ListGroupsRequest.
  * Use `create(ListGroupsRequestSchema)` to create a new message.
  */
 export const ListGroupsRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 1);
+  messageDesc(file_fleetwire_api_v1_group, 3);
 
 /**
  * Describes the message fleetwire.api.v1.ListGroupsResponse.
  * Use `create(ListGroupsResponseSchema)` to create a new message.
  */
 export const ListGroupsResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 2);
+  messageDesc(file_fleetwire_api_v1_group, 4);
 
 /**
  * Describes the message fleetwire.api.v1.GetGroupRequest.
  * Use `create(GetGroupRequestSchema)` to create a new message.
  */
 export const GetGroupRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 3);
+  messageDesc(file_fleetwire_api_v1_group, 5);
 
 /**
  * Describes the message fleetwire.api.v1.GetGroupResponse.
  * Use `create(GetGroupResponseSchema)` to create a new message.
  */
 export const GetGroupResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 4);
+  messageDesc(file_fleetwire_api_v1_group, 6);
 
 /**
  * Describes the message fleetwire.api.v1.CreateGroupRequest.
  * Use `create(CreateGroupRequestSchema)` to create a new message.
  */
 export const CreateGroupRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 5);
+  messageDesc(file_fleetwire_api_v1_group, 7);
 
 /**
  * Describes the message fleetwire.api.v1.CreateGroupResponse.
  * Use `create(CreateGroupResponseSchema)` to create a new message.
  */
 export const CreateGroupResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 6);
+  messageDesc(file_fleetwire_api_v1_group, 8);
 
 /**
  * Describes the message fleetwire.api.v1.UpdateGroupRequest.
  * Use `create(UpdateGroupRequestSchema)` to create a new message.
  */
 export const UpdateGroupRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 7);
+  messageDesc(file_fleetwire_api_v1_group, 9);
 
 /**
  * Describes the message fleetwire.api.v1.UpdateGroupResponse.
  * Use `create(UpdateGroupResponseSchema)` to create a new message.
  */
 export const UpdateGroupResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 8);
+  messageDesc(file_fleetwire_api_v1_group, 10);
 
 /**
  * Describes the message fleetwire.api.v1.DeleteGroupRequest.
  * Use `create(DeleteGroupRequestSchema)` to create a new message.
  */
 export const DeleteGroupRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 9);
+  messageDesc(file_fleetwire_api_v1_group, 11);
 
 /**
  * Describes the message fleetwire.api.v1.DeleteGroupResponse.
  * Use `create(DeleteGroupResponseSchema)` to create a new message.
  */
 export const DeleteGroupResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_group, 10);
+  messageDesc(file_fleetwire_api_v1_group, 12);
+
+/**
+ * Describes the enum fleetwire.api.v1.Weekday.
+ */
+export const WeekdaySchema = /*@__PURE__*/
+  enumDesc(file_fleetwire_api_v1_group, 0);
+
+/**
+ * A day of the week.
+ *
+ * @generated from enum fleetwire.api.v1.Weekday
+ */
+export const Weekday = /*@__PURE__*/
+  tsEnum(WeekdaySchema);
 
 /**
  * Groups: list, make, change, remove. Which hosts are in one is said with the host.
