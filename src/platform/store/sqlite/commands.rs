@@ -34,7 +34,7 @@ impl CommandStore for SqliteStore {
         command: NewCommand,
         change: Change,
     ) -> StoreFuture<'_, Vec<Assigned>> {
-        Box::pin(self.write(move |connection| {
+        Box::pin(self.write_beside_hosts(move |connection| {
             connection.record(change)?;
             create(connection, &command)
         }))
@@ -91,7 +91,7 @@ impl CommandStore for SqliteStore {
         at: UnixMillis,
         change: Change,
     ) -> StoreFuture<'_, Cancelled> {
-        Box::pin(self.write(move |connection| {
+        Box::pin(self.write_beside_hosts(move |connection| {
             let actor = change.audit.actor.clone();
             connection.record(change)?;
             cancel(connection, id, hosts.as_deref(), at, actor, "cancelled")
@@ -99,7 +99,7 @@ impl CommandStore for SqliteStore {
     }
 
     fn redrive(&self, redrives: Vec<Redrive>, change: Change) -> StoreFuture<'_, ()> {
-        Box::pin(self.write(move |connection| {
+        Box::pin(self.write_beside_hosts(move |connection| {
             connection.record(change)?;
             for Redrive { command, audit } in redrives {
                 let of = command.redrive_of.ok_or(StoreError::NotFound)?;
@@ -121,7 +121,7 @@ impl CommandStore for SqliteStore {
         at: UnixMillis,
         change: Change,
     ) -> StoreFuture<'_, usize> {
-        Box::pin(self.write(move |connection| {
+        Box::pin(self.write_beside_hosts(move |connection| {
             connection.record(change)?;
             let mut discarded = 0;
             for (command, host) in deliveries {
@@ -132,7 +132,7 @@ impl CommandStore for SqliteStore {
     }
 
     fn remove_commands(&self, before: UnixMillis, count: usize) -> StoreFuture<'_, usize> {
-        Box::pin(self.write(move |connection| remove(connection, before, count)))
+        Box::pin(self.write_beside_hosts(move |connection| remove(connection, before, count)))
     }
 }
 

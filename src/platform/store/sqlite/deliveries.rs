@@ -48,7 +48,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     fn apply(&self, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<Applied>> {
-        Box::pin(self.write(move |connection| {
+        Box::pin(self.write_beside_hosts(move |connection| {
             let mut changes = Changes::new(connection);
             let applied = transitions.into_iter().map(|transition| {
                 let Transition { command, host, .. } = transition;
@@ -64,11 +64,13 @@ impl DeliveryStore for SqliteStore {
     }
 
     fn expire(&self, now: UnixMillis, count: usize) -> StoreFuture<'_, Vec<(CommandId, HostId)>> {
-        Box::pin(self.write(move |connection| changes::expire(connection, now, count)))
+        Box::pin(self.write_beside_hosts(move |connection| changes::expire(connection, now, count)))
     }
 
     fn interrupt_unjournalled(&self, at: UnixMillis, count: usize) -> StoreFuture<'_, usize> {
-        Box::pin(self.write(move |connection| changes::interrupt(connection, at, count)))
+        Box::pin(
+            self.write_beside_hosts(move |connection| changes::interrupt(connection, at, count)),
+        )
     }
 
     fn sync_journal(
@@ -77,7 +79,9 @@ impl DeliveryStore for SqliteStore {
         claim: JournalClaim,
         at: UnixMillis,
     ) -> StoreFuture<'_, bool> {
-        Box::pin(self.write(move |connection| journals::sync(connection, host, claim, at)))
+        Box::pin(
+            self.write_beside_hosts(move |connection| journals::sync(connection, host, claim, at)),
+        )
     }
 
     fn recover(
@@ -86,7 +90,9 @@ impl DeliveryStore for SqliteStore {
         reported: Vec<Reported>,
         at: UnixMillis,
     ) -> StoreFuture<'_, Vec<Applied>> {
-        Box::pin(self.write(move |connection| journals::recover(connection, host, reported, at)))
+        Box::pin(self.write_beside_hosts(move |connection| {
+            journals::recover(connection, host, reported, at)
+        }))
     }
 }
 

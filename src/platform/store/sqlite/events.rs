@@ -31,11 +31,9 @@ impl EventStore for SqliteStore {
     }
 
     fn put_events(&self, events: Vec<Event>) -> StoreFuture<'_, ()> {
-        Box::pin(
-            self.write(move |connection| {
-                events.iter().try_for_each(|event| connection.event(event))
-            }),
-        )
+        Box::pin(self.write_beside_hosts(move |connection| {
+            events.iter().try_for_each(|event| connection.event(event))
+        }))
     }
 
     fn events_from(&self, sequence: u64, count: usize) -> StoreFuture<'_, EventPage> {

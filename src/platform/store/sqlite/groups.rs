@@ -124,14 +124,14 @@ impl GroupStore for SqliteStore {
     }
 
     fn host_entry(&self, id: HostId) -> StoreFuture<'_, Option<HostEntry>> {
-        if let Some(entry) = self.recent.host(id) {
+        if let Some(entry) = self.recent.entry(id) {
             return Box::pin(std::future::ready(Ok(Some(entry))));
         }
         let (recent, as_of) = (self.recent.clone(), self.recent.commits());
         Box::pin(self.read(move |connection| {
             let found = host_entry(connection, id)?;
             if let Some(entry) = &found {
-                recent.keep(as_of, entry.clone());
+                recent.keep_entry(as_of, entry.clone());
             }
             Ok(found)
         }))

@@ -80,6 +80,8 @@ struct Transaction<'a> {
     head: Cell<Place>,
     event_head: Cell<u64>,
     epoch: Epoch,
+    /// Whether something in it may have changed a host.
+    concerns_hosts: Cell<bool>,
 }
 
 impl Deref for Transaction<'_> {
@@ -188,6 +190,18 @@ impl SqliteStore {
 
     /// Runs a change in the writer's next transaction; answers after its commit.
     async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let change = move |transaction: &Transaction<'_>| {
+            transaction.concerns_hosts.set(true);
+            change(transaction)
+        };
+        self.write_beside_hosts(change).await
+    }
+
+    /// The same for a change after which every host, with its labels and groups, is what it was before.
+    async fn write_beside_hosts<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -302,6 +316,7 @@ fn write_loop(
             epoch: desk.epoch,
             head: Cell::new(chain.lock().unwrap_or_else(PoisonError::into_inner).head()),
             event_head: Cell::new(*event_head.borrow()),
+            concerns_hosts: Cell::new(false),
         };
         let begun = Instant::now();
         let committed = commit(&transaction, first, &mut jobs, &mut answers);
@@ -309,7 +324,9 @@ fn write_loop(
         // As many as were put into it, at most BATCH_MAX.
         figures.changes.observe(answers.len() as f64);
         if committed.is_ok() {
-            recent.committed();
+            if transaction.concerns_hosts.get() {
+                recent.committed();
+            }
             let mut chain = chain.lock().unwrap_or_else(PoisonError::into_inner);
             chain.committed(transaction.head.get());
             let head = transaction.event_head.get();
@@ -339,7 +356,10 @@ fn commit(
     answers: &mut Vec<Answer>,
 ) -> Result<(), StoreError> {
     let mut next = Some(first);
-    let execute = |sql| transaction.execute_batch(sql).map_err(StoreError::from);
+    let execute = |sql| {
+        let mut statement = transaction.prepare_cached(sql)?;
+        statement.execute([]).map(drop).map_err(StoreError::from)
+    };
     let head_before = transaction.head.get();
     let mut begun = execute("BEGIN IMMEDIATE");
     while let Some(job) = next {
@@ -354,11 +374,10 @@ fn commit(
             transaction.event_head.set(heads.1);
         }
         if begun.is_ok() {
-            begun = execute(if keep {
-                "RELEASE change"
-            } else {
-                "ROLLBACK TO change; RELEASE change"
-            });
+            if !keep {
+                begun = execute("ROLLBACK TO change");
+            }
+            begun = begun.and_then(|()| execute("RELEASE change"));
         }
         next = if answers.len() < BATCH_MAX && begun.is_ok() {
             jobs.try_recv().ok()
@@ -415,6 +434,7 @@ mod tests {
             key: &key,
             head: Cell::new(Place::START),
             event_head: Cell::new(0),
+            concerns_hosts: Cell::new(false),
         };
         let committed = commit(&transaction, job, &mut jobs, &mut answers);
         assert!(

@@ -55,14 +55,24 @@ impl Store for SqliteStore {
     }
 
     fn host(&self, name_or_id: &str) -> StoreFuture<'_, Option<HostRecord>> {
+        if let Some(record) = self.recent.record(name_or_id) {
+            return Box::pin(std::future::ready(Ok(Some(record))));
+        }
         let name_or_id = name_or_id.to_owned();
+        let (recent, as_of) = (self.recent.clone(), self.recent.commits());
         Box::pin(self.read(move |connection| {
-            if let Ok(id) = name_or_id.parse::<HostId>()
-                && let Some(host) = host_by_id(connection, id)?
-            {
-                return Ok(Some(host));
+            let by_id = match name_or_id.parse::<HostId>() {
+                Ok(id) => host_by_id(connection, id)?,
+                Err(_) => None,
+            };
+            let found = match by_id {
+                Some(host) => Some(host),
+                None => host_by_name(connection, &name_or_id)?,
+            };
+            if let Some(record) = &found {
+                recent.keep_record(as_of, name_or_id, record.clone());
             }
-            host_by_name(connection, &name_or_id)
+            Ok(found)
         }))
     }
 

@@ -37,7 +37,7 @@ pub(super) const SCHEMA: &str = "
 
 impl TrackStore for SqliteStore {
     fn put_tracked(&self, tracked: Vec<Tracked>) -> StoreFuture<'_, ()> {
-        Box::pin(self.write(move |connection| {
+        Box::pin(self.write_beside_hosts(move |connection| {
             let mut insert = connection.prepare_cached(
                 "INSERT INTO track (at, host, address, direction, message_type, message_id, size,
                      outcome, code, missed)
