@@ -122,6 +122,12 @@ mod tests {
             ("allow = \"script\"", "allow", "list of kinds"),
             ("allow = [\"scripts\"]", "", "scripts"),
             ("scripts = 1", "", "scripts"),
+            ("allow = [\"file_transfer\"]", "file_transfer", "folders"),
+            (
+                "[file_transfer]\nto_host = [\"/srv/../etc\"]",
+                "file_transfer.to_host",
+                "absolute",
+            ),
             (
                 "[script]\ninterpreters = [\"sh\"]",
                 "script.interpreters",

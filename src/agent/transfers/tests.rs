@@ -298,3 +298,76 @@ async fn a_file_is_given_from_anywhere_until_the_platform_has_it() {
     assert_eq!(fault.reason, "file_changed");
     let _keep = Arc::new(folder);
 }
+
+#[tokio::test]
+async fn a_file_for_which_there_is_no_room_is_not_begun() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wanted = Wanted {
+        size: 1 << 60,
+        sha256: [0; 32],
+    };
+    let (reports, _said) = Reports::channel(16);
+    let transfers = Transfers::default();
+    let received = transfers.receive(ID, wanted, folder.path(), &reports);
+    assert_eq!(received.await.expect_err("no room").reason, "disk_full");
+    // The id is free again.
+    transfers.of(ID).expect("free");
+}
+
+#[tokio::test]
+async fn one_command_at_a_time_writes_a_file_and_no_other_file_is_taken_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let transfers = Transfers::default();
+    let (bytes, wanted) = sample(1000);
+    let name = partial::name_for(&own_origin::hash_text(&wanted.sha256), &wanted);
+    let victim = folder.path().join("victim");
+    std::fs::write(&victim, "as it was").expect("written");
+    // What somebody else has put in its place goes: a link, a hard link, and what others may write.
+    let place = folder.path().join(&name);
+    std::os::unix::fs::symlink(&victim, &place).expect("linked");
+    let first = waiting(&transfers, wanted, folder.path()).await;
+    first.abort();
+    let _ = first.await;
+    std::fs::remove_file(&place).expect("its own by now");
+    std::fs::hard_link(&victim, &place).expect("linked");
+    let tunnel = tunnel(transfers.clone()).await;
+    let received = waiting(&transfers, wanted, folder.path()).await;
+    let (reports, _said) = Reports::channel(16);
+    let other = Transfers::default();
+    let busy = other.receive(ID, wanted, folder.path(), &reports).await;
+    assert_eq!(busy.expect_err("busy").reason, "busy");
+    assert_eq!(ask(&tunnel, "PUT", &[], Some(&bytes)).await.status, 204);
+    let path = received.await.expect("run").expect("received");
+    assert_eq!(std::fs::read(path).expect("read"), bytes);
+    assert_eq!(std::fs::read(&victim).expect("read"), b"as it was");
+}
+
+#[test]
+fn what_nobody_comes_back_for_is_removed() {
+    use rustix::fs::{Mode, OFlags, open};
+
+    let (state, folder) = (tempfile::tempdir(), tempfile::tempdir());
+    let (state, folder) = (state.expect("a folder"), folder.expect("a folder"));
+    let notes = leftovers::Leftovers::in_state(state.path());
+    let open = |folder: &Path| {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        open(folder, flags, Mode::empty()).ok()
+    };
+    let name = |n: u32| format!(".fleetwire-{n:040x}.part");
+    for n in 0..66 {
+        notes.note(folder.path(), &name(n)).expect("noted");
+        std::fs::write(folder.path().join(name(n)), "some").expect("written");
+    }
+    std::fs::write(folder.path().join("other"), "not ours").expect("written");
+    notes.clean(open);
+    let left = || std::fs::read_dir(folder.path()).expect("read").count();
+    assert_eq!(left(), 65, "64, and what is not ours");
+    // A day later.
+    for note in std::fs::read_dir(state.path().join("partial-files")).expect("read") {
+        let note = std::fs::File::open(note.expect("read").path()).expect("opened");
+        let before = SystemTime::now() - Duration::from_secs(25 * 60 * 60);
+        note.set_modified(before).expect("set");
+    }
+    notes.clean(open);
+    assert_eq!(left(), 1);
+}

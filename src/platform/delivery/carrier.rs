@@ -34,6 +34,8 @@ use crate::wire::messages::{CommandParameters, HttpResponse, TransferDirection};
 const CARRIED_MAX: usize = 64;
 /// How long an agent may take for the next step: its disk is waited for, a hang is not.
 const STEP_MAX: Duration = Duration::from_secs(60);
+/// How long what did not become whole is kept.
+const UNFINISHED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much is read from the disk at once.
 const READ_BYTES: usize = 128 << 10;
 /// How much is gathered before it is written.
@@ -256,7 +258,8 @@ impl Carried<'_> {
             user: record.user.clone(),
             from: Some((self.command, self.host)),
             created: now,
-            expires: now.plus(settings.keep),
+            // Until the command has ended it stays in any case.
+            expires: now.plus(UNFINISHED_KEPT),
         };
         let audit = Entry::new(
             now,

@@ -157,6 +157,17 @@ impl FileService for Platform {
             return Err(incomplete());
         }
         let (id, size) = (record.id, record.size);
+        let audit = Entry::new(
+            UnixMillis::now(),
+            call.actor(),
+            "file.read",
+            format!("file:{id}"),
+        );
+        let audit = match record.from {
+            Some((_, host)) => audit.host(host),
+            None => audit,
+        };
+        self.store.audit(audit.detail("name", record.name)).await?;
         let pieces = try_unfold((self, request.offset), move |(platform, at)| async move {
             if at >= size {
                 return Ok(None);

@@ -2,6 +2,7 @@
 //! holds and cuts.
 
 mod carried;
+mod kept;
 mod refused;
 mod relay;
 
