@@ -221,6 +221,38 @@ pub fn standing(windows: &[Window], at: UnixMillis) -> Standing {
     }
 }
 
+/// How the windows of many hosts stand at one time. Most hosts have theirs from the same few groups, for
+/// which it is worked out once.
+#[derive(Debug)]
+pub struct Standings<'a> {
+    at: UnixMillis,
+    known: Vec<(&'a [Window], Standing)>,
+}
+
+/// Different windows that are remembered.
+const KNOWN_MAX: usize = 32;
+
+impl<'a> Standings<'a> {
+    /// At that time.
+    pub const fn at(at: UnixMillis) -> Self {
+        let known = Vec::new();
+        Self { at, known }
+    }
+
+    /// How these stand.
+    pub fn of(&mut self, windows: &'a [Window]) -> Standing {
+        let found = self.known.iter().find(|(known, _)| *known == windows);
+        if let Some((_, standing)) = found {
+            return *standing;
+        }
+        let standing = standing(windows, self.at);
+        if self.known.len() < KNOWN_MAX {
+            self.known.push((windows, standing));
+        }
+        standing
+    }
+}
+
 fn timestamp(at: UnixMillis) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::try_from(at.0).ok()?).ok()
 }
@@ -316,6 +348,11 @@ mod tests {
         let monday = at("2026-11-23T22:30:00Z");
         let until = at("2026-11-24T01:00:00Z");
         assert_eq!(standing(&two, monday), Standing::Open(until));
+        let mut standings = Standings::at(monday);
+        for _ in 0..2 {
+            assert_eq!(standings.of(&two), Standing::Open(until));
+            assert_eq!(standings.of(&[]), Standing::Never);
+        }
         // One that is always open is so for a week from now.
         let always = [window(0b111_1111, "00:00", 24 * 60, "+05:30")];
         let week = monday.plus(Duration::from_secs(7 * 24 * 3600));

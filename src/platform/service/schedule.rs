@@ -13,7 +13,7 @@ use crate::ids::HostId;
 use crate::platform::Platform;
 use crate::platform::store::commands::CommandRecord;
 use crate::platform::store::waves::{Plan, Waves};
-use crate::platform::windows::{self, Standing, Window};
+use crate::platform::windows::{Standing, Standings, Window};
 use crate::wire::api::{CommandSchedule, CommandTarget, CommandWaveState, CommandWaves};
 use crate::wire::values::Timestamp;
 
@@ -98,9 +98,9 @@ impl When {
     fn check_windows(&self, targets: &Targets) -> Result<(), ServiceError> {
         let wrong =
             |code, detail: &str| Err(refused("schedule.in_maintenance_window", code, detail));
-        let mut without = Vec::new();
+        let (mut without, mut standings) = (Vec::new(), Standings::at(self.from));
         for (id, name) in &targets.hosts {
-            match self.standing(*id) {
+            match standings.of(self.windows_of(*id)) {
                 Standing::Never => without.push(name.clone()),
                 Standing::Shut(opens) if opens >= self.expires => {
                     let detail = format!(
@@ -121,9 +121,8 @@ impl When {
         wrong("window_missing", &detail)
     }
 
-    fn standing(&self, host: HostId) -> Standing {
-        let windows = self.windows.get(&host).map_or(&[][..], Vec::as_slice);
-        windows::standing(windows, self.from)
+    fn windows_of(&self, host: HostId) -> &[Window] {
+        self.windows.get(&host).map_or(&[][..], Vec::as_slice)
     }
 
     /// How many waves so many hosts are; 0 where there are none.
@@ -133,6 +132,7 @@ impl When {
 
     /// The hosts, as a dry run names them.
     pub fn shown(&self, targets: Targets, online: impl Fn(HostId) -> bool) -> Vec<CommandTarget> {
+        let mut standings = Standings::at(self.from);
         let first = targets.hosts.into_iter().take(HOSTS_SHOWN_MAX);
         let shown = (0_u64..)
             .zip(first)
@@ -141,7 +141,7 @@ impl When {
                 host,
                 online: online(id),
                 wave: self.plan.waves.map_or(0, |waves| index / waves.size + 1),
-                window_opens_at: match self.standing(id) {
+                window_opens_at: match standings.of(self.windows_of(id)) {
                     Standing::Shut(opens) => Some(opens.into()),
                     Standing::Open(_) | Standing::Never => None,
                 },
