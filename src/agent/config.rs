@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::agent::commands::config::{CommandSettings, CommandTable};
 use crate::agent::target::{Credential, HostMode, Routes, Target, TargetOptions, Trust};
 use crate::files;
-use crate::ids::HostName;
+use crate::ids::{HostName, Uuid};
 use crate::logging::LogFormat;
 use crate::net::http_client::ServerUrl;
 use crate::net::tls;
@@ -60,7 +60,7 @@ impl std::error::Error for ConfigError {}
 #[derive(Debug, Default, Parser)]
 #[command(
     name = "fleetwire-agent",
-    version,
+    version = crate::agent::update::VERSION,
     about = "Dials out to a Fleetwire platform, proxies to and runs what its owner allows"
 )]
 pub struct AgentArgs {
@@ -96,11 +96,16 @@ pub struct AgentArgs {
     /// End when standard input does, for whoever starts it as a part of itself
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
+    /// Reach the platform in the name of this run of another agent, say so, and end
+    #[arg(long, hide = true, value_name = "INSTANCE")]
+    pub trial: Option<Uuid>,
 }
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The run of an agent in whose name this one only tries whether it reaches the platform.
+    pub trial: Option<Uuid>,
     /// The platform to dial.
     pub platform: ServerUrl,
     /// Where the enrolment token lies, for an agent that is not enrolled yet.
@@ -254,6 +259,7 @@ impl Config {
         let state_dir = args.state_dir.clone().or(settings.state_dir);
         let needed = "say where to keep the agent's identity: --state-dir DIR";
         Ok(Self {
+            trial: args.trial,
             platform,
             token_file: args.token_file.clone().or(settings.token_file),
             state_dir: state_dir.ok_or_else(|| fault("state_dir", needed))?,

@@ -6,6 +6,7 @@ use super::{
     credential::Credential,
     enrol::{AgentState, EnrolError, StateDir},
     health::Sampler,
+    update::{SOFTWARE, Updates},
 };
 use crate::{
     clock::UnixMillis,
@@ -50,11 +51,9 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 /// How long the way to the platform may take: name, TCP, TLS and the upgrade.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a heartbeat waits for fresh figures: it takes milliseconds where nothing hangs.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
-/// What this program calls itself towards the platform.
-const SOFTWARE: &str = concat!("fleetwire-agent/", env!("CARGO_PKG_VERSION"));
 
 /// The agent cannot go on until somebody has changed something.
 #[derive(Debug, thiserror::Error)]
@@ -105,13 +104,13 @@ pub struct Dialer {
     directory: Arc<StateDir>,
     state: AgentState,
     credential: Credential,
-    host_id: Option<Uuid>,
     /// Names this run of the process.
     instance_id: Uuid,
     sampler: Arc<Mutex<Sampler>>,
     health: Heartbeat,
     commands: Commands,
     current: CurrentConnection,
+    updates: Option<Updates>,
 }
 
 /// The connection that an agent has, or had last; `None` before the first.
@@ -145,7 +144,6 @@ impl Dialer {
         Ok(Self {
             credential: Credential::new(&directory, &state, &platform)?,
             directory,
-            host_id: state.host_id.parse().ok(),
             instance_id: random_uuid(secret::random()),
             platform,
             state,
@@ -162,7 +160,20 @@ impl Dialer {
             },
             commands,
             current,
+            updates: None,
         })
+    }
+
+    /// The same, for an agent that another may take the place of.
+    #[must_use]
+    pub fn updating_by(mut self, updates: Updates) -> Self {
+        self.instance_id = updates.instance();
+        self.updates = Some(updates);
+        self
+    }
+
+    fn is_away(&self) -> bool {
+        self.updates.as_ref().is_some_and(Updates::is_away)
     }
 
     /// Stays connected for as long as the platform lets it. `on_stream` is called for each request,
@@ -173,6 +184,9 @@ impl Dialer {
     {
         let mut backoff = Backoff::default();
         loop {
+            if let Some(updates) = &self.updates {
+                updates.may_connect().await;
+            }
             self.sample().await;
             if self.credential.has_ended(UnixMillis::now()) {
                 match self.renew_by_request().await {
@@ -186,7 +200,9 @@ impl Dialer {
                     Err(error) => return error,
                 }
             }
-            let next = match timeout(DIAL_TIMEOUT, self.dial()).await {
+            let next = match timeout(DIAL_TIMEOUT, reach(&self.platform, &self.credential)).await {
+                // Somebody has asked for that while it was dialled.
+                Ok(Ok(_)) if self.is_away() => continue,
                 Ok(Ok(socket)) => {
                     let span = info_span!("connection", connection_id = Empty);
                     let stay = self.stay(socket, on_stream.clone(), &mut backoff);
@@ -206,6 +222,9 @@ impl Dialer {
                     Next::Backoff
                 }
             };
+            if self.is_away() {
+                continue;
+            }
             let wait = match next {
                 Next::Backoff => {
                     let (wait, ceiling) = backoff.next_wait(entropy());
@@ -222,34 +241,6 @@ impl Dialer {
                 }
             };
             sleep(wait).await;
-        }
-    }
-
-    async fn dial(&self) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
-        let tcp = tcp::connect(self.platform.host(), self.platform.port()).await?;
-        socket::tune(&tcp)?;
-        let connector = TlsConnector::from(self.credential.tls.clone());
-        let name = self.credential.server_name.clone();
-        let tls = connector.connect(name, tcp).await?;
-        Ok(handshake::connect(&self.platform, SUBPROTOCOL_PROTO, tls).await?)
-    }
-
-    fn hello(&self) -> Hello {
-        let own = [COMMAND_ACK, FILE_STREAMS]
-            .into_iter()
-            .filter_map(capability::name);
-        Hello {
-            auth_token: self.state.auth_token.clone(),
-            protocol_versions: vec![1],
-            capabilities: match self.credential.identity {
-                Some(_) => own.chain(certificate_renewal()).collect(),
-                None => own.collect(),
-            },
-            host_id: self.host_id,
-            instance_id: Some(self.instance_id),
-            software: SOFTWARE.to_owned(),
-            limits: None,
-            resume: None,
         }
     }
 
@@ -300,7 +291,10 @@ impl Dialer {
                 warn!(code = %error.code, "the platform reports: {:?}", error.message);
             }
         };
-        let mut link = Link::<Agent>::connect(self.hello(), Time::default());
+        let mut link = Link::<Agent>::connect(
+            hello(&self.state, &self.credential, self.instance_id),
+            Time::default(),
+        );
         link.set_health(self.health.clone());
         let (connection, driver) = driver::start(socket, link, Some(Encoding::Binary), on_event);
         tokio::spawn(driver);
@@ -342,6 +336,9 @@ impl Dialer {
                         }
                         let skew_ms = skew_ms(&welcome);
                         info!(platform = %self.platform, name = %self.state.name, skew_ms, "connected");
+                        if let Some(updates) = &self.updates {
+                            updates.welcomed();
+                        }
                     }
                     Notice::Certificate(certificate) => {
                         match self.renewed(certificate) {
@@ -498,6 +495,39 @@ impl Dialer {
     }
 }
 
+/// Goes to the platform as far as the upgrade.
+pub(super) async fn reach(
+    platform: &ServerUrl,
+    credential: &Credential,
+) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
+    let tcp = tcp::connect(platform.host(), platform.port()).await?;
+    socket::tune(&tcp)?;
+    let connector = TlsConnector::from(credential.tls.clone());
+    let name = credential.server_name.clone();
+    let tls = connector.connect(name, tcp).await?;
+    Ok(handshake::connect(platform, SUBPROTOCOL_PROTO, tls).await?)
+}
+
+/// How an agent presents itself.
+pub(super) fn hello(state: &AgentState, credential: &Credential, instance: Uuid) -> Hello {
+    let own = [COMMAND_ACK, FILE_STREAMS]
+        .into_iter()
+        .filter_map(capability::name);
+    Hello {
+        auth_token: state.auth_token.clone(),
+        protocol_versions: vec![1],
+        capabilities: match credential.identity {
+            Some(_) => own.chain(certificate_renewal()).collect(),
+            None => own.collect(),
+        },
+        host_id: state.host_id.parse().ok(),
+        instance_id: Some(instance),
+        software: SOFTWARE.to_owned(),
+        limits: None,
+        resume: None,
+    }
+}
+
 impl Fatal {
     /// Whether it is none yet: trying again may help.
     fn is_transient(&self) -> bool {
@@ -507,9 +537,11 @@ impl Fatal {
 
 /// Why the platform could not be reached.
 #[derive(Debug, thiserror::Error)]
-enum DialError {
+pub enum DialError {
+    /// The network, or TLS.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The platform's answer.
     #[error(transparent)]
     Upgrade(#[from] HandshakeError),
 }

@@ -133,8 +133,8 @@ pub struct StateDir {
     path: PathBuf,
     /// Trusted in the platform's place, where a proxy in front of it ends TLS.
     proxy: Option<Arc<ClientConfig>>,
-    /// Held, not read.
-    _lock: Lock,
+    /// Held, not read. `None` beside the process that holds it.
+    _lock: Option<Lock>,
 }
 
 impl StateDir {
@@ -149,8 +149,17 @@ impl StateDir {
         Ok(Self {
             path: path.to_owned(),
             proxy: None,
-            _lock: lock,
+            _lock: Some(lock),
         })
+    }
+
+    /// The directory that another process holds, for whoever only reads what is there.
+    pub fn beside(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            proxy: None,
+            _lock: None,
+        }
     }
 
     /// Reaches the platform through a proxy that ends TLS, if there is one: it is trusted by these

@@ -29,7 +29,7 @@ fn run(args: &AgentArgs) -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     logging::init(config.log_format, &config.log)?;
-    if args.end_with_stdin {
+    if args.end_with_stdin && args.trial.is_none() {
         process::end_with_stdin()?;
     }
     process::raise_open_files();

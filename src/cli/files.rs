@@ -140,15 +140,17 @@ pub(super) async fn get(args: Get, server: &server::Args, json: bool) -> Result<
 }
 
 /// A file of this machine.
-struct Local {
+pub(super) struct Local {
     path: PathBuf,
     file: File,
-    size: u64,
-    sha256: [u8; 32],
+    /// How many bytes it has.
+    pub(super) size: u64,
+    /// Their SHA-256.
+    pub(super) sha256: [u8; 32],
 }
 
 impl Local {
-    fn open(path: &Path) -> Result<Self, UsageError> {
+    pub(super) fn open(path: &Path) -> Result<Self, UsageError> {
         let read = || {
             let mut file = File::open(path)?;
             if !file.metadata()?.is_file() {
@@ -186,7 +188,7 @@ impl Local {
 }
 
 /// Brings a file to the platform, unless it has it; what an earlier call has left is gone on with.
-async fn upload(client: &mut Client<'_>, local: &Local) -> Result<(), Error> {
+pub(super) async fn upload(client: &mut Client<'_>, local: &Local) -> Result<(), Error> {
     let sha256 = hash_text(&local.sha256);
     let known = client.all("FileService", "ListFiles", json!({})).await?;
     let known = known["files"].as_array().map_or(&[][..], Vec::as_slice);

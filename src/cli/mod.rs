@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+mod agents;
 mod arguments;
 mod audit;
 mod board;
@@ -72,6 +73,8 @@ enum Own {
     Service(service::Command),
     #[command(subcommand, display_order = 13)]
     Dead(dead::Command),
+    #[command(subcommand, display_order = 14)]
+    Agents(agents::Command),
     /// Sign in to a platform, and keep that as a context
     #[command(display_order = 90)]
     Login(login::Args),
@@ -198,6 +201,7 @@ impl Cli {
             Command::Own(Own::Packages(command)) => packages::run(command, &server, json).await,
             Command::Own(Own::Service(command)) => service::run(command, &server, json).await,
             Command::Own(Own::Dead(command)) => dead::run(command, &server, json).await,
+            Command::Own(Own::Agents(command)) => agents::run(command, &server, json).await,
             Command::Own(Own::Login(args)) => login::login(args, &server).await,
             Command::Own(Own::Logout) => login::logout(&server).await,
             Command::Own(Own::Context(command)) => contexts::run(command, json),

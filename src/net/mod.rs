@@ -10,6 +10,7 @@ pub mod http_client;
 pub mod introduction;
 pub mod own_origin;
 pub mod roots;
+pub mod signed_program;
 pub mod socket;
 pub mod stream;
 pub mod tap;

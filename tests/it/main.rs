@@ -47,4 +47,5 @@ mod tls;
 mod traces;
 mod track;
 mod traffic;
+mod updates;
 mod vectors;

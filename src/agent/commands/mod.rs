@@ -55,8 +55,13 @@ pub trait Runs: Send + Sync + 'static {
     fn check(&self, parameters: &CommandParameters) -> Result<(), Fault>;
     /// Runs it to its end, within its time limit, or until it is told to stop.
     fn run(&self, job: Job, reports: Reports, stop: Stop) -> impl Future<Output = Outcome> + Send;
-    /// What became of a run that the agent's own end cut; `None` where nobody knows.
-    fn after_restart(&self, parameters: &CommandParameters) -> Option<Outcome>;
+    /// What became of a run that the agent's own end cut; `None` where nobody knows. No command begins before
+    /// this has returned.
+    fn after_restart(
+        &self,
+        id: &str,
+        parameters: &CommandParameters,
+    ) -> impl Future<Output = Option<Outcome>> + Send;
     /// Ends what an agent that was killed left running of a command.
     fn end_left_over(&self, id: &str) -> impl Future<Output = ()> + Send;
 }
@@ -70,8 +75,8 @@ impl Runs for Executors {
         Self::run(self, job, reports, stop)
     }
 
-    fn after_restart(&self, parameters: &CommandParameters) -> Option<Outcome> {
-        Self::after_restart(self, parameters)
+    async fn after_restart(&self, id: &str, parameters: &CommandParameters) -> Option<Outcome> {
+        Self::after_restart(self, id, parameters).await
     }
 
     async fn end_left_over(&self, id: &str) {

@@ -84,7 +84,7 @@ impl Runs for Scripted {
         outcome
     }
 
-    fn after_restart(&self, parameters: &CommandParameters) -> Option<Outcome> {
+    async fn after_restart(&self, _id: &str, parameters: &CommandParameters) -> Option<Outcome> {
         let _ = parameters;
         None
     }

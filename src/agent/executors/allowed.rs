@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use super::Fault;
 use super::managers::Manager;
+use crate::files;
+use crate::net::signed_program::PublicKey;
 
 /// The rules for all kinds. Whoever reads settings puts them together and lets them be checked.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,6 +29,8 @@ pub struct Allowed {
     pub bus: Option<String>,
     /// `[commands.script]`.
     pub script: Option<ScriptRules>,
+    /// `[commands.agent_update]`.
+    pub agent_update: Option<UpdateRules>,
 }
 
 /// What is done with packages.
@@ -224,6 +228,79 @@ impl Default for ScriptRules {
     }
 }
 
+/// Whose programs may take the agent's place.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpdateRules {
+    /// Ed25519 public keys, in base64. A program that one of them has signed is taken.
+    pub keys: Vec<String>,
+    /// PEM files of such keys.
+    pub key_files: Vec<PathBuf>,
+    /// Whether an older version than the one that runs is taken.
+    pub older: bool,
+    /// How long a new agent may take to be welcomed by the platform, in seconds: on trial, and once more in
+    /// its place.
+    pub connect_within: u32,
+}
+
+/// Longest that a new agent may take, in seconds.
+const CONNECT_WITHIN_MAX: u32 = 3600;
+/// Largest file with a public key.
+const KEY_BYTES_MAX: usize = 16 << 10;
+
+impl Default for UpdateRules {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            key_files: Vec::new(),
+            older: false,
+            connect_within: 60,
+        }
+    }
+}
+
+impl UpdateRules {
+    /// The keys, out of the settings and of their files.
+    ///
+    /// # Errors
+    /// [`RuleFault`] for the first that is none.
+    pub fn public_keys(&self) -> Result<Vec<PublicKey>, RuleFault> {
+        let given = self.keys.iter().map(|text| {
+            PublicKey::from_text(text).map_err(|error| RuleFault {
+                key: "agent_update.keys",
+                reason: format!("{text:?}: {error}"),
+            })
+        });
+        let read = self.key_files.iter().map(|path| {
+            let fault = |error: &dyn std::fmt::Display| RuleFault {
+                key: "agent_update.key_files",
+                reason: format!("{}: {error}", path.display()),
+            };
+            let text = files::read_text(path, KEY_BYTES_MAX).map_err(|error| fault(&error))?;
+            PublicKey::from_pem(&text).map_err(|error| fault(&error))
+        });
+        given.chain(read).collect()
+    }
+
+    fn check(&self) -> Result<(), RuleFault> {
+        if self.public_keys()?.is_empty() {
+            return Err(RuleFault {
+                key: "agent_update.keys",
+                reason:
+                    "name the Ed25519 public keys whose programs are taken, here or in key_files"
+                        .to_owned(),
+            });
+        }
+        if !(1..=CONNECT_WITHIN_MAX).contains(&self.connect_within) {
+            return Err(RuleFault {
+                key: "agent_update.connect_within",
+                reason: format!("it is a number of seconds from 1 to {CONNECT_WITHIN_MAX}"),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// A setting that does not do: its key within `[commands]`, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleFault {
@@ -251,6 +328,9 @@ impl Allowed {
         }
         if let Some(files) = &self.file_transfer {
             files.check()?;
+        }
+        if let Some(update) = &self.agent_update {
+            update.check()?;
         }
         if let Some(script) = &self.script {
             for path in &script.interpreters {

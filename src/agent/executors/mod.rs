@@ -2,6 +2,7 @@
 //! what it may say while it runs; that a command runs once, and that what came of it is kept, is the
 //! affair of `agent::commands`.
 
+mod agent_update;
 pub mod allowed;
 mod bus;
 mod family;
@@ -19,12 +20,15 @@ mod tests;
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{RwLock, mpsc, watch};
 
 use super::transfers::Transfers;
+use super::update::Updates;
 use crate::wire::messages::{CommandParameters, ResponseResult};
+use agent_update::AgentUpdates;
 pub use allowed::Allowed;
 use bus::Bus;
 use family::Owner;
@@ -161,6 +165,9 @@ pub struct Executors {
     scripts: Scripts,
     services: Services,
     systems: Systems,
+    updates: AgentUpdates,
+    /// Held by each that runs, so that an update can wait for their end.
+    running: Arc<RwLock<()>>,
 }
 
 impl Executors {
@@ -169,6 +176,7 @@ impl Executors {
         let owner = Owner::new(host);
         let bus = Bus::new(allowed.bus);
         let packages = Packages::new(allowed.package_operation.clone(), owner.clone());
+        let running = Arc::<RwLock<()>>::default();
         Self {
             files: Files::new(allowed.file_transfer),
             inventories: Inventories::new(allowed.inventory, packages, bus.clone()),
@@ -176,7 +184,9 @@ impl Executors {
             scripts: Scripts::new(allowed.script, owner.clone()),
             services: Services::new(allowed.service_operation, bus.clone()),
             systems: Systems::new(allowed.system_operation, bus),
+            updates: AgentUpdates::new(allowed.agent_update, owner.clone(), running.clone()),
             owner,
+            running,
         }
     }
 
@@ -192,7 +202,15 @@ impl Executors {
     /// The same, with the streams by which the platform brings files and takes them.
     #[must_use]
     pub fn transferring_by(mut self, transfers: Transfers) -> Self {
-        self.files.come_by(transfers);
+        self.files.come_by(transfers.clone());
+        self.updates.come_by(transfers);
+        self
+    }
+
+    /// The same, with what the agent knows of its updates. Without it none can be made.
+    #[must_use]
+    pub fn updating_by(mut self, updates: Updates) -> Self {
+        self.updates.remember_by(updates);
         self
     }
 
@@ -208,6 +226,7 @@ impl Executors {
             CommandParameters::Script(of) => self.scripts.check(of),
             CommandParameters::FileTransfer(of) => self.files.check(of),
             CommandParameters::Inventory(of) => self.inventories.check(of),
+            CommandParameters::AgentUpdate(of) => self.updates.check(of),
             other => Err(not_run(other)),
         }
     }
@@ -217,6 +236,12 @@ impl Executors {
         if let Err(fault) = self.check(&job.parameters) {
             return Outcome::failed(fault);
         }
+        let _running = match &job.parameters {
+            CommandParameters::AgentUpdate(of) => {
+                return self.updates.run(&job, of, &reports, stop).await;
+            }
+            _ => self.running.read().await,
+        };
         match &job.parameters {
             CommandParameters::PackageOperation(of) => {
                 self.packages.run(&job, of, &reports, stop).await
@@ -236,10 +261,12 @@ impl Executors {
         }
     }
 
-    /// What became of a run that the agent's own end cut: `None` where nobody knows.
-    pub fn after_restart(&self, parameters: &CommandParameters) -> Option<Outcome> {
+    /// What became of a run that the agent's own end cut: `None` where nobody knows. Of an update it is known
+    /// once this agent has been welcomed by the platform.
+    pub async fn after_restart(&self, id: &str, parameters: &CommandParameters) -> Option<Outcome> {
         match parameters {
             CommandParameters::SystemOperation(of) => self.systems.after_restart(of),
+            CommandParameters::AgentUpdate(_) => self.updates.after_restart(id).await,
             _ => None,
         }
     }

@@ -80,7 +80,7 @@ impl CommandService for Platform {
         request: CreateCommandRequest,
     ) -> Answer<CreateCommandResponse> {
         let Some(mut parameters) = request.parameters.map(CommandParameters::from) else {
-            let detail = "say what to do: package_operation, service_operation, system_operation, script, file_transfer or inventory";
+            let detail = "say what to do: package_operation, service_operation, system_operation, script, file_transfer, inventory or agent_update";
             return Err(refused("parameters", "field_invalid", detail));
         };
         let kind = kind(&parameters);
@@ -88,6 +88,9 @@ impl CommandService for Platform {
         let file = match &mut parameters {
             CommandParameters::FileTransfer(transfer) => {
                 self.transferred(&call.caller, file_id, transfer).await?
+            }
+            CommandParameters::AgentUpdate(update) if file_id.is_none() => {
+                Some(self.program_of(&call.caller, update).await?)
             }
             _ if file_id.is_some() => {
                 let detail = "a file goes with a file_transfer alone";

@@ -392,18 +392,15 @@ fn result(response: &[u8]) -> Result<Option<GetDeliveryResponseResult>, ServiceE
     };
     let wire = pb::Response::decode(response).map_err(|_| unreadable())?;
     let response = Response::try_from(wire).map_err(|_| unreadable())?;
-    Ok(response.result.and_then(|result| {
-        Some(match result {
-            ResponseResult::PackageOperation(of) => Shown::PackageOperation(of),
-            ResponseResult::ServiceOperation(of) => Shown::ServiceOperation(of),
-            ResponseResult::SystemOperation(of) => Shown::SystemOperation(of),
-            ResponseResult::Script(of) => Shown::Script(of),
-            ResponseResult::Inventory(of) => Shown::Inventory(of),
-            ResponseResult::FileTransfer(of) => Shown::FileTransfer(of),
-            ResponseResult::Raw(json) => Shown::Raw(json.into_string()),
-            // Nobody can ask for it yet.
-            ResponseResult::AgentUpdate(_) => return None,
-        })
+    Ok(response.result.map(|result| match result {
+        ResponseResult::PackageOperation(of) => Shown::PackageOperation(of),
+        ResponseResult::ServiceOperation(of) => Shown::ServiceOperation(of),
+        ResponseResult::SystemOperation(of) => Shown::SystemOperation(of),
+        ResponseResult::Script(of) => Shown::Script(of),
+        ResponseResult::Inventory(of) => Shown::Inventory(of),
+        ResponseResult::FileTransfer(of) => Shown::FileTransfer(of),
+        ResponseResult::Raw(json) => Shown::Raw(json.into_string()),
+        ResponseResult::AgentUpdate(of) => Shown::AgentUpdate(of),
     }))
 }
 

@@ -26,7 +26,7 @@ use crate::platform::store::commands::NewCommand;
 use crate::platform::store::files::{FileFilter, FilePlace, FileRecord};
 use crate::secret::random;
 use crate::wire::api::{
-    CommandParameters, CreateFileRequest, CreateFileResponse, DeleteFileRequest,
+    AgentUpdate, CommandParameters, CreateFileRequest, CreateFileResponse, DeleteFileRequest,
     DeleteFileResponse, File, FileTransfer, GetFileRequest, GetFileResponse, ListFilesRequest,
     ListFilesResponse, ReadFileRequest, ReadFileResponse, TransferDirection, WriteFileRequest,
     WriteFileResponse,
@@ -346,17 +346,35 @@ impl Platform {
         Ok(Some(record.id))
     }
 
+    /// The file that an `agent_update` brings, by the size and the hash that its signature is for.
+    ///
+    /// # Errors
+    /// `file_unknown`, also where not all of it is there yet.
+    pub(super) async fn program_of(
+        &self,
+        caller: &Caller,
+        update: &AgentUpdate,
+    ) -> Result<FileId, ServiceError> {
+        let Some(sha256) = hash_of(&update.sha256) else {
+            return Err(refused("sha256", "field_invalid", "64 hexadecimal digits"));
+        };
+        let found = self.store.file_by_hash(update.size_bytes, sha256).await?;
+        let seen = found.filter(|record| self.may_see(caller, record));
+        Ok(seen.ok_or_else(unknown)?.id)
+    }
+
     /// Has the file stay that a command brings which is made again. Where it is gone, its agents say so.
     pub(super) async fn keep_file_for(&self, command: &NewCommand) -> Result<(), ServiceError> {
-        if command.kind != "file_transfer" {
+        if !matches!(command.kind.as_str(), "file_transfer" | "agent_update") {
             return Ok(());
         }
-        let parameters = decoded(&command.kind, &command.parameters)?;
-        let Some(CommandParameters::FileTransfer(transfer)) = parameters else {
-            return Ok(());
+        let (size_bytes, sha256) = match decoded(&command.kind, &command.parameters)? {
+            Some(CommandParameters::FileTransfer(of)) => (of.size_bytes, of.sha256),
+            Some(CommandParameters::AgentUpdate(of)) => (of.size_bytes, of.sha256),
+            _ => return Ok(()),
         };
-        if let Some(sha256) = hash_of(&transfer.sha256)
-            && let Some(file) = self.store.file_by_hash(transfer.size_bytes, sha256).await?
+        if let Some(sha256) = hash_of(&sha256)
+            && let Some(file) = self.store.file_by_hash(size_bytes, sha256).await?
         {
             self.store
                 .use_file(file.id, command.id, command.created)

@@ -2,6 +2,8 @@
 //! the schema has no words for, and what the audit log says of them. The agent holds to the same rules:
 //! what is refused here would be refused there, later.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
@@ -11,15 +13,17 @@ use crate::audit::export::hex;
 use crate::ids::HostName;
 use crate::schema::pb;
 use crate::wire::api::{
-    CommandParameters, CreateCommandRequestParameters, FileTransfer, Inventory, InventoryPart,
-    PackageAction, PackageOperation, Script, ServiceAction, ServiceOperation, SystemAction,
-    SystemOperation, TransferDirection,
+    AgentUpdate, CommandParameters, CreateCommandRequestParameters, FileTransfer, Inventory,
+    InventoryPart, PackageAction, PackageOperation, Script, ServiceAction, ServiceOperation,
+    SystemAction, SystemOperation, TransferDirection,
 };
 use crate::wire::package_name;
 
 /// The most bytes of a command's parameters: with all that goes beside them they fit into a message of the
 /// link, in either encoding.
 const PARAMETERS_BYTES_MAX: usize = 512 * 1024;
+/// How long an Ed25519 signature is, in bytes.
+const SIGNATURE_BYTES: usize = 64;
 /// Names of so many things are written into the audit log.
 const NAMED_MAX: usize = 32;
 
@@ -33,6 +37,7 @@ impl From<CreateCommandRequestParameters> for CommandParameters {
             Asked::Script(script) => Self::Script(script),
             Asked::FileTransfer(transfer) => Self::FileTransfer(transfer),
             Asked::Inventory(inventory) => Self::Inventory(inventory),
+            Asked::AgentUpdate(update) => Self::AgentUpdate(update),
         }
     }
 }
@@ -46,6 +51,7 @@ pub(super) const fn kind(parameters: &CommandParameters) -> &'static str {
         CommandParameters::Script(_) => "script",
         CommandParameters::FileTransfer(_) => "file_transfer",
         CommandParameters::Inventory(_) => "inventory",
+        CommandParameters::AgentUpdate(_) => "agent_update",
     }
 }
 
@@ -78,6 +84,7 @@ pub(super) fn encoded(
             pb::FileTransfer::from(transfer).encode_to_vec()
         }
         CommandParameters::Inventory(inventory) => pb::Inventory::from(inventory).encode_to_vec(),
+        CommandParameters::AgentUpdate(update) => pb::AgentUpdate::from(update).encode_to_vec(),
     };
     if bytes.len() > PARAMETERS_BYTES_MAX {
         let detail = format!(
@@ -113,6 +120,9 @@ pub(super) fn decoded(kind: &str, bytes: &[u8]) -> Result<Option<CommandParamete
             CommandParameters::FileTransfer(read::<pb::FileTransfer, FileTransfer>(bytes)?)
         }
         "inventory" => CommandParameters::Inventory(read::<pb::Inventory, Inventory>(bytes)?),
+        "agent_update" => {
+            CommandParameters::AgentUpdate(read::<pb::AgentUpdate, AgentUpdate>(bytes)?)
+        }
         _ => return Ok(None),
     }))
 }
@@ -150,6 +160,10 @@ pub(super) fn audited(entry: Entry, parameters: &CommandParameters) -> Entry {
             let parts: Vec<_> = of.parts.iter().map(ToString::to_string).collect();
             entry.detail("parts", named(&parts))
         }
+        CommandParameters::AgentUpdate(of) => entry
+            .detail("agent_version", of.version.as_str())
+            .detail("sha256", of.sha256.as_str())
+            .detail("signature", of.signature.as_str()),
     }
 }
 
@@ -184,6 +198,7 @@ fn check(parameters: &CommandParameters) -> Result<(), ServiceError> {
         CommandParameters::Script(of) => check_script(of),
         CommandParameters::FileTransfer(of) => check_transfer(of),
         CommandParameters::Inventory(of) => check_inventory(of),
+        CommandParameters::AgentUpdate(of) => check_update(of),
     }
 }
 
@@ -323,6 +338,28 @@ fn check_transfer(of: &FileTransfer) -> Result<(), ServiceError> {
         return Err(refused("owner", "user_invalid", detail));
     }
     Ok(())
+}
+
+/// Whether a signature is right is known by who has the keys: the agents.
+fn check_update(of: &AgentUpdate) -> Result<(), ServiceError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".+-".contains(&byte);
+    if !of.version.starts_with(|c: char| c.is_ascii_digit()) || !of.version.bytes().all(fits) {
+        let detail = "a version looks like 1.2.3 or 1.2.3-rc.1";
+        return Err(refused("version", "field_invalid", detail));
+    }
+    if of.size_bytes == 0 {
+        return Err(refused(
+            "size_bytes",
+            "field_invalid",
+            "a program has bytes",
+        ));
+    }
+    let signature = STANDARD.decode(&of.signature);
+    if signature.is_ok_and(|signature| signature.len() == SIGNATURE_BYTES) {
+        return Ok(());
+    }
+    let detail = "it is what fleetwire agents sign prints: 64 bytes in base64";
+    Err(refused("signature", "signature_invalid", detail))
 }
 
 fn check_inventory(of: &Inventory) -> Result<(), ServiceError> {

@@ -233,7 +233,7 @@ async fn a_host_is_restarted_and_named() {
     assert_eq!(reason(&outcome), "timed_out", "{outcome:?}");
     assert!(bus.heard("Reboot False"));
     let again = executors(&bus).remembering_in(folder.path());
-    let outcome = again.after_restart(&reboot).expect("known");
+    let outcome = again.after_restart("", &reboot).await.expect("known");
     assert_eq!(
         (outcome.status, reason(&outcome)),
         (Ended::Failed, "not_restarted")

@@ -134,6 +134,7 @@ type Command struct {
 	//	*Command_Script
 	//	*Command_FileTransfer
 	//	*Command_Inventory
+	//	*Command_AgentUpdate
 	Parameters    isCommand_Parameters `protobuf_oneof:"parameters"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -342,6 +343,15 @@ func (x *Command) GetInventory() *v1.Inventory {
 	return nil
 }
 
+func (x *Command) GetAgentUpdate() *v1.AgentUpdate {
+	if x != nil {
+		if x, ok := x.Parameters.(*Command_AgentUpdate); ok {
+			return x.AgentUpdate
+		}
+	}
+	return nil
+}
+
 type isCommand_Parameters interface {
 	isCommand_Parameters()
 }
@@ -376,6 +386,11 @@ type Command_Inventory struct {
 	Inventory *v1.Inventory `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
 }
 
+type Command_AgentUpdate struct {
+	// Of an `agent_update`.
+	AgentUpdate *v1.AgentUpdate `protobuf:"bytes,22,opt,name=agent_update,json=agentUpdate,proto3,oneof"`
+}
+
 func (*Command_PackageOperation) isCommand_Parameters() {}
 
 func (*Command_ServiceOperation) isCommand_Parameters() {}
@@ -387,6 +402,8 @@ func (*Command_Script) isCommand_Parameters() {}
 func (*Command_FileTransfer) isCommand_Parameters() {}
 
 func (*Command_Inventory) isCommand_Parameters() {}
+
+func (*Command_AgentUpdate) isCommand_Parameters() {}
 
 // Hosts that are asked one part after the other, in the order in which they are named, or of their names. A
 // wave is over when all of its hosts have ended; one that is offline has when it has expired, and
@@ -982,7 +999,7 @@ type CreateCommandRequest struct {
 	// True to be told which hosts it would go to, and when, without asking anything of them.
 	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// The file that a `file_transfer` brings to the hosts: its size and SHA-256 follow from it. Absent where
-	// those are said themselves, and for a file that is taken from a host.
+	// those are said themselves, as for an `agent_update`, and for a file that is taken from a host.
 	FileId *string `protobuf:"bytes,6,opt,name=file_id,json=fileId,proto3,oneof" json:"file_id,omitempty"`
 	// Some hosts after the other. Absent: all at once.
 	Waves *CommandWaves `protobuf:"bytes,7,opt,name=waves,proto3" json:"waves,omitempty"`
@@ -998,6 +1015,7 @@ type CreateCommandRequest struct {
 	//	*CreateCommandRequest_Script
 	//	*CreateCommandRequest_FileTransfer
 	//	*CreateCommandRequest_Inventory
+	//	*CreateCommandRequest_AgentUpdate
 	Parameters    isCreateCommandRequest_Parameters `protobuf_oneof:"parameters"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1150,6 +1168,15 @@ func (x *CreateCommandRequest) GetInventory() *v1.Inventory {
 	return nil
 }
 
+func (x *CreateCommandRequest) GetAgentUpdate() *v1.AgentUpdate {
+	if x != nil {
+		if x, ok := x.Parameters.(*CreateCommandRequest_AgentUpdate); ok {
+			return x.AgentUpdate
+		}
+	}
+	return nil
+}
+
 type isCreateCommandRequest_Parameters interface {
 	isCreateCommandRequest_Parameters()
 }
@@ -1184,6 +1211,11 @@ type CreateCommandRequest_Inventory struct {
 	Inventory *v1.Inventory `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
 }
 
+type CreateCommandRequest_AgentUpdate struct {
+	// Put another agent in this one's place: a file of this size and SHA-256 that the platform has.
+	AgentUpdate *v1.AgentUpdate `protobuf:"bytes,22,opt,name=agent_update,json=agentUpdate,proto3,oneof"`
+}
+
 func (*CreateCommandRequest_PackageOperation) isCreateCommandRequest_Parameters() {}
 
 func (*CreateCommandRequest_ServiceOperation) isCreateCommandRequest_Parameters() {}
@@ -1195,6 +1227,8 @@ func (*CreateCommandRequest_Script) isCreateCommandRequest_Parameters() {}
 func (*CreateCommandRequest_FileTransfer) isCreateCommandRequest_Parameters() {}
 
 func (*CreateCommandRequest_Inventory) isCreateCommandRequest_Parameters() {}
+
+func (*CreateCommandRequest_AgentUpdate) isCreateCommandRequest_Parameters() {}
 
 // The command is kept, and is run when its turn comes; or, of a `dry_run`, which hosts it would go to.
 type CreateCommandResponse struct {
@@ -2124,7 +2158,8 @@ var File_fleetwire_api_v1_command_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1ffleetwire/api/v1/delivery.proto\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\t\n" +
+	"\x1efleetwire/api/v1/command.proto\x12\x10fleetwire.api.v1\x1a\x1ffleetwire/api/v1/delivery.proto\x1a\x1efleetwire/api/v1/options.proto\x1a$fleetwire/link/v1/agent_update.proto\x1a\x1ffleetwire/link/v1/command.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\n" +
+	"\n" +
 	"\aCommand\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12$\n" +
 	"\ahost_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x01R\x06hostId\x88\x01\x01\x12+\n" +
@@ -2153,7 +2188,8 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x10system_operation\x18\x12 \x01(\v2\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x123\n" +
 	"\x06script\x18\x13 \x01(\v2\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12F\n" +
 	"\rfile_transfer\x18\x14 \x01(\v2\x1f.fleetwire.link.v1.FileTransferH\x00R\ffileTransfer\x12<\n" +
-	"\tinventory\x18\x15 \x01(\v2\x1c.fleetwire.link.v1.InventoryH\x00R\tinventoryB\f\n" +
+	"\tinventory\x18\x15 \x01(\v2\x1c.fleetwire.link.v1.InventoryH\x00R\tinventory\x12C\n" +
+	"\fagent_update\x18\x16 \x01(\v2\x1e.fleetwire.link.v1.AgentUpdateH\x00R\vagentUpdateB\f\n" +
 	"\n" +
 	"parametersB\n" +
 	"\n" +
@@ -2213,7 +2249,7 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x17InstallPackagesResponse\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x124\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x1e.fleetwire.api.v1.CommandStateR\x05state\"\x87\a\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1e.fleetwire.api.v1.CommandStateR\x05state\"\xcc\a\n" +
 	"\x14CreateCommandRequest\x12:\n" +
 	"\atargets\x18\x01 \x01(\v2 .fleetwire.api.v1.CommandTargetsR\atargets\x12*\n" +
 	"\atimeout\x18\x02 \x01(\rB\v\x8a\xb5\x18\a \x01(\x80\x9a\x9e\x01H\x01R\atimeout\x88\x01\x01\x129\n" +
@@ -2229,7 +2265,8 @@ const file_fleetwire_api_v1_command_proto_rawDesc = "" +
 	"\x10system_operation\x18\x12 \x01(\v2\".fleetwire.link.v1.SystemOperationH\x00R\x0fsystemOperation\x123\n" +
 	"\x06script\x18\x13 \x01(\v2\x19.fleetwire.link.v1.ScriptH\x00R\x06script\x12F\n" +
 	"\rfile_transfer\x18\x14 \x01(\v2\x1f.fleetwire.link.v1.FileTransferH\x00R\ffileTransfer\x12<\n" +
-	"\tinventory\x18\x15 \x01(\v2\x1c.fleetwire.link.v1.InventoryH\x00R\tinventoryB\f\n" +
+	"\tinventory\x18\x15 \x01(\v2\x1c.fleetwire.link.v1.InventoryH\x00R\tinventory\x12C\n" +
+	"\fagent_update\x18\x16 \x01(\v2\x1e.fleetwire.link.v1.AgentUpdateH\x00R\vagentUpdateB\f\n" +
 	"\n" +
 	"parametersB\n" +
 	"\n" +
@@ -2366,8 +2403,9 @@ var file_fleetwire_api_v1_command_proto_goTypes = []any{
 	(*v1.Script)(nil),               // 31: fleetwire.link.v1.Script
 	(*v1.FileTransfer)(nil),         // 32: fleetwire.link.v1.FileTransfer
 	(*v1.Inventory)(nil),            // 33: fleetwire.link.v1.Inventory
-	(*v1.PackageOptions)(nil),       // 34: fleetwire.link.v1.PackageOptions
-	(*Delivery)(nil),                // 35: fleetwire.api.v1.Delivery
+	(*v1.AgentUpdate)(nil),          // 34: fleetwire.link.v1.AgentUpdate
+	(*v1.PackageOptions)(nil),       // 35: fleetwire.link.v1.PackageOptions
+	(*Delivery)(nil),                // 36: fleetwire.api.v1.Delivery
 }
 var file_fleetwire_api_v1_command_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Command.state:type_name -> fleetwire.api.v1.CommandState
@@ -2385,54 +2423,56 @@ var file_fleetwire_api_v1_command_proto_depIdxs = []int32{
 	31, // 12: fleetwire.api.v1.Command.script:type_name -> fleetwire.link.v1.Script
 	32, // 13: fleetwire.api.v1.Command.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
 	33, // 14: fleetwire.api.v1.Command.inventory:type_name -> fleetwire.link.v1.Inventory
-	26, // 15: fleetwire.api.v1.CommandSchedule.not_before:type_name -> google.protobuf.Timestamp
-	26, // 16: fleetwire.api.v1.CommandWaveState.next_at:type_name -> google.protobuf.Timestamp
-	26, // 17: fleetwire.api.v1.CommandWaveState.paused_at:type_name -> google.protobuf.Timestamp
-	25, // 18: fleetwire.api.v1.CommandTargets.labels:type_name -> fleetwire.api.v1.CommandTargets.LabelsEntry
-	34, // 19: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.link.v1.PackageOptions
-	26, // 20: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 21: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
-	6,  // 22: fleetwire.api.v1.CreateCommandRequest.targets:type_name -> fleetwire.api.v1.CommandTargets
-	26, // 23: fleetwire.api.v1.CreateCommandRequest.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 24: fleetwire.api.v1.CreateCommandRequest.priority:type_name -> fleetwire.link.v1.CommandPriority
-	2,  // 25: fleetwire.api.v1.CreateCommandRequest.waves:type_name -> fleetwire.api.v1.CommandWaves
-	3,  // 26: fleetwire.api.v1.CreateCommandRequest.schedule:type_name -> fleetwire.api.v1.CommandSchedule
-	28, // 27: fleetwire.api.v1.CreateCommandRequest.package_operation:type_name -> fleetwire.link.v1.PackageOperation
-	29, // 28: fleetwire.api.v1.CreateCommandRequest.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
-	30, // 29: fleetwire.api.v1.CreateCommandRequest.system_operation:type_name -> fleetwire.link.v1.SystemOperation
-	31, // 30: fleetwire.api.v1.CreateCommandRequest.script:type_name -> fleetwire.link.v1.Script
-	32, // 31: fleetwire.api.v1.CreateCommandRequest.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
-	33, // 32: fleetwire.api.v1.CreateCommandRequest.inventory:type_name -> fleetwire.link.v1.Inventory
-	0,  // 33: fleetwire.api.v1.CreateCommandResponse.state:type_name -> fleetwire.api.v1.CommandState
-	11, // 34: fleetwire.api.v1.CreateCommandResponse.hosts:type_name -> fleetwire.api.v1.CommandTarget
-	26, // 35: fleetwire.api.v1.CommandTarget.window_opens_at:type_name -> google.protobuf.Timestamp
-	0,  // 36: fleetwire.api.v1.ListCommandsRequest.state:type_name -> fleetwire.api.v1.CommandState
-	1,  // 37: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
-	1,  // 38: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
-	1,  // 39: fleetwire.api.v1.WatchCommandResponse.command:type_name -> fleetwire.api.v1.Command
-	35, // 40: fleetwire.api.v1.WatchCommandResponse.delivery:type_name -> fleetwire.api.v1.Delivery
-	24, // 41: fleetwire.api.v1.WatchCommandResponse.progress:type_name -> fleetwire.api.v1.CommandProgress
-	7,  // 42: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
-	9,  // 43: fleetwire.api.v1.CommandService.CreateCommand:input_type -> fleetwire.api.v1.CreateCommandRequest
-	12, // 44: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
-	14, // 45: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
-	16, // 46: fleetwire.api.v1.CommandService.CancelCommand:input_type -> fleetwire.api.v1.CancelCommandRequest
-	18, // 47: fleetwire.api.v1.CommandService.ResumeCommand:input_type -> fleetwire.api.v1.ResumeCommandRequest
-	20, // 48: fleetwire.api.v1.CommandService.AbortCommand:input_type -> fleetwire.api.v1.AbortCommandRequest
-	22, // 49: fleetwire.api.v1.CommandService.WatchCommand:input_type -> fleetwire.api.v1.WatchCommandRequest
-	8,  // 50: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
-	10, // 51: fleetwire.api.v1.CommandService.CreateCommand:output_type -> fleetwire.api.v1.CreateCommandResponse
-	13, // 52: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
-	15, // 53: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
-	17, // 54: fleetwire.api.v1.CommandService.CancelCommand:output_type -> fleetwire.api.v1.CancelCommandResponse
-	19, // 55: fleetwire.api.v1.CommandService.ResumeCommand:output_type -> fleetwire.api.v1.ResumeCommandResponse
-	21, // 56: fleetwire.api.v1.CommandService.AbortCommand:output_type -> fleetwire.api.v1.AbortCommandResponse
-	23, // 57: fleetwire.api.v1.CommandService.WatchCommand:output_type -> fleetwire.api.v1.WatchCommandResponse
-	50, // [50:58] is the sub-list for method output_type
-	42, // [42:50] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	34, // 15: fleetwire.api.v1.Command.agent_update:type_name -> fleetwire.link.v1.AgentUpdate
+	26, // 16: fleetwire.api.v1.CommandSchedule.not_before:type_name -> google.protobuf.Timestamp
+	26, // 17: fleetwire.api.v1.CommandWaveState.next_at:type_name -> google.protobuf.Timestamp
+	26, // 18: fleetwire.api.v1.CommandWaveState.paused_at:type_name -> google.protobuf.Timestamp
+	25, // 19: fleetwire.api.v1.CommandTargets.labels:type_name -> fleetwire.api.v1.CommandTargets.LabelsEntry
+	35, // 20: fleetwire.api.v1.InstallPackagesRequest.options:type_name -> fleetwire.link.v1.PackageOptions
+	26, // 21: fleetwire.api.v1.InstallPackagesRequest.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 22: fleetwire.api.v1.InstallPackagesResponse.state:type_name -> fleetwire.api.v1.CommandState
+	6,  // 23: fleetwire.api.v1.CreateCommandRequest.targets:type_name -> fleetwire.api.v1.CommandTargets
+	26, // 24: fleetwire.api.v1.CreateCommandRequest.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 25: fleetwire.api.v1.CreateCommandRequest.priority:type_name -> fleetwire.link.v1.CommandPriority
+	2,  // 26: fleetwire.api.v1.CreateCommandRequest.waves:type_name -> fleetwire.api.v1.CommandWaves
+	3,  // 27: fleetwire.api.v1.CreateCommandRequest.schedule:type_name -> fleetwire.api.v1.CommandSchedule
+	28, // 28: fleetwire.api.v1.CreateCommandRequest.package_operation:type_name -> fleetwire.link.v1.PackageOperation
+	29, // 29: fleetwire.api.v1.CreateCommandRequest.service_operation:type_name -> fleetwire.link.v1.ServiceOperation
+	30, // 30: fleetwire.api.v1.CreateCommandRequest.system_operation:type_name -> fleetwire.link.v1.SystemOperation
+	31, // 31: fleetwire.api.v1.CreateCommandRequest.script:type_name -> fleetwire.link.v1.Script
+	32, // 32: fleetwire.api.v1.CreateCommandRequest.file_transfer:type_name -> fleetwire.link.v1.FileTransfer
+	33, // 33: fleetwire.api.v1.CreateCommandRequest.inventory:type_name -> fleetwire.link.v1.Inventory
+	34, // 34: fleetwire.api.v1.CreateCommandRequest.agent_update:type_name -> fleetwire.link.v1.AgentUpdate
+	0,  // 35: fleetwire.api.v1.CreateCommandResponse.state:type_name -> fleetwire.api.v1.CommandState
+	11, // 36: fleetwire.api.v1.CreateCommandResponse.hosts:type_name -> fleetwire.api.v1.CommandTarget
+	26, // 37: fleetwire.api.v1.CommandTarget.window_opens_at:type_name -> google.protobuf.Timestamp
+	0,  // 38: fleetwire.api.v1.ListCommandsRequest.state:type_name -> fleetwire.api.v1.CommandState
+	1,  // 39: fleetwire.api.v1.ListCommandsResponse.commands:type_name -> fleetwire.api.v1.Command
+	1,  // 40: fleetwire.api.v1.GetCommandResponse.command:type_name -> fleetwire.api.v1.Command
+	1,  // 41: fleetwire.api.v1.WatchCommandResponse.command:type_name -> fleetwire.api.v1.Command
+	36, // 42: fleetwire.api.v1.WatchCommandResponse.delivery:type_name -> fleetwire.api.v1.Delivery
+	24, // 43: fleetwire.api.v1.WatchCommandResponse.progress:type_name -> fleetwire.api.v1.CommandProgress
+	7,  // 44: fleetwire.api.v1.CommandService.InstallPackages:input_type -> fleetwire.api.v1.InstallPackagesRequest
+	9,  // 45: fleetwire.api.v1.CommandService.CreateCommand:input_type -> fleetwire.api.v1.CreateCommandRequest
+	12, // 46: fleetwire.api.v1.CommandService.ListCommands:input_type -> fleetwire.api.v1.ListCommandsRequest
+	14, // 47: fleetwire.api.v1.CommandService.GetCommand:input_type -> fleetwire.api.v1.GetCommandRequest
+	16, // 48: fleetwire.api.v1.CommandService.CancelCommand:input_type -> fleetwire.api.v1.CancelCommandRequest
+	18, // 49: fleetwire.api.v1.CommandService.ResumeCommand:input_type -> fleetwire.api.v1.ResumeCommandRequest
+	20, // 50: fleetwire.api.v1.CommandService.AbortCommand:input_type -> fleetwire.api.v1.AbortCommandRequest
+	22, // 51: fleetwire.api.v1.CommandService.WatchCommand:input_type -> fleetwire.api.v1.WatchCommandRequest
+	8,  // 52: fleetwire.api.v1.CommandService.InstallPackages:output_type -> fleetwire.api.v1.InstallPackagesResponse
+	10, // 53: fleetwire.api.v1.CommandService.CreateCommand:output_type -> fleetwire.api.v1.CreateCommandResponse
+	13, // 54: fleetwire.api.v1.CommandService.ListCommands:output_type -> fleetwire.api.v1.ListCommandsResponse
+	15, // 55: fleetwire.api.v1.CommandService.GetCommand:output_type -> fleetwire.api.v1.GetCommandResponse
+	17, // 56: fleetwire.api.v1.CommandService.CancelCommand:output_type -> fleetwire.api.v1.CancelCommandResponse
+	19, // 57: fleetwire.api.v1.CommandService.ResumeCommand:output_type -> fleetwire.api.v1.ResumeCommandResponse
+	21, // 58: fleetwire.api.v1.CommandService.AbortCommand:output_type -> fleetwire.api.v1.AbortCommandResponse
+	23, // 59: fleetwire.api.v1.CommandService.WatchCommand:output_type -> fleetwire.api.v1.WatchCommandResponse
+	52, // [52:60] is the sub-list for method output_type
+	44, // [44:52] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_command_proto_init() }
@@ -2449,6 +2489,7 @@ func file_fleetwire_api_v1_command_proto_init() {
 		(*Command_Script)(nil),
 		(*Command_FileTransfer)(nil),
 		(*Command_Inventory)(nil),
+		(*Command_AgentUpdate)(nil),
 	}
 	file_fleetwire_api_v1_command_proto_msgTypes[1].OneofWrappers = []any{}
 	file_fleetwire_api_v1_command_proto_msgTypes[6].OneofWrappers = []any{}
@@ -2459,6 +2500,7 @@ func file_fleetwire_api_v1_command_proto_init() {
 		(*CreateCommandRequest_Script)(nil),
 		(*CreateCommandRequest_FileTransfer)(nil),
 		(*CreateCommandRequest_Inventory)(nil),
+		(*CreateCommandRequest_AgentUpdate)(nil),
 	}
 	file_fleetwire_api_v1_command_proto_msgTypes[9].OneofWrappers = []any{}
 	file_fleetwire_api_v1_command_proto_msgTypes[22].OneofWrappers = []any{

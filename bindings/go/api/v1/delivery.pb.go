@@ -558,6 +558,7 @@ type GetDeliveryResponse struct {
 	//	*GetDeliveryResponse_Script
 	//	*GetDeliveryResponse_FileTransfer
 	//	*GetDeliveryResponse_Inventory
+	//	*GetDeliveryResponse_AgentUpdate
 	//	*GetDeliveryResponse_Raw
 	Result        isGetDeliveryResponse_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
@@ -669,6 +670,15 @@ func (x *GetDeliveryResponse) GetInventory() *v1.InventoryResult {
 	return nil
 }
 
+func (x *GetDeliveryResponse) GetAgentUpdate() *v1.AgentUpdateResult {
+	if x != nil {
+		if x, ok := x.Result.(*GetDeliveryResponse_AgentUpdate); ok {
+			return x.AgentUpdate
+		}
+	}
+	return nil
+}
+
 func (x *GetDeliveryResponse) GetRaw() string {
 	if x != nil {
 		if x, ok := x.Result.(*GetDeliveryResponse_Raw); ok {
@@ -712,6 +722,11 @@ type GetDeliveryResponse_Inventory struct {
 	Inventory *v1.InventoryResult `protobuf:"bytes,21,opt,name=inventory,proto3,oneof"`
 }
 
+type GetDeliveryResponse_AgentUpdate struct {
+	// Of an `agent_update`.
+	AgentUpdate *v1.AgentUpdateResult `protobuf:"bytes,22,opt,name=agent_update,json=agentUpdate,proto3,oneof"`
+}
+
 type GetDeliveryResponse_Raw struct {
 	// Any other, as JSON.
 	Raw string `protobuf:"bytes,31,opt,name=raw,proto3,oneof"`
@@ -728,6 +743,8 @@ func (*GetDeliveryResponse_Script) isGetDeliveryResponse_Result() {}
 func (*GetDeliveryResponse_FileTransfer) isGetDeliveryResponse_Result() {}
 
 func (*GetDeliveryResponse_Inventory) isGetDeliveryResponse_Result() {}
+
+func (*GetDeliveryResponse_AgentUpdate) isGetDeliveryResponse_Result() {}
 
 func (*GetDeliveryResponse_Raw) isGetDeliveryResponse_Result() {}
 
@@ -1228,7 +1245,7 @@ var File_fleetwire_api_v1_delivery_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_delivery_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffleetwire/api/v1/delivery.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x06\n" +
+	"\x1ffleetwire/api/v1/delivery.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a$fleetwire/link/v1/agent_update.proto\x1a%fleetwire/link/v1/file_transfer.proto\x1a!fleetwire/link/v1/inventory.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1ffleetwire/link/v1/package.proto\x1a\x1efleetwire/link/v1/script.proto\x1a\x1ffleetwire/link/v1/service.proto\x1a\x1efleetwire/link/v1/system.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x06\n" +
 	"\bDelivery\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x12!\n" +
@@ -1276,7 +1293,7 @@ const file_fleetwire_api_v1_delivery_proto_rawDesc = "" +
 	"\x12GetDeliveryRequest\x12'\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x12\"\n" +
-	"\ahost_id\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06hostId\"\xf7\x04\n" +
+	"\ahost_id\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x06hostId\"\xc2\x05\n" +
 	"\x13GetDeliveryResponse\x126\n" +
 	"\bdelivery\x18\x01 \x01(\v2\x1a.fleetwire.api.v1.DeliveryR\bdelivery\x12C\n" +
 	"\ahistory\x18\x02 \x03(\v2 .fleetwire.api.v1.DeliveryChangeB\a\x8a\xb5\x18\x03\x18\x80\x02R\ahistory\x12O\n" +
@@ -1285,7 +1302,8 @@ const file_fleetwire_api_v1_delivery_proto_rawDesc = "" +
 	"\x10system_operation\x18\x12 \x01(\v2\x1f.fleetwire.link.v1.SystemResultH\x00R\x0fsystemOperation\x129\n" +
 	"\x06script\x18\x13 \x01(\v2\x1f.fleetwire.link.v1.ScriptResultH\x00R\x06script\x12L\n" +
 	"\rfile_transfer\x18\x14 \x01(\v2%.fleetwire.link.v1.FileTransferResultH\x00R\ffileTransfer\x12B\n" +
-	"\tinventory\x18\x15 \x01(\v2\".fleetwire.link.v1.InventoryResultH\x00R\tinventory\x12\x1c\n" +
+	"\tinventory\x18\x15 \x01(\v2\".fleetwire.link.v1.InventoryResultH\x00R\tinventory\x12I\n" +
+	"\fagent_update\x18\x16 \x01(\v2$.fleetwire.link.v1.AgentUpdateResultH\x00R\vagentUpdate\x12\x1c\n" +
 	"\x03raw\x18\x1f \x01(\tB\b\x8a\xb5\x18\x048\x80\x80@H\x00R\x03rawB\b\n" +
 	"\x06result\"\xaf\x01\n" +
 	"\x0eDeliveryChange\x12*\n" +
@@ -1384,6 +1402,7 @@ var file_fleetwire_api_v1_delivery_proto_goTypes = []any{
 	(*v1.ScriptResult)(nil),           // 17: fleetwire.link.v1.ScriptResult
 	(*v1.FileTransferResult)(nil),     // 18: fleetwire.link.v1.FileTransferResult
 	(*v1.InventoryResult)(nil),        // 19: fleetwire.link.v1.InventoryResult
+	(*v1.AgentUpdateResult)(nil),      // 20: fleetwire.link.v1.AgentUpdateResult
 }
 var file_fleetwire_api_v1_delivery_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Delivery.state:type_name -> fleetwire.api.v1.DeliveryState
@@ -1402,26 +1421,27 @@ var file_fleetwire_api_v1_delivery_proto_depIdxs = []int32{
 	17, // 13: fleetwire.api.v1.GetDeliveryResponse.script:type_name -> fleetwire.link.v1.ScriptResult
 	18, // 14: fleetwire.api.v1.GetDeliveryResponse.file_transfer:type_name -> fleetwire.link.v1.FileTransferResult
 	19, // 15: fleetwire.api.v1.GetDeliveryResponse.inventory:type_name -> fleetwire.link.v1.InventoryResult
-	13, // 16: fleetwire.api.v1.DeliveryChange.at:type_name -> google.protobuf.Timestamp
-	0,  // 17: fleetwire.api.v1.DeliveryChange.state:type_name -> fleetwire.api.v1.DeliveryState
-	13, // 18: fleetwire.api.v1.DeadLetterFilter.before:type_name -> google.protobuf.Timestamp
-	7,  // 19: fleetwire.api.v1.RedriveDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
-	13, // 20: fleetwire.api.v1.RedriveDeliveriesRequest.expires_at:type_name -> google.protobuf.Timestamp
-	10, // 21: fleetwire.api.v1.RedriveDeliveriesResponse.commands:type_name -> fleetwire.api.v1.RedrivenCommand
-	7,  // 22: fleetwire.api.v1.DiscardDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
-	2,  // 23: fleetwire.api.v1.DeliveryService.ListDeliveries:input_type -> fleetwire.api.v1.ListDeliveriesRequest
-	4,  // 24: fleetwire.api.v1.DeliveryService.GetDelivery:input_type -> fleetwire.api.v1.GetDeliveryRequest
-	8,  // 25: fleetwire.api.v1.DeliveryService.RedriveDeliveries:input_type -> fleetwire.api.v1.RedriveDeliveriesRequest
-	11, // 26: fleetwire.api.v1.DeliveryService.DiscardDeliveries:input_type -> fleetwire.api.v1.DiscardDeliveriesRequest
-	3,  // 27: fleetwire.api.v1.DeliveryService.ListDeliveries:output_type -> fleetwire.api.v1.ListDeliveriesResponse
-	5,  // 28: fleetwire.api.v1.DeliveryService.GetDelivery:output_type -> fleetwire.api.v1.GetDeliveryResponse
-	9,  // 29: fleetwire.api.v1.DeliveryService.RedriveDeliveries:output_type -> fleetwire.api.v1.RedriveDeliveriesResponse
-	12, // 30: fleetwire.api.v1.DeliveryService.DiscardDeliveries:output_type -> fleetwire.api.v1.DiscardDeliveriesResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	20, // 16: fleetwire.api.v1.GetDeliveryResponse.agent_update:type_name -> fleetwire.link.v1.AgentUpdateResult
+	13, // 17: fleetwire.api.v1.DeliveryChange.at:type_name -> google.protobuf.Timestamp
+	0,  // 18: fleetwire.api.v1.DeliveryChange.state:type_name -> fleetwire.api.v1.DeliveryState
+	13, // 19: fleetwire.api.v1.DeadLetterFilter.before:type_name -> google.protobuf.Timestamp
+	7,  // 20: fleetwire.api.v1.RedriveDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
+	13, // 21: fleetwire.api.v1.RedriveDeliveriesRequest.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 22: fleetwire.api.v1.RedriveDeliveriesResponse.commands:type_name -> fleetwire.api.v1.RedrivenCommand
+	7,  // 23: fleetwire.api.v1.DiscardDeliveriesRequest.filter:type_name -> fleetwire.api.v1.DeadLetterFilter
+	2,  // 24: fleetwire.api.v1.DeliveryService.ListDeliveries:input_type -> fleetwire.api.v1.ListDeliveriesRequest
+	4,  // 25: fleetwire.api.v1.DeliveryService.GetDelivery:input_type -> fleetwire.api.v1.GetDeliveryRequest
+	8,  // 26: fleetwire.api.v1.DeliveryService.RedriveDeliveries:input_type -> fleetwire.api.v1.RedriveDeliveriesRequest
+	11, // 27: fleetwire.api.v1.DeliveryService.DiscardDeliveries:input_type -> fleetwire.api.v1.DiscardDeliveriesRequest
+	3,  // 28: fleetwire.api.v1.DeliveryService.ListDeliveries:output_type -> fleetwire.api.v1.ListDeliveriesResponse
+	5,  // 29: fleetwire.api.v1.DeliveryService.GetDelivery:output_type -> fleetwire.api.v1.GetDeliveryResponse
+	9,  // 30: fleetwire.api.v1.DeliveryService.RedriveDeliveries:output_type -> fleetwire.api.v1.RedriveDeliveriesResponse
+	12, // 31: fleetwire.api.v1.DeliveryService.DiscardDeliveries:output_type -> fleetwire.api.v1.DiscardDeliveriesResponse
+	28, // [28:32] is the sub-list for method output_type
+	24, // [24:28] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_delivery_proto_init() }
@@ -1438,6 +1458,7 @@ func file_fleetwire_api_v1_delivery_proto_init() {
 		(*GetDeliveryResponse_Script)(nil),
 		(*GetDeliveryResponse_FileTransfer)(nil),
 		(*GetDeliveryResponse_Inventory)(nil),
+		(*GetDeliveryResponse_AgentUpdate)(nil),
 		(*GetDeliveryResponse_Raw)(nil),
 	}
 	file_fleetwire_api_v1_delivery_proto_msgTypes[9].OneofWrappers = []any{}

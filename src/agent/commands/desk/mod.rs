@@ -134,11 +134,14 @@ impl<R: Runs, W: Way> Desk<R, W> {
     }
 
     /// A command that the end of the process cut.
-    fn was_cut(&mut self, id: String, command: Bytes, at: UnixMillis) {
+    async fn was_cut(&mut self, id: String, command: Bytes, at: UnixMillis) {
         let started_at = Some(Timestamp::from(at));
         let command = decode_command(command);
         let parameters = command.and_then(|command| command.parameters);
-        let outcome = parameters.and_then(|it| self.runs.after_restart(&it));
+        let outcome = match parameters {
+            Some(parameters) => self.runs.after_restart(&id, &parameters).await,
+            None => None,
+        };
         let response = match outcome {
             Some(outcome) => of_outcome(&id, outcome, started_at),
             None => {
@@ -186,7 +189,7 @@ impl<R: Runs, W: Way> Desk<R, W> {
     ) {
         for (id, command, at) in std::mem::take(&mut self.cut) {
             self.runs.end_left_over(&id).await;
-            self.was_cut(id, command, at);
+            self.was_cut(id, command, at).await;
         }
         loop {
             self.expire();

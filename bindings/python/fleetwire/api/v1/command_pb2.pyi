@@ -2,6 +2,7 @@ import datetime
 
 from fleetwire.api.v1 import delivery_pb2 as _delivery_pb2
 from fleetwire.api.v1 import options_pb2 as _options_pb2
+from fleetwire.link.v1 import agent_update_pb2 as _agent_update_pb2
 from fleetwire.link.v1 import command_pb2 as _command_pb2
 from fleetwire.link.v1 import file_transfer_pb2 as _file_transfer_pb2
 from fleetwire.link.v1 import inventory_pb2 as _inventory_pb2
@@ -35,7 +36,7 @@ COMMAND_STATE_FINISHED: CommandState
 COMMAND_STATE_PAUSED: CommandState
 
 class Command(_message.Message):
-    __slots__ = ("id", "host_id", "command_type", "state", "user", "created_at", "expires_at", "timeout", "priority", "summary", "finished_at", "redrive_of", "targets", "waves", "schedule", "wave_state", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
+    __slots__ = ("id", "host_id", "command_type", "state", "user", "created_at", "expires_at", "timeout", "priority", "summary", "finished_at", "redrive_of", "targets", "waves", "schedule", "wave_state", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory", "agent_update")
     ID_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +59,7 @@ class Command(_message.Message):
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
     FILE_TRANSFER_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    AGENT_UPDATE_FIELD_NUMBER: _ClassVar[int]
     id: str
     host_id: str
     command_type: str
@@ -80,7 +82,8 @@ class Command(_message.Message):
     script: _script_pb2.Script
     file_transfer: _file_transfer_pb2.FileTransfer
     inventory: _inventory_pb2.Inventory
-    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., summary: _Optional[_Union[CommandSummary, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., redrive_of: _Optional[str] = ..., targets: _Optional[str] = ..., waves: _Optional[_Union[CommandWaves, _Mapping]] = ..., schedule: _Optional[_Union[CommandSchedule, _Mapping]] = ..., wave_state: _Optional[_Union[CommandWaveState, _Mapping]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
+    agent_update: _agent_update_pb2.AgentUpdate
+    def __init__(self, id: _Optional[str] = ..., host_id: _Optional[str] = ..., command_type: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., user: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timeout: _Optional[int] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., summary: _Optional[_Union[CommandSummary, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., redrive_of: _Optional[str] = ..., targets: _Optional[str] = ..., waves: _Optional[_Union[CommandWaves, _Mapping]] = ..., schedule: _Optional[_Union[CommandSchedule, _Mapping]] = ..., wave_state: _Optional[_Union[CommandWaveState, _Mapping]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ..., agent_update: _Optional[_Union[_agent_update_pb2.AgentUpdate, _Mapping]] = ...) -> None: ...
 
 class CommandWaves(_message.Message):
     __slots__ = ("size", "percent", "pause", "max_failures")
@@ -188,7 +191,7 @@ class InstallPackagesResponse(_message.Message):
     def __init__(self, command_id: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ...) -> None: ...
 
 class CreateCommandRequest(_message.Message):
-    __slots__ = ("targets", "timeout", "expires_at", "priority", "dry_run", "file_id", "waves", "schedule", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory")
+    __slots__ = ("targets", "timeout", "expires_at", "priority", "dry_run", "file_id", "waves", "schedule", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory", "agent_update")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +206,7 @@ class CreateCommandRequest(_message.Message):
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
     FILE_TRANSFER_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    AGENT_UPDATE_FIELD_NUMBER: _ClassVar[int]
     targets: CommandTargets
     timeout: int
     expires_at: _timestamp_pb2.Timestamp
@@ -217,7 +221,8 @@ class CreateCommandRequest(_message.Message):
     script: _script_pb2.Script
     file_transfer: _file_transfer_pb2.FileTransfer
     inventory: _inventory_pb2.Inventory
-    def __init__(self, targets: _Optional[_Union[CommandTargets, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., dry_run: _Optional[bool] = ..., file_id: _Optional[str] = ..., waves: _Optional[_Union[CommandWaves, _Mapping]] = ..., schedule: _Optional[_Union[CommandSchedule, _Mapping]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ...) -> None: ...
+    agent_update: _agent_update_pb2.AgentUpdate
+    def __init__(self, targets: _Optional[_Union[CommandTargets, _Mapping]] = ..., timeout: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[_Union[_command_pb2.CommandPriority, str]] = ..., dry_run: _Optional[bool] = ..., file_id: _Optional[str] = ..., waves: _Optional[_Union[CommandWaves, _Mapping]] = ..., schedule: _Optional[_Union[CommandSchedule, _Mapping]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageOperation, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceOperation, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemOperation, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.Script, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransfer, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.Inventory, _Mapping]] = ..., agent_update: _Optional[_Union[_agent_update_pb2.AgentUpdate, _Mapping]] = ...) -> None: ...
 
 class CreateCommandResponse(_message.Message):
     __slots__ = ("command_id", "state", "total", "hosts", "waves")

@@ -1,6 +1,7 @@
 import datetime
 
 from fleetwire.api.v1 import options_pb2 as _options_pb2
+from fleetwire.link.v1 import agent_update_pb2 as _agent_update_pb2
 from fleetwire.link.v1 import file_transfer_pb2 as _file_transfer_pb2
 from fleetwire.link.v1 import inventory_pb2 as _inventory_pb2
 from fleetwire.link.v1 import options_pb2 as _options_pb2_1
@@ -123,7 +124,7 @@ class GetDeliveryRequest(_message.Message):
     def __init__(self, command_id: _Optional[str] = ..., host_id: _Optional[str] = ...) -> None: ...
 
 class GetDeliveryResponse(_message.Message):
-    __slots__ = ("delivery", "history", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory", "raw")
+    __slots__ = ("delivery", "history", "package_operation", "service_operation", "system_operation", "script", "file_transfer", "inventory", "agent_update", "raw")
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_OPERATION_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +133,7 @@ class GetDeliveryResponse(_message.Message):
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
     FILE_TRANSFER_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    AGENT_UPDATE_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
     delivery: Delivery
     history: _containers.RepeatedCompositeFieldContainer[DeliveryChange]
@@ -141,8 +143,9 @@ class GetDeliveryResponse(_message.Message):
     script: _script_pb2.ScriptResult
     file_transfer: _file_transfer_pb2.FileTransferResult
     inventory: _inventory_pb2.InventoryResult
+    agent_update: _agent_update_pb2.AgentUpdateResult
     raw: str
-    def __init__(self, delivery: _Optional[_Union[Delivery, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DeliveryChange, _Mapping]]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageResult, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceResult, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemResult, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.ScriptResult, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransferResult, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.InventoryResult, _Mapping]] = ..., raw: _Optional[str] = ...) -> None: ...
+    def __init__(self, delivery: _Optional[_Union[Delivery, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DeliveryChange, _Mapping]]] = ..., package_operation: _Optional[_Union[_package_pb2.PackageResult, _Mapping]] = ..., service_operation: _Optional[_Union[_service_pb2.ServiceResult, _Mapping]] = ..., system_operation: _Optional[_Union[_system_pb2.SystemResult, _Mapping]] = ..., script: _Optional[_Union[_script_pb2.ScriptResult, _Mapping]] = ..., file_transfer: _Optional[_Union[_file_transfer_pb2.FileTransferResult, _Mapping]] = ..., inventory: _Optional[_Union[_inventory_pb2.InventoryResult, _Mapping]] = ..., agent_update: _Optional[_Union[_agent_update_pb2.AgentUpdateResult, _Mapping]] = ..., raw: _Optional[str] = ...) -> None: ...
 
 class DeliveryChange(_message.Message):
     __slots__ = ("at", "state", "reason", "attempts")

@@ -15,6 +15,7 @@ import type { SystemOperation } from "../../link/v1/system_pb.js";
 import type { Script } from "../../link/v1/script_pb.js";
 import type { FileTransfer } from "../../link/v1/file_transfer_pb.js";
 import type { Inventory } from "../../link/v1/inventory_pb.js";
+import type { AgentUpdate } from "../../link/v1/agent_update_pb.js";
 import type { Delivery } from "./delivery_pb.js";
 
 /**
@@ -194,6 +195,14 @@ export declare type Command = Message<"fleetwire.api.v1.Command"> & {
      */
     value: Inventory;
     case: "inventory";
+  } | {
+    /**
+     * Of an `agent_update`.
+     *
+     * @generated from field: fleetwire.link.v1.AgentUpdate agent_update = 22;
+     */
+    value: AgentUpdate;
+    case: "agentUpdate";
   } | { case: undefined; value?: undefined };
 };
 
@@ -588,7 +597,7 @@ export declare type CreateCommandRequest = Message<"fleetwire.api.v1.CreateComma
 
   /**
    * The file that a `file_transfer` brings to the hosts: its size and SHA-256 follow from it. Absent where
-   * those are said themselves, and for a file that is taken from a host.
+   * those are said themselves, as for an `agent_update`, and for a file that is taken from a host.
    *
    * @generated from field: optional string file_id = 6;
    */
@@ -661,6 +670,14 @@ export declare type CreateCommandRequest = Message<"fleetwire.api.v1.CreateComma
      */
     value: Inventory;
     case: "inventory";
+  } | {
+    /**
+     * Put another agent in this one's place: a file of this size and SHA-256 that the platform has.
+     *
+     * @generated from field: fleetwire.link.v1.AgentUpdate agent_update = 22;
+     */
+    value: AgentUpdate;
+    case: "agentUpdate";
   } | { case: undefined; value?: undefined };
 };
 

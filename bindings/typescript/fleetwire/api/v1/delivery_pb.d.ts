@@ -13,6 +13,7 @@ import type { SystemResult } from "../../link/v1/system_pb.js";
 import type { ScriptResult } from "../../link/v1/script_pb.js";
 import type { FileTransferResult } from "../../link/v1/file_transfer_pb.js";
 import type { InventoryResult } from "../../link/v1/inventory_pb.js";
+import type { AgentUpdateResult } from "../../link/v1/agent_update_pb.js";
 
 /**
  * Describes the file fleetwire/api/v1/delivery.proto.
@@ -364,6 +365,14 @@ export declare type GetDeliveryResponse = Message<"fleetwire.api.v1.GetDeliveryR
      */
     value: InventoryResult;
     case: "inventory";
+  } | {
+    /**
+     * Of an `agent_update`.
+     *
+     * @generated from field: fleetwire.link.v1.AgentUpdateResult agent_update = 22;
+     */
+    value: AgentUpdateResult;
+    case: "agentUpdate";
   } | {
     /**
      * Any other, as JSON.
