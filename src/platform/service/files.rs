@@ -154,7 +154,8 @@ impl FileService for Platform {
     ) -> Answer<Stream<ReadFileResponse>> {
         let record = self.seen_file(&call.caller, request.file_id.into()).await?;
         if !record.complete {
-            return Err(incomplete());
+            // What is asked for is not there.
+            return Err(incomplete(ErrorKind::NotFound));
         }
         let (id, size) = (record.id, record.size);
         let audit = Entry::new(
@@ -339,7 +340,7 @@ impl Platform {
             }
         };
         let Some(sha256) = record.sha256.filter(|_| record.complete) else {
-            return Err(incomplete());
+            return Err(incomplete(ErrorKind::Conflict));
         };
         transfer.size_bytes = record.size;
         transfer.sha256 = hex(&sha256);
@@ -479,9 +480,9 @@ fn unknown() -> ServiceError {
     ServiceError::new(ErrorKind::NotFound, "file_unknown", detail)
 }
 
-fn incomplete() -> ServiceError {
+fn incomplete(kind: ErrorKind) -> ServiceError {
     let detail = "not all of this file is there yet";
-    ServiceError::new(ErrorKind::Conflict, "file_incomplete", detail)
+    ServiceError::new(kind, "file_incomplete", detail)
 }
 
 fn disk_failed(error: &std::io::Error) -> ServiceError {
