@@ -42,6 +42,10 @@ bench: setup ## Measure beside the yardsticks; BENCH="--help" says what, BENCH="
 chaos: setup ## The proof of delivery with CHAOS_COMMANDS (100000), over half an hour; FLEETWIRE_SEED=N repeats a run.
 	FLEETWIRE_CHAOS_COMMANDS=$(CHAOS_COMMANDS) $(CARGO) test --locked --release --test chaos -- --nocapture proof
 
+.PHONY: thirty-days
+thirty-days: setup ## Thirty simulated days with a command a minute over one connection: nothing grows.
+	FLEETWIRE_CHAOS_DAYS=30 $(CARGO) test --locked --release --test chaos -- --nocapture days
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZ_SECONDS (60) on its kept corpus.
 	sh fuzz/run.sh $(FUZZ_SECONDS)

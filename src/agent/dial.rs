@@ -306,6 +306,7 @@ impl Dialer {
         let mut sample_at = Instant::now();
         // Set once the platform has said that it can.
         let mut renew_at: Option<Instant> = None;
+        let mut renewal_asked = false;
         let ending = loop {
             let leave = async {
                 match leave_at {
@@ -346,6 +347,7 @@ impl Dialer {
                             Err(error) => warn!(%error, "the certificate that came cannot be kept"),
                         }
                         renew_at = self.renewal_due().or(renew_at);
+                        renewal_asked = false;
                     }
                     Notice::Refuse(refuse) if refuse.code == ErrorCode::CertificateExpired => {
                         self.certificate_ended(&connection);
@@ -379,6 +381,7 @@ impl Dialer {
                 },
                 () = renew => {
                     self.ask_to_renew(&connection);
+                    renewal_asked = true;
                     renew_at = Some(Instant::now() + self.credential.retry_after());
                 }
                 () = leave => {
@@ -392,6 +395,10 @@ impl Dialer {
                     connection.set_health(self.health.clone());
                     let interval = welcomed.map_or(Duration::from_secs(15), |(_, interval)| interval);
                     sample_at += interval;
+                    if !renewal_asked && renew_at.is_some() {
+                        // Timers stand still while a machine sleeps, and its clock may be set.
+                        renew_at = self.renewal_due();
+                    }
                 }
             }
         };

@@ -28,8 +28,8 @@ const FILES_BESIDE: u64 = 64;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often sessions are looked over and what was seen is written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How often the audit log is looked over for what is kept no longer.
-const AUDIT_LOOKED_AT: Duration = Duration::from_secs(60 * 60);
+/// How often what is kept no longer is removed: of the audit log, events, the message track and commands.
+const OLD_REMOVED_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often it is noted when API keys were used.
 const USERS_LOOKED_AT: Duration = Duration::from_secs(60);
 /// How often the certificates are looked over: ours is renewed a month before its end.
@@ -238,34 +238,50 @@ async fn write_down(platform: &Arc<Platform>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut minutes = interval(USERS_LOOKED_AT);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut hours = interval(AUDIT_LOOKED_AT);
-    hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looked_at = None;
     let mut days = interval_at(
         Instant::now() + CERTIFICATES_LOOKED_AT,
         CERTIFICATES_LOOKED_AT,
     );
     loop {
         tokio::select! {
-            _ = ticks.tick() => platform.write_down().await,
-            _ = minutes.tick() => platform.identity.keep(UnixMillis::now()).await,
-            _ = hours.tick() => {
-                platform.keep_audit().await;
-                let config = &platform.config;
-                platform
-                    .events
-                    .remove_old(config.events_keep, config.events_max)
-                    .await;
-                platform
-                    .track
-                    .remove_old(config.track_keep, config.track_max)
-                    .await;
-                platform.delivery.remove_old(config.commands_keep).await;
-                platform.remove_old_files().await;
+            _ = ticks.tick() => {
+                platform.write_down().await;
+                let now = (UnixMillis::now(), Instant::now());
+                if is_due(looked_at, now) {
+                    looked_at = Some(now);
+                    remove_old(platform).await;
+                }
             }
+            _ = minutes.tick() => platform.identity.keep(UnixMillis::now()).await,
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,
         }
     }
+}
+
+/// Whether what is old is to be removed again: an hour has passed, by either clock. One stands still while
+/// the machine sleeps, and the other may be set.
+fn is_due(looked_at: Option<(UnixMillis, Instant)>, now: (UnixMillis, Instant)) -> bool {
+    looked_at.is_none_or(|(time, instant)| {
+        let apart = Duration::from_millis(now.0.0.abs_diff(time.0));
+        apart.max(now.1 - instant) >= OLD_REMOVED_EVERY
+    })
+}
+
+async fn remove_old(platform: &Platform) {
+    platform.keep_audit().await;
+    let config = &platform.config;
+    platform
+        .events
+        .remove_old(config.events_keep, config.events_max)
+        .await;
+    platform
+        .track
+        .remove_old(config.track_keep, config.track_max)
+        .await;
+    platform.delivery.remove_old(config.commands_keep).await;
+    platform.remove_old_files().await;
 }
 
 /// Looks whether ours has to be renewed, and takes up an operator's that was replaced.

@@ -45,6 +45,17 @@ impl Books {
         self.number("SELECT count(*) FROM deliveries WHERE state < 4")
     }
 
+    /// How many rows each table has.
+    pub fn rows(&self) -> BTreeMap<String, usize> {
+        let sql =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let mut query = self.0.prepare(sql).expect("prepared");
+        let names = query.query_map([], |row| row.get::<_, String>(0));
+        let names = names.expect("read").map(|name| name.expect("read"));
+        let count = |name: &String| self.number(&format!("SELECT count(*) FROM {name}"));
+        names.map(|name| (name.clone(), count(&name))).collect()
+    }
+
     /// Where each command's delivery stands, by the command.
     pub fn states(&self) -> BTreeMap<String, &'static str> {
         let sql = "SELECT c.id, d.state FROM deliveries d JOIN commands c ON c.number = d.command";

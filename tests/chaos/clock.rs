@@ -53,6 +53,13 @@ impl Clock {
         }
     }
 
+    /// The same, where the process is to see each move at once: it looks each time that it asks for the time.
+    pub fn give_exactly(&self, command: &mut Command) {
+        self.give(command);
+        command.env_remove("FAKETIME_CACHE_DURATION");
+        command.env("FAKETIME_NO_CACHE", "1");
+    }
+
     /// Gives it to a process that is yet to start. Timers run on as they do, and files have the times that
     /// they have: only the wall clock moves.
     pub fn give(&self, command: &mut Command) {

@@ -14,6 +14,7 @@ mod agent_power;
 mod api;
 mod books;
 mod clock;
+mod days;
 mod disk;
 mod faults;
 mod ledger;

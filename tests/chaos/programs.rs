@@ -23,6 +23,7 @@ pub const ANY: &str = "127.0.0.1:0";
 
 /// What is waited for between two looks.
 const LOOK: Duration = Duration::from_millis(20);
+const LOOK_SOON: Duration = Duration::from_millis(2);
 /// How long the last commands may take once nothing is in their way. What the agent put off is sent to it
 /// again within five minutes.
 const SETTLING: Duration = Duration::from_secs(400);
@@ -116,13 +117,22 @@ pub fn kill(process: &mut Process) {
 }
 
 /// Waits until looking gives something.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_every(LOOK, what, look)
+}
+
+/// The same for what takes no time to speak of.
+pub fn until_soon<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_every(LOOK_SOON, what, look)
+}
+
+fn until_every<T>(pause: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + SETTLING;
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < deadline, "{what} did not come");
-        thread::sleep(LOOK);
+        thread::sleep(pause);
     }
 }
