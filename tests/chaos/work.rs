@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Commands that are being asked for.
 pub struct Work {
     threads: Vec<JoinHandle<()>>,
-    /// So many may be asked for by now.
+    /// So many may be asked for by now, and as many more as were refused.
     may: Arc<AtomicUsize>,
 }
 
@@ -31,9 +31,10 @@ impl Work {
     pub fn begin(world: &Arc<World>, ledger: &Arc<Ledger>, lots: &Lots, commands: usize) -> Self {
         let next = Arc::new(AtomicUsize::new(0));
         let may = Arc::new(AtomicUsize::new(AHEAD));
+        let refused = Arc::new(AtomicUsize::new(0));
         let threads = (0..CALLERS).map(|number| {
             let (world, ledger) = (world.clone(), ledger.clone());
-            let (next, may) = (next.clone(), may.clone());
+            let (next, may, refused) = (next.clone(), may.clone(), refused.clone());
             let lots = lots.branch(number + 1);
             thread::spawn(move || {
                 let mut caller = world.caller();
@@ -42,10 +43,13 @@ impl Work {
                     if number >= commands {
                         break;
                     }
-                    while number >= may.load(Ordering::Relaxed) {
+                    let most = || may.load(Ordering::Relaxed) + refused.load(Ordering::Relaxed);
+                    while number >= most() {
                         thread::sleep(LOOK);
                     }
-                    ask(&world, &mut caller, &ledger, &lots, number);
+                    if !ask(&world, &mut caller, &ledger, &lots, number) {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             })
         });
@@ -73,7 +77,8 @@ impl Work {
     }
 }
 
-fn ask(world: &World, caller: &mut Caller, ledger: &Ledger, lots: &Lots, number: usize) {
+/// Asks for a command, and says whether it was taken.
+fn ask(world: &World, caller: &mut Caller, ledger: &Ledger, lots: &Lots, number: usize) -> bool {
     let manner = match lots.below(100) {
         0..80 => Manner::Plain,
         80..86 => Manner::Slow,
@@ -86,7 +91,7 @@ fn ask(world: &World, caller: &mut Caller, ledger: &Ledger, lots: &Lots, number:
     let (status, made) = caller.call("POST", "/api/commands", &key, Some(&body));
     if manner == Manner::Brief && status == 422 {
         // It was past its end by the platform's clock before it was taken: nothing may come of it.
-        return;
+        return false;
     }
     assert_eq!(status, 202, "{made}");
     let id = made["command_id"].as_str().expect("an id").to_owned();
@@ -98,6 +103,7 @@ fn ask(world: &World, caller: &mut Caller, ledger: &Ledger, lots: &Lots, number:
         let (status, said) = caller.call("POST", &path, "", Some(&json!({})));
         assert_eq!(status, 200, "{said}");
     }
+    true
 }
 
 fn body(world: &World, manner: Manner, number: usize, lots: &Lots) -> Value {
