@@ -39,7 +39,7 @@ bench: setup ## Measure beside the yardsticks; BENCH="--help" says what, BENCH="
 	$(CARGO) bench --locked --bench tunnel -- $(BENCH)
 
 .PHONY: chaos
-chaos: setup ## The proof of delivery with CHAOS_COMMANDS (100000), over half an hour; FLEETWIRE_SEED=N repeats a run.
+chaos: setup ## The proof of delivery with CHAOS_COMMANDS (100000), over an hour; FLEETWIRE_SEED=N repeats a run.
 	FLEETWIRE_CHAOS_COMMANDS=$(CHAOS_COMMANDS) $(CARGO) test --locked --release --test chaos -- --nocapture proof
 
 .PHONY: thirty-days

@@ -27,7 +27,7 @@ use tokio::sync::{RwLock, mpsc, watch};
 
 use super::transfers::Transfers;
 use super::update::Updates;
-use crate::wire::messages::{CommandParameters, ResponseResult};
+use crate::wire::messages::{CommandParameters, ResponseResult, UnknownCommand};
 use agent_update::AgentUpdates;
 pub use allowed::Allowed;
 use bus::Bus;
@@ -227,7 +227,7 @@ impl Executors {
             CommandParameters::FileTransfer(of) => self.files.check(of),
             CommandParameters::Inventory(of) => self.inventories.check(of),
             CommandParameters::AgentUpdate(of) => self.updates.check(of),
-            other => Err(not_run(other)),
+            CommandParameters::Unknown(command) => Err(unknown(command)),
         }
     }
 
@@ -237,10 +237,9 @@ impl Executors {
             return Outcome::failed(fault);
         }
         let _running = match &job.parameters {
-            CommandParameters::AgentUpdate(of) => {
-                return self.updates.run(&job, of, &reports, stop).await;
-            }
-            _ => self.running.read().await,
+            // It waits for all that runs, by itself.
+            CommandParameters::AgentUpdate(_) => None,
+            _ => Some(self.running.read().await),
         };
         match &job.parameters {
             CommandParameters::PackageOperation(of) => {
@@ -257,7 +256,8 @@ impl Executors {
             CommandParameters::Inventory(of) => {
                 self.inventories.run(&job, of, &reports, stop).await
             }
-            other => Outcome::failed(not_run(other)),
+            CommandParameters::AgentUpdate(of) => self.updates.run(&job, of, &reports, stop).await,
+            CommandParameters::Unknown(command) => Outcome::failed(unknown(command)),
         }
     }
 
@@ -278,22 +278,11 @@ impl Executors {
     }
 }
 
-/// The refusal of a kind that no executor runs.
-fn not_run(parameters: &CommandParameters) -> Fault {
-    let (reason, kind) = match parameters {
-        CommandParameters::Unknown(command) => {
-            ("command_type_unknown", command.command_type.as_str())
-        }
-        CommandParameters::PackageOperation(_) => ("not_supported", "package_operation"),
-        CommandParameters::ServiceOperation(_) => ("not_supported", "service_operation"),
-        CommandParameters::SystemOperation(_) => ("not_supported", "system_operation"),
-        CommandParameters::Script(_) => ("not_supported", "script"),
-        CommandParameters::FileTransfer(_) => ("not_supported", "file_transfer"),
-        CommandParameters::Inventory(_) => ("not_supported", "inventory"),
-        CommandParameters::AgentUpdate(_) => ("not_supported", "agent_update"),
-    };
+/// The refusal of a kind that this agent does not know.
+fn unknown(command: &UnknownCommand) -> Fault {
+    let kind = &command.command_type;
     Fault {
-        reason,
+        reason: "command_type_unknown",
         detail: format!("this agent does not run commands of the type {kind}"),
     }
 }
