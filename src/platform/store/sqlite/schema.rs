@@ -276,6 +276,47 @@ mod tests {
     use super::*;
     use crate::ids::EnrolmentTokenId;
 
+    /// Every table and index as it was made, by its name.
+    fn shape(connection: &Connection) -> Vec<(String, Option<String>)> {
+        let made = "SELECT name, sql FROM sqlite_master ORDER BY name";
+        let mut made = connection.prepare(made).expect("prepared");
+        let made = made.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        made.expect("read").collect::<Result<_, _>>().expect("text")
+    }
+
+    #[test]
+    fn a_store_of_any_earlier_version_becomes_one_of_this() {
+        let mut fresh = Connection::open_in_memory().expect("opened");
+        migrate(&mut fresh, &key()).expect("made");
+        for version in 1..MIGRATIONS.len() {
+            let mut connection = Connection::open_in_memory().expect("opened");
+            migrate_with(&mut connection, &key(), &MIGRATIONS[..1]).expect("the first schema");
+            let rows = "INSERT INTO hosts VALUES ('h', 'kvm', x'01', 1, 7);
+                INSERT INTO enrolment_tokens VALUES (x'02', 'kvm', 1, 9, NULL, NULL, 'h');
+                INSERT INTO api_tokens VALUES ('admin', x'03', 1);
+                INSERT INTO sessions VALUES ('s', 'h', 'admin', 'label', 1, 9, NULL, NULL);
+                INSERT INTO audit VALUES (1, 1000, 'admin', 'host.create', 'host:h', '')";
+            connection.execute_batch(rows).expect("inserted");
+            migrate_with(&mut connection, &key(), &MIGRATIONS[..version]).expect("stopped there");
+            migrate(&mut connection, &key()).expect("went on from there");
+            assert_eq!(shape(&connection), shape(&fresh), "from version {version}");
+            let kept = "SELECT h.name, s.user, a.action FROM hosts h, sessions s, audit a";
+            let kept = connection.query_row(kept, [], |row| {
+                Ok([0, 1, 2].map(|column| row.get::<_, String>(column).expect("text")))
+            });
+            assert_eq!(kept, Ok(["kvm", "admin", "host.create"].map(str::to_owned)));
+            let whole = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+            assert_eq!(whole, Ok("ok".to_owned()));
+            let mut broken = connection
+                .prepare("PRAGMA foreign_key_check")
+                .expect("prepared");
+            assert!(
+                !broken.exists([]).expect("looked"),
+                "from version {version}"
+            );
+        }
+    }
+
     #[test]
     fn whoever_was_seen_has_used_its_credential() {
         let mut connection = Connection::open_in_memory().expect("opened");
