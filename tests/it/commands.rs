@@ -119,6 +119,10 @@ async fn a_command_that_nobody_should_run_is_refused() {
     let unknown = "/api/hosts/none/packages/install";
     let refused = post(&platform, unknown, &json!({"packages": ["a"]})).await;
     assert_eq!(code(refused).0, "host_unknown");
+    let unknown = json!({"targets": {"hosts": ["kvm"]}, "make_coffee": {}});
+    let (code, text) = code(post(&platform, "/api/commands", &unknown).await);
+    assert_eq!(code, "request_invalid", "{text}");
+    assert!(text.contains("make_coffee"), "{text}");
     assert_eq!(get(&platform, "/api/commands").await["commands"], json!([]));
 }
 

@@ -70,6 +70,27 @@ async fn a_command_goes_its_way_and_only_forward() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_is_no_attempt() {
+    // More than the attempts after which it would be given up.
+    const CONNECTIONS: usize = 12;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let host = Scripted::start(dir.path());
+    let (mut agent, epoch) = host.first().await;
+    let id = host.install().await;
+    assert_eq!(command(&mut agent).await.message_id, id);
+    for _ in 0..CONNECTIONS {
+        drop(agent);
+        agent = host.synced(epoch, 0).await;
+        assert_eq!(command(&mut agent).await.message_id, id);
+    }
+    assert_eq!(host.history(&id), [("sent", String::new())]);
+    agent.send(ack(&id)).await;
+    agent.send(response(&id, CommandStatus::Success)).await;
+    acknowledged(&mut agent).await;
+    assert_eq!(host.stands(&id).0, "succeeded");
+}
+
+#[tokio::test]
 async fn a_platform_that_is_killed_knows_where_everything_stands() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut host = Scripted::start(dir.path());
