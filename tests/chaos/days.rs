@@ -21,9 +21,14 @@ use super::support::Process;
 /// Days where nobody says how many: what CI runs.
 const DAYS: usize = 3;
 const MINUTES_A_DAY: usize = 24 * 60;
+/// For how long commands, events and the track are kept.
+const KEEP_HOURS: usize = 6;
+/// The most commands that are left once what is old has been removed, which is looked for each hour.
+const COMMANDS_MAX: usize = (KEEP_HOURS + 1) * 60 + 1;
 /// What may be more at the last day's end than at the end of the day that it is compared with. Of a row that
-/// stays there would be 1440 more a day; tables are cleared at another minute of the hour each time, and
-/// the track has what passes by the clock of the machine, which is slower at times.
+/// stays there would be 1440 more a day; tables are cleared at another minute of the hour each time, of a
+/// command there are six events, and the track has what passes by the clock of the machine, which is slower
+/// at times.
 const MORE_ROWS: usize = 500;
 /// A file, or a process, takes its room in pieces.
 const MORE_BYTES: f64 = 0.25;
@@ -48,7 +53,10 @@ fn days_go_by_over_one_connection_and_nothing_grows() {
         let life = format!("{}h", days * 16);
         command.env("FLEETWIRE_PLATFORM_CERTIFICATE_LIFE", life);
         for what in ["COMMANDS", "EVENTS", "TRACK"] {
-            command.env(format!("FLEETWIRE_PLATFORM_{what}_KEEP"), "6h");
+            command.env(
+                format!("FLEETWIRE_PLATFORM_{what}_KEEP"),
+                format!("{KEEP_HOURS}h"),
+            );
         }
         command.env("FLEETWIRE_PLATFORM_AUDIT_KEEP", "1d");
     });
@@ -73,6 +81,10 @@ fn days_go_by_over_one_connection_and_nothing_grows() {
                 credentials.insert(credential(&state));
             }
         }
+        // While the clocks stand still: how far they went on before it was seen to depends on the machine.
+        until_soon("the removal of what is old", || {
+            (books.rows()["commands"] <= COMMANDS_MAX).then_some(())
+        });
         let measures = Measures::take(&books, &data, &state, [&platform.process, &agent]);
         println!("day {}: {measures:?}", day + 1);
         measured.push(measures);
