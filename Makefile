@@ -4,6 +4,9 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 CHAOS_COMMANDS ?= 100000
 BUF := tests/schema/node_modules/.bin/buf
+# What the console is made of: it is built again where something of it is newer.
+WEB_SOURCES := $(shell find web/src web/public bindings/typescript/fleetwire bindings/typescript/google -type f) \
+  $(wildcard web/*.json web/*.ts web/*.mjs) web/index.html docs/schema/openapi.json
 CARGO_DENY := .tools/cargo-deny-0.20.2/bin/cargo-deny
 
 .PHONY: help
@@ -12,19 +15,34 @@ help: ## This list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 
 .PHONY: demo
-demo: ## Build, start a platform and an agent with a device behind it, print the URL to open.
+demo: $(if $(shell command -v npm),web,without-web) ## Build, start a platform and an agent with a device behind it, print the URL to open.
 	$(CARGO) build --locked --bins
 	$(CARGO) run --locked --quiet --bin fleetwire -- demo
+
+.PHONY: web
+web: web/dist/index.html ## Build the console, which the platform's program then has in it. Wants Node.js.
+
+web/dist/index.html: $(WEB_SOURCES) web/node_modules/.made-from
+	cd web && npm run --silent build
+
+# The mark is that of tests/setup/node.sh.
+web/node_modules/.made-from: web/package-lock.json
+	cmp -s $< $@ || (cd web && npm ci --loglevel=error --no-audit --no-fund </dev/null)
+	cp $< $@
+
+.PHONY: without-web
+without-web:
+	@echo "There is no Node.js: the platform is built without its console."
 
 .PHONY: setup
 setup: ## Install what the tests need: packages of other registries, a browser.
 	sh tests/setup.sh
 
 .PHONY: test
-test: test-bindings test-rust ## Run every test.
+test: test-bindings test-web test-rust ## Run every test.
 
 .PHONY: test-rust
-test-rust: setup
+test-rust: setup web
 	$(CARGO) test --locked
 
 .PHONY: test-bindings
@@ -32,6 +50,10 @@ test-bindings: setup
 	.tools/python/bin/python -m pytest -q bindings/python
 	cd bindings/typescript && npm test --silent
 	cd bindings/go && go vet ./... && go test -count=1 ./...
+
+.PHONY: test-web
+test-web: setup web
+	cd web && npm run --silent test
 
 .PHONY: bench
 bench: setup ## Measure beside the yardsticks; BENCH="--help" says what, BENCH="bulk echo" chooses.
@@ -63,6 +85,7 @@ lint: setup deny ## Check format, lints for each set of features, dependencies a
 	for features in agent platform cli; do \
 	  $(CARGO) clippy --locked --lib --bins --no-default-features --features $$features -- -D warnings || exit 1; \
 	done
+	cd web && npm run --silent check
 	$(BUF) lint
 	$(BUF) format --diff --exit-code --exclude-path proto/google
 

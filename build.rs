@@ -9,6 +9,8 @@ mod api_page;
 mod asyncapi;
 #[path = "build/cli.rs"]
 mod cli;
+#[path = "build/console.rs"]
+mod console;
 #[path = "build/counted.rs"]
 mod counted;
 #[path = "build/dispatch.rs"]
@@ -32,13 +34,22 @@ mod rules;
 #[path = "build/services.rs"]
 mod services;
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const PROTO_ROOT: &str = "proto";
+/// Where `make web` leaves the console. It is always there, and empty where nothing was built: for a folder that is
+/// not there cargo would run this each time.
+const CONSOLE: &str = "web/dist";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO_ROOT}");
     println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed={CONSOLE}");
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
 
     let mut compiler = protox::Compiler::new([PROTO_ROOT])?;
@@ -106,5 +117,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("cli.rs", cli::generate(&api)?)?;
     write("asyncapi.json", asyncapi::generate(&link, &api, &version)?)?;
     write("api_page.html", api_page::generate(&api, &version)?)?;
+    write("console.rs", console::generate(Path::new(CONSOLE))?)?;
     Ok(())
 }

@@ -6,7 +6,9 @@
 #[path = "tidy/source.rs"]
 mod source;
 
-use source::{File, all_files, lines_that_name, room_of, rooms_named, root, rust_files, tokens};
+use source::{
+    File, all_files, files, lines_that_name, room_of, rooms_named, root, rust_files, tokens,
+};
 use std::{fmt::Write as _, fs};
 
 /// The core: what the link needs and is. Only `wire` knows how bytes and the schema are bound.
@@ -82,6 +84,9 @@ const NOT_SANS_IO: &[(&str, &str)] = &[
 const WHY_HEADER: &str = "opens without `//!`: the first lines say what a file owns and what it \
                           leaves to others, so that a reader need not guess";
 
+/// What the console is written in.
+const CONSOLE: &[&str] = &["ts", "tsx", "mjs"];
+
 /// Lines past which nobody holds a file in mind.
 const FILE_LINES_MAX: usize = 600;
 
@@ -154,6 +159,11 @@ fn every_file_opens_with_what_it_owns() {
             faults.add(&file, 1, WHY_HEADER.into());
         }
     }
+    for file in files("web", CONSOLE) {
+        if !file.text.starts_with("// ") {
+            faults.add(&file, 1, WHY_HEADER.replace("//!", "//"));
+        }
+    }
     faults.none();
 }
 
@@ -163,6 +173,7 @@ fn no_file_outgrows_a_reader() {
     for file in ["src", "build", "tests", "benches", "fuzz"]
         .into_iter()
         .flat_map(rust_files)
+        .chain(files("web", CONSOLE))
     {
         let in_bin = file.path.starts_with("src/bin");
         let (max, reason) = if in_bin {
@@ -201,6 +212,7 @@ fn nothing_is_left_for_later() {
     for file in ["src", "build", "tests", "benches", "fuzz"]
         .into_iter()
         .flat_map(rust_files)
+        .chain(files("web", CONSOLE))
     {
         for (number, line) in file.text.lines().enumerate() {
             for mark in marks {

@@ -151,6 +151,10 @@ async fn demonstrate(args: &Args, parts: &mut Parts) -> Result<(), DemoError> {
         parts.dir.display()
     ))?;
     say(&format!(
+        "console    http://{page}, with the API key in {}",
+        parts.dir.join("platform/admin-token").display()
+    ))?;
+    say(&format!(
         "device     {device}, reached only through the agent's one connection"
     ))?;
     loop {

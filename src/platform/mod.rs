@@ -10,6 +10,7 @@ mod backup;
 pub mod blobs;
 pub mod ca;
 pub mod config;
+pub mod console_page;
 pub mod credential;
 pub mod delivery;
 mod door;

@@ -49,3 +49,4 @@ mod track;
 mod traffic;
 mod updates;
 mod vectors;
+mod web;

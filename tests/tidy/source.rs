@@ -19,11 +19,20 @@ pub fn root() -> &'static Path {
 
 /// Every Rust file under a folder of the project; none where the folder is not there.
 pub fn rust_files(folder: &str) -> Vec<File> {
+    files(folder, &["rs"])
+}
+
+/// Every file below a folder with one of these extensions.
+pub fn files(folder: &str, extensions: &[&str]) -> Vec<File> {
     let mut paths = Vec::new();
     collect(&root().join(folder), &mut paths);
+    let named = |path: &Path| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| extensions.contains(&extension))
+    };
     paths
         .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .filter(|path| named(path))
         .map(|path| File {
             text: fs::read_to_string(root().join(&path)).expect("sources are readable UTF-8"),
             path,
@@ -44,6 +53,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
         ".tools",
         "target",
         "node_modules",
+        "dist",
         "__pycache__",
         ".pytest_cache",
         "artifacts",

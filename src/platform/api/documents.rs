@@ -111,8 +111,9 @@ fn serve(document: &Document, headers: &HeaderMap) -> Response {
     response
 }
 
-fn etag(text: &str) -> Option<HeaderValue> {
-    let digest = Sha256::digest(text.as_bytes());
+/// Names what is in `text`, as an `ETag` does.
+pub fn etag(text: impl AsRef<[u8]>) -> Option<HeaderValue> {
+    let digest = Sha256::digest(text.as_ref());
     let hex: String = digest[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -39,11 +39,12 @@ use crate::secret::Secret;
 use crate::wire::FieldInvalid;
 use crate::wire::api as messages;
 use crate::wire::json::{JsonMessage, api as json};
+pub(super) use documents::etag;
 pub use documents::{ASYNCAPI, OPENAPI};
 use grpc::Grpc;
 use once::Once;
 pub(super) use problem::problem;
-pub(super) use rest::router;
+pub(super) use rest::{matches, router};
 
 include!(concat!(env!("OUT_DIR"), "/api.rs"));
 

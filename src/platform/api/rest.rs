@@ -24,6 +24,7 @@ use super::{
     grpc_routes, json, problem, rest_routes, standard,
 };
 use crate::platform::Platform;
+use crate::platform::console_page;
 use crate::platform::metrics::ApiDoor;
 use crate::platform::service::{ErrorKind, ServiceError};
 use crate::secret::Secret;
@@ -52,7 +53,7 @@ pub(in crate::platform) fn router(platform: Arc<Platform>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(not_found)
+        .fallback(elsewhere)
         .with_state(platform)
 }
 
@@ -342,7 +343,11 @@ fn quoted(etag: &str) -> Option<HeaderValue> {
 }
 
 /// Whether a list of states names this one.
-pub(super) fn matches(headers: &HeaderMap, name: &HeaderName, etag: &HeaderValue) -> bool {
+pub(in crate::platform) fn matches(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    etag: &HeaderValue,
+) -> bool {
     headers.get_all(name).iter().any(|list| {
         list.as_bytes().split(|byte| *byte == b',').any(|item| {
             let item = item.trim_ascii();
@@ -369,12 +374,13 @@ pub(super) async fn readiness(platform: &Platform) -> Result<(), &'static str> {
     }
 }
 
-async fn not_found() -> ServiceError {
-    ServiceError::new(
-        ErrorKind::NotFound,
-        "route_unknown",
-        "there is nothing at this path",
-    )
+/// What no route takes: the console's, or nobody's.
+async fn elsewhere(request: Request) -> Response {
+    let page = console_page::answer(request.method(), request.uri(), request.headers());
+    page.unwrap_or_else(|| {
+        let detail = "there is nothing at this path";
+        ServiceError::new(ErrorKind::NotFound, "route_unknown", detail).into_response()
+    })
 }
 
 async fn method_not_allowed() -> Response {

@@ -65,7 +65,8 @@ impl Agent {
         Self::launch(platform, name, token, &[NOBODY], Vec::new())
     }
 
-    fn launch(
+    /// Starts an agent with this token, for these devices, and with more flags.
+    pub fn launch(
         platform: &Platform,
         name: &str,
         token: &str,

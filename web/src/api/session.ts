@@ -1,0 +1,173 @@
+// Who is signed in, in this browser. A sign-in's tokens are kept where all tabs of this origin find them, so that
+// one tab's renewal is every tab's: a refresh token that came twice would end the sign-in. A device's page, whose
+// origin is another, cannot read them. An API key is kept for its tab alone.
+
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { AuthService, type Tokens } from "fleetwire/api/v1/auth";
+import { Role } from "fleetwire/api/v1/role";
+import type { User } from "fleetwire/api/v1/user";
+import { call, Refused } from "./call";
+
+/** Where the tokens of a sign-in are kept. */
+const SIGN_IN = "fleetwire.sign-in";
+/** Where an API key is kept. */
+const KEY = "fleetwire.api-key";
+/** A token is renewed so long before its end. */
+const BEFORE_END_MS = 60_000;
+/** A token is good for so long at least, whatever this machine's clock says. */
+const GOOD_MS_MIN = 5 * 60_000;
+
+interface SignIn {
+  access: string;
+  /** By this machine's clock. */
+  accessUntil: number;
+  refresh: string;
+}
+
+/** What the pages know of who is signed in. */
+export type Session =
+  | { state: "unknown" }
+  | { state: "out"; why?: string }
+  | { state: "in"; user: User; byKey: boolean };
+
+let session: Session = { state: "unknown" };
+const listeners = new Set<() => void>();
+
+export function current(): Session {
+  return session;
+}
+
+export function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function become(next: Session): void {
+  session = next;
+  for (const listener of listeners) listener();
+}
+
+/** The signed-in user's role. */
+export function role(): Role {
+  return session.state === "in" ? session.user.role : Role.UNSPECIFIED;
+}
+
+/** Takes up the sign-in that an earlier page or another tab has left. */
+export async function resume(): Promise<void> {
+  addEventListener("storage", ({ key, newValue }) => {
+    if (key !== SIGN_IN) return;
+    if (newValue === null && !apiKey()) become({ state: "out", why: "You signed out in another tab." });
+    else if (newValue !== null && session.state === "out") void identify();
+  });
+  if (apiKey() || kept()) await identify();
+  else become({ state: "out" });
+}
+
+/** Asks who is signed in. */
+export async function identify(): Promise<void> {
+  try {
+    const { user } = await call(AuthService.method.getMe, {}, await token());
+    if (user) become({ state: "in", user, byKey: apiKey() !== null });
+  } catch (error) {
+    if (session.state !== "out")
+      become({ state: "out", why: error instanceof Refused ? error.message : undefined });
+  }
+}
+
+/** Signs in with a password, and a code where one is asked for. */
+export async function signIn(user: string, password: string, code?: string): Promise<void> {
+  const { tokens } = await call(AuthService.method.signIn, { user, password, code });
+  if (!tokens?.user) throw new Refused(0, "unknown", "The platform's answer has no tokens.");
+  sessionStorage.removeItem(KEY);
+  keep(tokens);
+  become({ state: "in", user: tokens.user, byKey: false });
+}
+
+/** Comes in with an API key. */
+export async function useKey(key: string): Promise<void> {
+  const { user } = await call(AuthService.method.getMe, {}, key);
+  if (!user) throw new Refused(0, "unknown", "The platform's answer has no user.");
+  sessionStorage.setItem(KEY, key);
+  become({ state: "in", user, byKey: true });
+}
+
+/** Ends the sign-in, on the platform and here. */
+export async function signOut(): Promise<void> {
+  const credential = await token().catch(() => undefined);
+  if (credential && !apiKey()) await call(AuthService.method.signOut, {}, credential).catch(() => undefined);
+  forget();
+}
+
+/** Forgets the sign-in, which is good no more. */
+export function forget(why?: string): void {
+  sessionStorage.removeItem(KEY);
+  localStorage.removeItem(SIGN_IN);
+  become({ state: "out", why });
+}
+
+/** A credential that is good now. `refused` is one that the platform has just not taken. */
+export async function token(refused?: string): Promise<string> {
+  const key = apiKey();
+  if (key && key !== refused) return key;
+  const good = () => {
+    const signIn = kept();
+    const fresh = signIn && signIn.access !== refused && signIn.accessUntil - BEFORE_END_MS > Date.now();
+    return fresh ? signIn.access : undefined;
+  };
+  return good() ?? alone(async () => good() ?? renew());
+}
+
+/** Until when the present credential is good; `undefined` for one that does not end. */
+export function tokenUntil(): number | undefined {
+  return apiKey() ? undefined : kept()?.accessUntil;
+}
+
+async function renew(): Promise<string> {
+  const refreshToken = kept()?.refresh;
+  if (!refreshToken) {
+    forget(session.state === "in" ? "The credential is not taken any more." : undefined);
+    throw new Refused(401, "not_signed_in", "You are not signed in.");
+  }
+  try {
+    const { tokens } = await call(AuthService.method.refreshTokens, { refreshToken }, undefined, {
+      keepalive: true,
+    });
+    if (tokens) return keep(tokens);
+    throw new Refused(0, "unknown", "The platform's answer has no tokens.");
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) forget("Your sign-in has ended. Sign in again.");
+    throw error;
+  }
+}
+
+/** One tab at a time: of two that traded the same token, both would lose their sign-in. */
+function alone<T>(work: () => Promise<T>): Promise<T> {
+  // Absent where the page came over plain HTTP from another machine; then it is this tab's alone.
+  if (navigator.locks) return navigator.locks.request(SIGN_IN, work) as Promise<T>;
+  renewing = renewing.then(work, work);
+  return renewing as Promise<T>;
+}
+let renewing: Promise<unknown> = Promise.resolve();
+
+function keep({ accessToken, accessExpiresAt, refreshToken }: Tokens): string {
+  const until = accessExpiresAt ? timestampMs(accessExpiresAt) : 0;
+  const signIn: SignIn = {
+    access: accessToken,
+    accessUntil: Math.max(until, Date.now() + GOOD_MS_MIN),
+    refresh: refreshToken,
+  };
+  localStorage.setItem(SIGN_IN, JSON.stringify(signIn));
+  return accessToken;
+}
+
+function kept(): SignIn | undefined {
+  try {
+    return JSON.parse(localStorage.getItem(SIGN_IN) ?? "null") ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function apiKey(): string | null {
+  return sessionStorage.getItem(KEY);
+}

@@ -1,0 +1,75 @@
+// Follows one command: how each of its hosts stands and what they print, from the platform's own stream. Where the
+// stream breaks off it is asked for again; it begins with everything as it stands.
+
+import { type Command, CommandService, CommandState } from "fleetwire/api/v1/command";
+import type { Delivery } from "fleetwire/api/v1/delivery";
+import { useEffect, useState } from "react";
+import { Refused, stream } from "../api/call";
+import { token } from "../api/session";
+
+/** Of what a host prints so much is kept here; the result has the rest. */
+const OUTPUT_CHARACTERS_MAX = 200_000;
+/** News within so long is shown at once: a script may print faster than a page is drawn. */
+const TOGETHER_MS = 60;
+const AGAIN_MS = 2000;
+
+export interface Watched {
+  command?: Command;
+  /** By host id, in the order in which they came. */
+  deliveries: Map<string, Delivery>;
+  /** What hosts printed since somebody followed, by host id. */
+  output: Map<string, string>;
+  error?: unknown;
+}
+
+export function useWatch(commandId: string): Watched {
+  const [watched, setWatched] = useState<Watched>({ deliveries: new Map(), output: new Map() });
+  useEffect(() => {
+    const abort = new AbortController();
+    const deliveries = new Map<string, Delivery>();
+    const output = new Map<string, string>();
+    const ends = new Map<string, bigint>();
+    let command: Command | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const show = (error?: unknown) => {
+      timer = undefined;
+      setWatched({ command, deliveries: new Map(deliveries), output: new Map(output), error });
+    };
+    const watch = async () => {
+      const method = CommandService.method.watchCommand;
+      for await (const { message } of stream(method, { commandId }, await token(), abort.signal)) {
+        if (message.case === "command") command = message.value;
+        else if (message.case === "delivery") deliveries.set(message.value.hostId, message.value);
+        else if (message.case === "progress") {
+          const { hostId, output: text, outputOffset, progressPercent } = message.value;
+          const missing = outputOffset > (ends.get(hostId) ?? 0n) && text ? "\n[…]\n" : "";
+          ends.set(hostId, outputOffset + BigInt(new TextEncoder().encode(text).length));
+          output.set(hostId, ((output.get(hostId) ?? "") + missing + text).slice(-OUTPUT_CHARACTERS_MAX));
+          const delivery = deliveries.get(hostId);
+          if (delivery) deliveries.set(hostId, { ...delivery, progressPercent });
+        }
+        timer ??= setTimeout(show, TOGETHER_MS);
+      }
+    };
+    const follow = async () => {
+      while (!abort.signal.aborted) {
+        try {
+          await watch();
+        } catch (error) {
+          if (abort.signal.aborted) return;
+          if (error instanceof Refused && error.status !== 0 && error.status < 500 && error.status !== 401)
+            return show(error);
+        }
+        show();
+        if (command?.state === CommandState.FINISHED) return;
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      }
+    };
+    void follow();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [commandId]);
+  return watched;
+}

@@ -1,0 +1,299 @@
+// One host: how it is, what is said of it, what it was asked to do, who looks at it, and what the audit log has.
+
+import { AuditService } from "fleetwire/api/v1/audit";
+import { CommandService } from "fleetwire/api/v1/command";
+import { DeliveryService } from "fleetwire/api/v1/delivery";
+import { GroupService } from "fleetwire/api/v1/group";
+import { type Health, type Host, HostService, HostStatus } from "fleetwire/api/v1/host";
+import { SessionService } from "fleetwire/api/v1/session";
+import { useState } from "react";
+import { useNavigate, useParams } from "react-router";
+import { useCall, useChange, useList, useMay } from "../api/query";
+import { AuditRows } from "../ui/audit-rows";
+import { DeliveryRows } from "../ui/delivery-rows";
+import { EditHost } from "../ui/edit-host";
+import { OpenConsole } from "../ui/open-console";
+import { Answer, Confirm, Empty, Labels, More, Page, Panel } from "../ui/parts";
+import { SessionRows } from "../ui/session-rows";
+import { Word } from "../ui/text";
+import { At, span, When } from "../ui/time";
+import { HostState, percent } from "./hosts";
+
+export default function HostPage() {
+  const { id = "" } = useParams();
+  const host = useCall(HostService.method.getHost, { hostId: id });
+  if (!host.data?.host) {
+    return (
+      <Page title="Host" back={{ to: "/hosts", text: "Hosts" }}>
+        <section className="panel">
+          <Answer of={host}>{() => <Empty title="There is no such host" />}</Answer>
+        </section>
+      </Page>
+    );
+  }
+  return <Shown host={host.data.host} />;
+}
+
+function Shown({ host }: { host: Host }) {
+  const navigate = useNavigate();
+  const mayRun = useMay(CommandService.method.createCommand);
+  const mayRevoke = useMay(HostService.method.revokeHost);
+  const mayEdit = useMay(HostService.method.updateHost);
+  const [asked, setAsked] = useState<"revoke" | "edit">();
+  const revoke = useChange(HostService.method.revokeHost, () => setAsked(undefined));
+  return (
+    <Page
+      title={<Word>{host.name}</Word>}
+      back={{ to: "/hosts", text: "Hosts" }}
+      beside={<HostState host={host} />}
+      actions={
+        <>
+          <OpenConsole host={host} />
+          {mayRun && !host.revokedAt && (
+            <button type="button" onClick={() => navigate("/run", { state: { hosts: [host.id] } })}>
+              Run a command
+            </button>
+          )}
+          {mayEdit && (
+            <button type="button" onClick={() => setAsked("edit")}>
+              Edit
+            </button>
+          )}
+          {mayRevoke && !host.revokedAt && (
+            <button type="button" className="danger" onClick={() => setAsked("revoke")}>
+              Revoke
+            </button>
+          )}
+        </>
+      }
+    >
+      <div className="columns">
+        <Facts host={host} />
+        <HealthPanel health={host.health} online={host.status === HostStatus.ONLINE} />
+      </div>
+      <Deliveries host={host} />
+      <Sessions host={host} />
+      <Audit host={host} />
+      {asked === "edit" && <EditHost host={host} onClose={() => setAsked(undefined)} />}
+      {asked === "revoke" && (
+        <Confirm
+          title="Revoke this host?"
+          action="Revoke"
+          danger
+          pending={revoke.isPending}
+          error={revoke.error}
+          onConfirm={() => revoke.mutate({ hostId: host.id })}
+          onClose={() => setAsked(undefined)}
+        >
+          <p>
+            Its connection and its console sessions end at once, and its agent is let in no more. It comes
+            back only by being enrolled anew with a token for its name.
+          </p>
+        </Confirm>
+      )}
+    </Page>
+  );
+}
+
+function Facts({ host }: { host: Host }) {
+  const groups = useCall(
+    GroupService.method.listGroups,
+    { pageSize: 1000 },
+    { enabled: host.groupIds.length > 0 },
+  );
+  const names = host.groupIds.map((id) => groups.data?.groups.find((group) => group.id === id)?.name ?? "…");
+  return (
+    <Panel title="Host">
+      <dl className="facts">
+        {host.connectedSince ? (
+          <>
+            <dt>Connected</dt>
+            <dd>
+              <When at={host.connectedSince} />
+              {host.address && <> from {<span className="mono">{host.address}</span>}</>}
+            </dd>
+            <dt>Round trip</dt>
+            <dd className="number">
+              {host.roundTripMs === undefined ? (
+                <span className="muted">not measured yet</span>
+              ) : (
+                `${host.roundTripMs.toFixed(host.roundTripMs < 10 ? 1 : 0)} ms`
+              )}
+            </dd>
+          </>
+        ) : (
+          <>
+            <dt>Last seen</dt>
+            <dd>
+              <When at={host.lastSeenAt} />
+            </dd>
+          </>
+        )}
+        {host.software && (
+          <>
+            <dt>Agent</dt>
+            <dd>
+              <Word>{host.software}</Word>
+            </dd>
+          </>
+        )}
+        <dt>Labels</dt>
+        <dd>
+          {Object.keys(host.labels).length ? (
+            <Labels labels={host.labels} />
+          ) : (
+            <span className="muted">none</span>
+          )}
+        </dd>
+        <dt>Groups</dt>
+        <dd>{names.length ? <Word>{names.join(", ")}</Word> : <span className="muted">none</span>}</dd>
+        <dt>Certificate</dt>
+        <dd>
+          {host.certificateExpiresAt ? (
+            <>
+              ends <When at={host.certificateExpiresAt} />
+            </>
+          ) : (
+            <span className="muted">none, a token alone</span>
+          )}
+        </dd>
+        {host.revokedAt && (
+          <>
+            <dt>Revoked</dt>
+            <dd>
+              <At at={host.revokedAt} />
+            </dd>
+          </>
+        )}
+        <dt>Made</dt>
+        <dd>
+          <At at={host.createdAt} />
+        </dd>
+        <dt>Id</dt>
+        <dd className="mono">{host.id}</dd>
+      </dl>
+    </Panel>
+  );
+}
+
+function HealthPanel({ health, online }: { health: Health | undefined; online: boolean }) {
+  return (
+    <Panel title="Health">
+      {health ? (
+        <div className="stack">
+          <Meter label="Processor" value={health.cpuPercent} />
+          <Meter label="Memory" value={health.memoryPercent} />
+          <Meter label="Fullest disk" value={health.diskPercent} />
+          <dl className="facts">
+            {health.loadAverage !== undefined && (
+              <>
+                <dt>Load</dt>
+                <dd className="number">{health.loadAverage.toFixed(2)}</dd>
+              </>
+            )}
+            {health.temperatureCelsius !== undefined && (
+              <>
+                <dt>Hottest sensor</dt>
+                <dd className="number">{health.temperatureCelsius.toFixed(1)} °C</dd>
+              </>
+            )}
+            {health.uptimeSeconds !== undefined && (
+              <>
+                <dt>Up for</dt>
+                <dd className="number">{span(Number(health.uptimeSeconds))}</dd>
+              </>
+            )}
+          </dl>
+        </div>
+      ) : (
+        <Empty title="No report">
+          {online
+            ? "The next one comes with the agent's heartbeat."
+            : "The agent reports while it is connected."}
+        </Empty>
+      )}
+    </Panel>
+  );
+}
+
+function Meter({ label, value }: { label: string; value: number | undefined }) {
+  if (value === undefined) return null;
+  const tone = value >= 95 ? "bad" : value >= 85 ? "warn" : "busy";
+  return (
+    <div className="field">
+      <div className="between">
+        <span>{label}</span>
+        <span className="number">{percent(value)}</span>
+      </div>
+      <div className="progress">
+        <svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
+          <rect className={`fill-${tone}`} width={Math.min(100, value)} height="1" />
+        </svg>
+      </div>
+    </div>
+  );
+}
+
+function Deliveries({ host }: { host: Host }) {
+  const deliveries = useList(DeliveryService.method.listDeliveries, { host: host.id, pageSize: 20 });
+  return (
+    <Panel title="Commands" flush>
+      <Answer of={deliveries}>
+        {({ pages }) => {
+          const rows = pages.flatMap(({ deliveries }) => deliveries);
+          return rows.length ? (
+            <>
+              <DeliveryRows deliveries={rows} show="command" />
+              <More of={deliveries} />
+            </>
+          ) : (
+            <Empty title="It was not asked to do anything yet" />
+          );
+        }}
+      </Answer>
+    </Panel>
+  );
+}
+
+function Sessions({ host }: { host: Host }) {
+  const sessions = useCall(SessionService.method.listSessions, { host: host.id, pageSize: 100 });
+  return (
+    <Panel title="Console sessions" flush>
+      <Answer of={sessions}>
+        {({ sessions }) =>
+          sessions.length ? <SessionRows sessions={sessions} /> : <Empty title="Nobody looks at it now" />
+        }
+      </Answer>
+    </Panel>
+  );
+}
+
+function Audit({ host }: { host: Host }) {
+  const may = useMay(AuditService.method.listAuditEntries);
+  const entries = useList(
+    AuditService.method.listAuditEntries,
+    { host: host.id, pageSize: 20 },
+    { enabled: may },
+  );
+  if (!may) return null;
+  return (
+    <Panel
+      title="Audit"
+      flush
+      actions={
+        <button type="button" className="plain" onClick={() => void entries.refetch()}>
+          Refresh
+        </button>
+      }
+    >
+      <Answer of={entries}>
+        {({ pages }) => (
+          <>
+            <AuditRows entries={pages.flatMap(({ entries }) => entries)} />
+            <More of={entries} />
+          </>
+        )}
+      </Answer>
+    </Panel>
+  );
+}
