@@ -48,9 +48,12 @@ const hints = {
 };
 
 /** A platform for development: FLEETWIRE_URL=http://127.0.0.1:8080 npm run dev */
-const proxy = { "/api": { target: process.env.FLEETWIRE_URL ?? "http://127.0.0.1:8080", ws: true } };
+const proxy = { "^/api/": { target: process.env.FLEETWIRE_URL ?? "http://127.0.0.1:8080", ws: true } };
 
 export default defineConfig({
+  define: {
+    __VERSION__: JSON.stringify(/^version = "(.*)"$/m.exec(readFileSync(here("../Cargo.toml"), "utf8"))?.[1]),
+  },
   plugins: [bindings, hints, react()],
   resolve: {
     // The bindings have a copy of their own for their tests.

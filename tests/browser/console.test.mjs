@@ -100,14 +100,57 @@ test("a wrong password is refused in words, and the right one leads in", options
 test("a host appears by itself when its agent enrols", options, async () => {
   await go("Overview");
   await page.getByText("No commands yet").waitFor();
+  await go("Enrolment");
+  await page.getByRole("button", { name: "Make a token" }).click();
+  await page.fill("dialog input[name=name]", HOST);
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByRole("img", { name: "The token as a QR code" }).waitFor();
+  await inspect(page, "enrolment-token");
+  // The line as it stands on the page: tests/it/web.rs runs the agent with its token.
+  const line = await page.locator(".secret").last().innerText();
+  const [, token] = /^printf %s '(\S+)' > token && fleetwire-agent --platform /.exec(line);
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.getByRole("row", { name: HOST }).getByText("open").waitFor();
   await go("Hosts");
-  const { token } = await api("POST", "/api/enrolment-tokens", { name: HOST });
   console.log(`enrol-with ${token}`);
   await page.getByRole("link", { name: HOST }).waitFor();
   await page.getByRole("row", { name: HOST }).getByText("online").waitFor();
   await inspect(page, "hosts");
   await go("Overview");
   await page.locator(".tile", { hasText: "Online" }).getByText("1", { exact: true }).waitFor();
+  await inspect(page, "overview");
+  await go("Enrolment");
+  await page.getByRole("row", { name: HOST }).getByText("used").waitFor();
+  await inspect(page, "enrolment");
+});
+
+test("a lost connection is said, and what was missed is there without a reload", options, async () => {
+  const tab = watched(await context.newPage());
+  let cut = false;
+  const sockets = [];
+  await tab.routeWebSocket(/\/api\/events$/, (socket) => {
+    if (cut) return void socket.close({ code: 1001 });
+    socket.connectToServer();
+    sockets.push(socket);
+  });
+  await tab.goto(`${URL_BASE}/hosts`);
+  await tab.getByRole("link", { name: HOST }).waitFor();
+  await until("its connection", () => sockets.length);
+  // It is told something first, so that it has a position to come back with.
+  await api("POST", "/api/hosts", { name: "made-before" });
+  await tab.getByRole("link", { name: "made-before" }).waitFor();
+  cut = true;
+  for (const socket of sockets) await socket.close({ code: 1001 });
+  await tab.getByText("Connection lost").waitFor();
+  await api("POST", "/api/hosts", { name: "made-meanwhile" });
+  cut = false;
+  await tab.getByRole("link", { name: "made-meanwhile" }).waitFor();
+  await tab.getByText("Connection lost").waitFor({ state: "detached" });
+  for (const name of ["made-before", "made-meanwhile"]) {
+    await api("POST", `/api/hosts/${name}/revoke`, {});
+    await tab.getByRole("row", { name }).getByText("revoked").waitFor();
+  }
+  await tab.close();
 });
 
 test("a script runs on it, and what it prints is text", options, async () => {
@@ -197,6 +240,55 @@ test("all of it stands in the audit of the host", options, async () => {
   for (const action of ["host.enrol", "session.open", "session.enter", "session.close"]) {
     await audit.getByText(action).first().waitFor();
   }
+  await go("Audit");
+  await page.getByText("session.close").waitFor();
+  await page.getByRole("button", { name: "Verify" }).click();
+  await page.getByText(/^All \d+ entries follow from one another/).waitFor();
+  await inspect(page, "audit");
+});
+
+test("users, groups and keys are made, and a key is shown once", options, async () => {
+  await go("Groups");
+  await page.getByRole("button", { name: "Add a group" }).click();
+  await page.fill("dialog input[name=name]", "lab");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("link", { name: "lab" }).waitFor();
+  await inspect(page, "groups");
+  await go("Users");
+  await page.getByRole("button", { name: "Add a user" }).click();
+  await page.fill("dialog input[name=name]", "otto");
+  await page.fill("dialog input[name=password]", "short");
+  await page.getByRole("radio", { name: "operator" }).check();
+  await page.getByRole("checkbox", { name: "lab" }).check();
+  await inspect(page, "user");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("alert").waitFor();
+  await page.fill("dialog input[name=password]", PASSWORD);
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("row", { name: /otto/ }).getByText("lab").waitFor();
+  await inspect(page, "users");
+  await go("API keys");
+  await page.getByRole("button", { name: "Make a key" }).click();
+  await page.fill("dialog input[name=name]", "for a program");
+  await page.getByRole("button", { name: "Make it" }).click();
+  const secret = await page.locator(".secret").innerText();
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.getByRole("row", { name: "for a program" }).waitFor();
+  await inspect(page, "api-keys");
+  const me = await fetch(`${URL_BASE}/api/auth/me`, { headers: { authorization: `Bearer ${secret}` } });
+  assert.equal((await me.json()).name, "ada");
+  await page.getByRole("row", { name: "for a program" }).getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("row", { name: "for a program" }).waitFor({ state: "detached" });
+});
+
+test("one's own account, and what the platform says of itself", options, async () => {
+  await page.getByRole("link", { name: "ada" }).click();
+  await page.getByRole("heading", { name: "Second factor" }).waitFor();
+  await inspect(page, "account");
+  await go("About");
+  await page.getByRole("heading", { name: "Backups" }).waitFor();
+  await inspect(page, "about");
 });
 
 test("who may only look is shown nothing else, and the API refuses it as well", options, async () => {
@@ -205,7 +297,8 @@ test("who may only look is shown nothing else, and the API refuses it as well", 
   const looking = watched(await other.newPage());
   await signIn(looking, "vic");
   const pages = looking.getByRole("navigation", { name: "Pages" });
-  assert.ok(!(await pages.innerText()).includes("Run a command"));
+  const shown = await pages.innerText();
+  for (const text of ["Run a command", "Enrolment", "Users", "Audit"]) assert.ok(!shown.includes(text), text);
   await looking.goto(`${URL_BASE}/run`);
   await looking.getByText("There is no such page").waitFor();
   await looking.goto(`${URL_BASE}/hosts`);

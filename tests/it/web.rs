@@ -9,7 +9,7 @@ use fleetwire::platform::console_page;
 use crate::support::{Agent, Platform, Process, command};
 
 /// Tests in the walk.
-const WALK: &str = "# pass 8";
+const WALK: &str = "# pass 11";
 
 /// Where it is built for use, it has its console: a folder that was left empty is no reason to pass by.
 fn is_there() -> bool {
@@ -49,10 +49,12 @@ fn a_person_walks_through_the_console_in_chromium() {
     // Each in its own time, so that a slow machine may take as long as it needs for all of them.
     for step in [
         "a host appears",
+        "a lost connection",
         "a script runs",
         "is a dead letter",
         "console opens in a tab",
         "the audit of the host",
+        "users, groups and keys",
         "who may only look",
     ] {
         walk.line(step);

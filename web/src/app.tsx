@@ -2,7 +2,10 @@
 // navigation is made as well: a page that its reader may not use is not there for them.
 
 import type { DescMethod } from "@bufbuild/protobuf";
+import { AuditService } from "fleetwire/api/v1/audit";
 import { CommandService } from "fleetwire/api/v1/command";
+import { EnrolmentTokenService } from "fleetwire/api/v1/enrolment_token";
+import { UserService } from "fleetwire/api/v1/user";
 import { type ComponentType, lazy, Suspense } from "react";
 import { createBrowserRouter, type RouteObject, RouterProvider, useRouteError } from "react-router";
 import { useMay, useSession } from "./api/query";
@@ -26,6 +29,17 @@ export const PLACES: readonly Place[] = [
   { path: "/commands/:id", load: () => import("./pages/command") },
   { path: "/dead-letters", load: () => import("./pages/dead-letters") },
   { path: "/sessions", load: () => import("./pages/sessions") },
+  {
+    path: "/enrolment",
+    needs: EnrolmentTokenService.method.listEnrolmentTokens,
+    load: () => import("./pages/enrolment"),
+  },
+  { path: "/groups", load: () => import("./pages/groups") },
+  { path: "/users", needs: UserService.method.listUsers, load: () => import("./pages/users") },
+  { path: "/api-keys", load: () => import("./pages/api-keys") },
+  { path: "/audit", needs: AuditService.method.listAuditEntries, load: () => import("./pages/audit") },
+  { path: "/account", load: () => import("./pages/account") },
+  { path: "/about", load: () => import("./pages/about") },
 ];
 
 function Allowed({ needs, children }: { needs: DescMethod; children: React.ReactNode }) {

@@ -1,7 +1,10 @@
 // The frame around every page: where one can go, who is signed in, and whether what is shown is current.
 
 import type { DescMethod } from "@bufbuild/protobuf";
+import { AuditService } from "fleetwire/api/v1/audit";
 import { CommandService } from "fleetwire/api/v1/command";
+import { EnrolmentTokenService } from "fleetwire/api/v1/enrolment_token";
+import { UserService } from "fleetwire/api/v1/user";
 import { useEffect, useState } from "react";
 import { Link, NavLink, Outlet, useLocation } from "react-router";
 import { allows } from "./api/call";
@@ -34,6 +37,22 @@ const NAVIGATION: readonly { title?: string; entries: readonly Entry[] }[] = [
       { to: "/run", text: "Run a command", icon: "run", needs: CommandService.method.createCommand },
       { to: "/commands", text: "Commands", icon: "commands" },
       { to: "/dead-letters", text: "Dead letters", icon: "dead" },
+    ],
+  },
+  {
+    title: "Administration",
+    entries: [
+      {
+        to: "/enrolment",
+        text: "Enrolment",
+        icon: "enrolment",
+        needs: EnrolmentTokenService.method.listEnrolmentTokens,
+      },
+      { to: "/groups", text: "Groups", icon: "groups" },
+      { to: "/users", text: "Users", icon: "users", needs: UserService.method.listUsers },
+      { to: "/api-keys", text: "API keys", icon: "keys" },
+      { to: "/audit", text: "Audit", icon: "audit", needs: AuditService.method.listAuditEntries },
+      { to: "/about", text: "About", icon: "about" },
     ],
   },
 ];
@@ -113,7 +132,9 @@ function Who() {
     <footer>
       <div className="grow">
         <div className="cut">
-          <Word>{session.user.name}</Word>
+          <Link to="/account" title="Your account">
+            <Word>{session.user.name}</Word>
+          </Link>
         </div>
         <div className="muted small">
           {roleWord(session.user.role)}

@@ -2,9 +2,9 @@
 
 import type { AuditEntry } from "fleetwire/api/v1/audit";
 import { Link } from "react-router";
-import { Empty } from "./parts";
+import { Empty, State } from "./parts";
 import { plain, Word } from "./text";
-import { At } from "./time";
+import { At, When } from "./time";
 
 /** What a log names by kind and id: short, with the whole of it behind, and a way there where there is one. */
 function Named({ name }: { name: string }) {
@@ -13,7 +13,7 @@ function Named({ name }: { name: string }) {
   const place = PLACES[kind];
   const text = `${kind} ${id.slice(0, 8)}`;
   return place ? (
-    <Link to={`${place}/${id}`} title={name}>
+    <Link className="nowrap" to={`${place}/${id}`} title={name}>
       {text}
     </Link>
   ) : (
@@ -35,7 +35,7 @@ export function AuditRows({ entries }: { entries: AuditEntry[] }) {
             <th>Who</th>
             <th>What</th>
             <th className="wide">To</th>
-            <th>Details</th>
+            <th className="wide">Details</th>
           </tr>
         </thead>
         <tbody>
@@ -43,19 +43,29 @@ export function AuditRows({ entries }: { entries: AuditEntry[] }) {
             <tr key={String(entry.sequence)}>
               <td className="number muted wide">{String(entry.sequence)}</td>
               <td>
-                <At at={entry.at} />
+                <span className="wide-only">
+                  <At at={entry.at} />
+                </span>
+                <span className="narrow-only">
+                  <When at={entry.at} />
+                </span>
               </td>
               <td>
                 <Named name={entry.actor} />
               </td>
               <td className="nowrap">
                 <code>{entry.action}</code>
-                {entry.outcome === "failed" && <span className="state bad"> failed</span>}
+                {entry.outcome === "failed" && (
+                  <>
+                    {" "}
+                    <State tone="bad">failed</State>
+                  </>
+                )}
               </td>
               <td className="nowrap wide">
                 <Named name={entry.target} />
               </td>
-              <td className="small">
+              <td className="small wide">
                 <span className="chips">
                   {Object.entries(entry.details).map(([name, value]) => (
                     <span className="chip" key={name} title={plain(value)}>
