@@ -22,7 +22,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Groups that have a better name than their service.
 const GROUPS: &[(&str, &str)] = &[("EnrolmentTokenService", "token")];
 /// Commands that have a better name than what is left of their method.
-const COMMANDS: &[(&str, &str)] = &[("ListAuditEntries", "list"), ("GetFile", "show")];
+const COMMANDS: &[(&str, &str)] = &[
+    ("ListAuditEntries", "list"),
+    ("GetFile", "show"),
+    ("GetHostHealth", "health"),
+];
 /// Flags that every command has for itself.
 const RESERVED: &[&str] = &[
     "all", "ca", "context", "dry-run", "help", "json", "output", "server", "token", "version",

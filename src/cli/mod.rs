@@ -25,6 +25,7 @@ pub mod demo_device;
 mod files;
 mod fleet;
 mod follow;
+mod health;
 mod login;
 mod output;
 mod packages;
@@ -126,6 +127,7 @@ enum Command {
     VerifyAudit(audit::Args),
     PutFile(files::Put),
     GetFile(files::Get),
+    HostHealth(health::Args),
     Call(&'static commands::Command, ArgMatches),
 }
 
@@ -175,6 +177,9 @@ impl Cli {
             Some((files::GROUP, files::GET, matches)) => {
                 Command::GetFile(files::Get::from_arg_matches(matches)?)
             }
+            Some((health::GROUP, health::NAME, matches)) => {
+                Command::HostHealth(health::Args::from_arg_matches(matches)?)
+            }
             Some((group, name, matches)) if let Some(found) = arguments::find(group, name) => {
                 Command::Call(found, matches.clone())
             }
@@ -197,6 +202,7 @@ impl Cli {
             Command::VerifyAudit(args) => audit::run(args, json),
             Command::PutFile(args) => files::put(args, &server, json).await,
             Command::GetFile(args) => files::get(args, &server, json).await,
+            Command::HostHealth(args) => health::run(args, &server, json).await,
             Command::Own(Own::Run(args)) => run::run(args, &server, json).await,
             Command::Own(Own::Packages(command)) => packages::run(command, &server, json).await,
             Command::Own(Own::Service(command)) => service::run(command, &server, json).await,
@@ -218,6 +224,10 @@ fn command() -> clap::Command {
     let command = command.mut_subcommand(AUDIT, |group| group.subcommand(audit::command()));
     let command =
         command.mut_subcommand(files::GROUP, |group| group.subcommands(files::commands()));
+    // In place of the generated one, which would have moments typed.
+    let command = command.mut_subcommand(health::GROUP, |group| {
+        group.mut_subcommand(health::NAME, |_| health::command())
+    });
     // What is mostly wanted of deliveries is their list.
     command.mut_subcommand(DELIVERY, |group| {
         let list = group.find_subcommand(LIST).cloned().unwrap_or_default();

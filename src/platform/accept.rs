@@ -3,15 +3,18 @@
 
 mod entitled;
 mod expiry;
+mod place;
 mod renewal;
 
 use expiry::CertificateEnd;
+use place::Place;
 
 use super::{
     Platform,
     agent_link::AgentLink,
     api::problem,
     delivery::{self, Inlet, Said},
+    health::Now,
     metrics::{Attempt, Watched, ending_word},
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
@@ -20,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::UnixMillis,
-    ids::{HostId, Uuid, random_uuid},
+    ids::{Uuid, random_uuid},
     link::{Admission, Link, Platform as PlatformSide, PlatformEvent, Time},
     net::{
         driver,
@@ -29,10 +32,9 @@ use crate::{
         stream::Tunnel,
     },
     secret,
-    wire::api::Health,
     wire::{
         Encoding,
-        messages::{Error, ErrorCode, Heartbeat, Hello, Refuse},
+        messages::{Error, ErrorCode, Hello, Refuse},
         values::Timestamp,
     },
 };
@@ -232,13 +234,6 @@ fn tune(socket: &TcpStream) {
 /// many more, and one agent is not to bury what the others say.
 const ERRORS_LOGGED_MAX: u32 = 8;
 
-/// What the connection's task knows of its host.
-#[derive(Clone, Copy)]
-struct Place {
-    host: HostId,
-    connection: registry::ConnectionId,
-}
-
 /// A connection whose agent has said who it is.
 struct Arrived {
     tunnel: Tunnel,
@@ -303,9 +298,9 @@ impl Standing {
         let platform = &course.platform;
         let place = *course.place();
         match place {
-            Some(Place { host, connection }) => {
+            Some(place) => {
                 platform.metrics.disconnect(&ending);
-                platform.host_disconnected(host, connection, &ending.to_string());
+                place.give_back(platform, &tunnel, &ending.to_string());
             }
             None => {
                 course.attempt.came_to(ending_word(&ending));
@@ -367,23 +362,22 @@ where
                         let admitted = admitting.instrument(trace).await;
                         *course.place() = admitted;
                         // One that left while it was looked up has found no place to give back.
-                        if let Some(Place { host, connection }) = admitted
+                        if let Some(place) = admitted
                             && tunnel.is_ended()
                         {
                             let why = tunnel.ended().await.to_string();
-                            platform.host_disconnected(host, connection, &why);
+                            place.give_back(platform, &tunnel, &why);
                         }
                     };
                     tokio::spawn(admitting.in_current_span());
                 }
                 PlatformEvent::Heartbeat(heartbeat) => {
                     let place = *course.place();
-                    if let Some(Place { host, connection }) = place {
-                        platform
-                            .registry
-                            .set_health(host, connection, health(&heartbeat));
+                    let round_trip = tunnel.round_trip();
+                    if let Some(place) = place {
+                        place.report(platform, &heartbeat, round_trip, tunnel);
                     }
-                    if let Some(round_trip) = tunnel.round_trip() {
+                    if let Some(round_trip) = round_trip {
                         platform.metrics.round_trip(round_trip);
                     }
                 }
@@ -515,9 +509,13 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
             let inlet = delivery.host_connected(record.id, connection, tunnel, announced);
             let _ = course.inlet.set(inlet);
             // As it was before this connection.
-            if record.credential_used || replaced {
+            let returned = record.credential_used || replaced;
+            if returned {
                 platform.metrics.reconnect(replaced);
             }
+            platform
+                .health
+                .connected(Now::of_clocks(), record.id, connection, returned);
             // A host with a token alone needs none, and one behind a proxy shows none.
             if let (Some(certificate), Some(_)) = (peer.certificate, record.key) {
                 certificate_end.set(certificate.until);
@@ -550,15 +548,4 @@ fn refuse(tunnel: &Tunnel, code: ErrorCode, text: &str, permanent: bool, retry_a
         permanent,
         retry_after_ms,
     });
-}
-
-fn health(heartbeat: &Heartbeat) -> Health {
-    Health {
-        uptime_seconds: heartbeat.uptime_seconds,
-        cpu_percent: heartbeat.cpu_percent,
-        memory_percent: heartbeat.memory_percent,
-        disk_percent: heartbeat.disk_percent,
-        load_average: heartbeat.load_1m,
-        temperature_celsius: heartbeat.temperature_celsius,
-    }
 }

@@ -21,7 +21,7 @@ use crate::files::{self, FileError};
 use crate::logging::LogFormat;
 use crate::platform::identity::oidc::settings::{OidcSettingError, OidcSettings};
 pub use collector::{CollectorUrl, Ratio};
-pub use kept::FileSettings;
+pub use kept::{FileSettings, HealthSettings};
 use values::{address_or_off, duration, duration_if_any, list};
 
 /// How the variables of the environment begin.
@@ -195,6 +195,9 @@ pub struct Config {
     /// The files that are kept for commands.
     #[serde(default)]
     pub files: FileSettings,
+    /// How long it is kept how hosts have been.
+    #[serde(default)]
+    pub health: HealthSettings,
     /// On a stop, agents are told to come back spread over this window.
     #[serde(default = "default_drain", deserialize_with = "duration")]
     pub drain: Duration,
@@ -425,7 +428,8 @@ impl Config {
             return refuse("certificate", "certificate and certificate_key go together");
         }
         let second = Duration::from_secs(1);
-        let day = Duration::from_secs(24 * 60 * 60);
+        let hour = second * 60 * 60;
+        let day = hour * 24;
         for (key, value, least, most) in [
             ("heartbeat", self.heartbeat, second, second * 300),
             ("token_ttl", self.token_ttl, second, day * 30),
@@ -442,6 +446,25 @@ impl Config {
             ("track_keep", self.track_keep, second, day * 3650),
             ("commands_keep", self.commands_keep, second, day * 3650),
             ("files.keep", self.files.keep, second, day * 3650),
+            // What one step has is gone into the next before it is removed, whatever its length.
+            (
+                "health.keep_minutes",
+                self.health.keep_minutes,
+                hour,
+                day * 3650,
+            ),
+            (
+                "health.keep_quarters",
+                self.health.keep_quarters,
+                hour,
+                day * 3650,
+            ),
+            (
+                "health.keep_three_hours",
+                self.health.keep_three_hours,
+                hour,
+                day * 3650,
+            ),
         ] {
             if value < least || value > most {
                 return Err(ConfigError::Value {

@@ -16,6 +16,7 @@ pub mod delivery;
 mod door;
 pub mod events;
 mod front;
+pub mod health;
 mod http2;
 pub mod identity;
 pub mod ingress;
@@ -56,6 +57,7 @@ use config::Config;
 use delivery::{Carrier, Delivery};
 use events::Bus;
 use front::Front;
+use health::History;
 use identity::oidc::{Oidc, OidcStartError};
 use identity::{Identity, KeyFileError};
 use metrics::Metrics;
@@ -159,8 +161,10 @@ pub struct Platform {
     stopping: watch::Sender<bool>,
     /// What passed between agents and this platform.
     pub track: Arc<Track>,
+    /// How hosts have been.
+    pub health: Arc<History>,
     /// Held, not read: what writes, tells and delivers ends with the platform.
-    _running: [Running; 3],
+    _running: [Running; 4],
     /// Held, not read: the lock on the data directory.
     /// Held while a piece of a file is written.
     writing_files: tokio::sync::Mutex<()>,
@@ -226,6 +230,7 @@ impl Platform {
             heartbeats: config.track_heartbeats,
         };
         let track = Track::new(tracked, store.clone());
+        let health = History::new(config.health, store.clone());
         let progress = Arc::<Progress>::default();
         let blobs = Blobs::open(&dir)?;
         let carrier = Carrier::new(store.clone(), blobs.clone(), config.files.clone());
@@ -242,12 +247,14 @@ impl Platform {
             _running: [
                 Running(tokio::spawn(events.clone().run())),
                 Running(tokio::spawn(track.clone().run())),
+                Running(tokio::spawn(health.clone().run())),
                 Running(tokio::spawn(deliveries)),
             ],
             events,
             delivery,
             blobs,
             track,
+            health,
             progress,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),

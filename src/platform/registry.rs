@@ -66,7 +66,7 @@ impl LinkEnd {
 
 /// Names one connection of this process, to tell a host's later connection from its earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConnectionId(u64);
+pub struct ConnectionId(pub(super) u64);
 
 /// A moment in the order in which credentials became void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

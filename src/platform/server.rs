@@ -176,6 +176,9 @@ impl Server {
         if let Err(error) = platform.track.write_waiting().await {
             warn!(%error, "the last messages could not be tracked");
         }
+        if let Err(error) = platform.health.write_all().await {
+            warn!(%error, "how hosts have been of late could not be written");
+        }
         if let Some(traces) = traces {
             traces.finish().await;
         }

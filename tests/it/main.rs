@@ -28,6 +28,7 @@ mod enrol;
 mod events;
 mod executors;
 mod files;
+mod health;
 mod hostile;
 mod lifecycle;
 mod metrics;

@@ -186,3 +186,23 @@ fn a_collector_is_named_by_a_setting_or_as_for_every_program() {
         assert!((config.otlp_sample_ratio.get() - ratio).abs() < 1e-9);
     }
 }
+
+#[test]
+fn how_hosts_have_been_is_kept_as_long_as_is_said() {
+    let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
+    let config = load("data_dir = '/d'", &[], &[]).expect("usable");
+    let HealthSettings {
+        keep_minutes,
+        keep_quarters,
+        keep_three_hours,
+    } = config.health;
+    let kept = [keep_minutes, keep_quarters, keep_three_hours];
+    assert_eq!(kept, [hours(24), hours(14 * 24), hours(400 * 24)]);
+    let file = "data_dir = '/d'\n[health]\nkeep_quarters = '2d'";
+    let config = load(file, &[], &[]).expect("usable");
+    assert_eq!(config.health.keep_quarters, hours(48));
+    for wrong in ["keep_minutes = '59m'", "keep_days = '1d'"] {
+        let file = format!("data_dir = '/d'\n[health]\n{wrong}");
+        load(&file, &[], &[]).expect_err(wrong);
+    }
+}

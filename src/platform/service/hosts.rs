@@ -21,9 +21,10 @@ use crate::platform::store::groups::{HostChange, HostEntry, HostFilter, LabelSel
 use crate::platform::store::{HostRecord, NewHost};
 use crate::secret::{Secret, random};
 use crate::wire::api::{
-    CreateHostRequest, CreateHostResponse, GetHostRequest, GetHostResponse, Host, HostStatus,
-    Label, ListHostsRequest, ListHostsResponse, ListLabelsRequest, ListLabelsResponse,
-    RevokeHostRequest, RevokeHostResponse, UpdateHostRequest, UpdateHostResponse,
+    CreateHostRequest, CreateHostResponse, GetHostHealthRequest, GetHostHealthResponse,
+    GetHostRequest, GetHostResponse, Host, HostStatus, Label, ListHostsRequest, ListHostsResponse,
+    ListLabelsRequest, ListLabelsResponse, RevokeHostRequest, RevokeHostResponse,
+    UpdateHostRequest, UpdateHostResponse,
 };
 
 /// How often a change is tried that asks for no state, where others change the host meanwhile.
@@ -120,6 +121,15 @@ impl HostService for Platform {
         Ok(GetHostResponse {
             host: Some(self.show_host(UnixMillis::now(), entry)),
         })
+    }
+
+    async fn get_host_health(
+        self: Arc<Self>,
+        call: Call,
+        request: GetHostHealthRequest,
+    ) -> Answer<GetHostHealthResponse> {
+        let host = self.find_host(&call, &request.host_id).await?.id;
+        self.health_of(host, &request).await
     }
 
     async fn update_host(

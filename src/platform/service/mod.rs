@@ -17,6 +17,7 @@ mod enrolment_tokens;
 mod events;
 mod files;
 mod groups;
+mod health;
 mod hosts;
 mod messages;
 pub mod page;

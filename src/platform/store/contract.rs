@@ -40,6 +40,7 @@ mod commands;
 mod deliveries;
 mod files;
 mod groups;
+mod health;
 mod journals;
 mod once;
 mod users;

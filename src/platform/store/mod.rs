@@ -12,6 +12,7 @@ mod events;
 mod figures;
 pub mod files;
 pub mod groups;
+pub mod health;
 pub mod once;
 pub mod search;
 mod sqlite;
@@ -33,6 +34,7 @@ pub use events::{EventPage, EventStore, StoredEvent};
 pub use figures::StoreFigures;
 pub use files::FileStore;
 pub use groups::GroupStore;
+pub use health::HealthStore;
 pub use once::{AnswerStore, Answered, Change};
 pub use search::{AuditFilter, AuditSearch};
 pub use sqlite::SqliteStore;
@@ -181,6 +183,7 @@ pub trait Store:
     + EventStore
     + FileStore
     + GroupStore
+    + HealthStore
     + TrackStore
     + UserStore
     + WaveStore

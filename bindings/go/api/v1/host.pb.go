@@ -1106,7 +1106,7 @@ var File_fleetwire_api_v1_host_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfleetwire/api/v1/host.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\a\n" +
+	"\x1bfleetwire/api/v1/host.proto\x12\x10fleetwire.api.v1\x1a\x1dfleetwire/api/v1/health.proto\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\a\n" +
 	"\x04Host\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1d\n" +
 	"\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x04name\x124\n" +
@@ -1205,11 +1205,12 @@ const file_fleetwire_api_v1_host_proto_rawDesc = "" +
 	"HostStatus\x12\x1b\n" +
 	"\x17HOST_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12HOST_STATUS_ONLINE\x10\x01\x12\x17\n" +
-	"\x13HOST_STATUS_OFFLINE\x10\x022\xf2\x05\n" +
+	"\x13HOST_STATUS_OFFLINE\x10\x022\x80\a\n" +
 	"\vHostService\x12n\n" +
 	"\tListHosts\x12\".fleetwire.api.v1.ListHostsRequest\x1a#.fleetwire.api.v1.ListHostsResponse\"\x18\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/api/hosts\x12x\n" +
-	"\aGetHost\x12 .fleetwire.api.v1.GetHostRequest\x1a!.fleetwire.api.v1.GetHostResponse\"(\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1cb\x04host\x12\x14/api/hosts/{host_id}\x12\x84\x01\n" +
+	"\aGetHost\x12 .fleetwire.api.v1.GetHostRequest\x1a!.fleetwire.api.v1.GetHostResponse\"(\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1cb\x04host\x12\x14/api/hosts/{host_id}\x12\x8b\x01\n" +
+	"\rGetHostHealth\x12&.fleetwire.api.v1.GetHostHealthRequest\x1a'.fleetwire.api.v1.GetHostHealthResponse\")\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/hosts/{host_id}/health\x12\x84\x01\n" +
 	"\n" +
 	"UpdateHost\x12#.fleetwire.api.v1.UpdateHostRequest\x1a$.fleetwire.api.v1.UpdateHostResponse\"+\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\x1f:\x01*b\x04host2\x14/api/hosts/{host_id}\x12r\n" +
 	"\n" +
@@ -1255,6 +1256,8 @@ var file_fleetwire_api_v1_host_proto_goTypes = []any{
 	nil,                           // 16: fleetwire.api.v1.Host.LabelsEntry
 	nil,                           // 17: fleetwire.api.v1.UpdateHostRequest.LabelsEntry
 	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*GetHostHealthRequest)(nil),  // 19: fleetwire.api.v1.GetHostHealthRequest
+	(*GetHostHealthResponse)(nil), // 20: fleetwire.api.v1.GetHostHealthResponse
 }
 var file_fleetwire_api_v1_host_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Host.status:type_name -> fleetwire.api.v1.HostStatus
@@ -1273,18 +1276,20 @@ var file_fleetwire_api_v1_host_proto_depIdxs = []int32{
 	11, // 13: fleetwire.api.v1.ListLabelsResponse.labels:type_name -> fleetwire.api.v1.Label
 	3,  // 14: fleetwire.api.v1.HostService.ListHosts:input_type -> fleetwire.api.v1.ListHostsRequest
 	5,  // 15: fleetwire.api.v1.HostService.GetHost:input_type -> fleetwire.api.v1.GetHostRequest
-	9,  // 16: fleetwire.api.v1.HostService.UpdateHost:input_type -> fleetwire.api.v1.UpdateHostRequest
-	12, // 17: fleetwire.api.v1.HostService.ListLabels:input_type -> fleetwire.api.v1.ListLabelsRequest
-	7,  // 18: fleetwire.api.v1.HostService.CreateHost:input_type -> fleetwire.api.v1.CreateHostRequest
-	14, // 19: fleetwire.api.v1.HostService.RevokeHost:input_type -> fleetwire.api.v1.RevokeHostRequest
-	4,  // 20: fleetwire.api.v1.HostService.ListHosts:output_type -> fleetwire.api.v1.ListHostsResponse
-	6,  // 21: fleetwire.api.v1.HostService.GetHost:output_type -> fleetwire.api.v1.GetHostResponse
-	10, // 22: fleetwire.api.v1.HostService.UpdateHost:output_type -> fleetwire.api.v1.UpdateHostResponse
-	13, // 23: fleetwire.api.v1.HostService.ListLabels:output_type -> fleetwire.api.v1.ListLabelsResponse
-	8,  // 24: fleetwire.api.v1.HostService.CreateHost:output_type -> fleetwire.api.v1.CreateHostResponse
-	15, // 25: fleetwire.api.v1.HostService.RevokeHost:output_type -> fleetwire.api.v1.RevokeHostResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
+	19, // 16: fleetwire.api.v1.HostService.GetHostHealth:input_type -> fleetwire.api.v1.GetHostHealthRequest
+	9,  // 17: fleetwire.api.v1.HostService.UpdateHost:input_type -> fleetwire.api.v1.UpdateHostRequest
+	12, // 18: fleetwire.api.v1.HostService.ListLabels:input_type -> fleetwire.api.v1.ListLabelsRequest
+	7,  // 19: fleetwire.api.v1.HostService.CreateHost:input_type -> fleetwire.api.v1.CreateHostRequest
+	14, // 20: fleetwire.api.v1.HostService.RevokeHost:input_type -> fleetwire.api.v1.RevokeHostRequest
+	4,  // 21: fleetwire.api.v1.HostService.ListHosts:output_type -> fleetwire.api.v1.ListHostsResponse
+	6,  // 22: fleetwire.api.v1.HostService.GetHost:output_type -> fleetwire.api.v1.GetHostResponse
+	20, // 23: fleetwire.api.v1.HostService.GetHostHealth:output_type -> fleetwire.api.v1.GetHostHealthResponse
+	10, // 24: fleetwire.api.v1.HostService.UpdateHost:output_type -> fleetwire.api.v1.UpdateHostResponse
+	13, // 25: fleetwire.api.v1.HostService.ListLabels:output_type -> fleetwire.api.v1.ListLabelsResponse
+	8,  // 26: fleetwire.api.v1.HostService.CreateHost:output_type -> fleetwire.api.v1.CreateHostResponse
+	15, // 27: fleetwire.api.v1.HostService.RevokeHost:output_type -> fleetwire.api.v1.RevokeHostResponse
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -1295,6 +1300,7 @@ func file_fleetwire_api_v1_host_proto_init() {
 	if File_fleetwire_api_v1_host_proto != nil {
 		return
 	}
+	file_fleetwire_api_v1_health_proto_init()
 	file_fleetwire_api_v1_options_proto_init()
 	file_fleetwire_api_v1_host_proto_msgTypes[0].OneofWrappers = []any{}
 	file_fleetwire_api_v1_host_proto_msgTypes[1].OneofWrappers = []any{}

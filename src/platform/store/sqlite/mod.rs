@@ -14,6 +14,7 @@ mod enrolment;
 mod events;
 mod files;
 mod groups;
+mod health;
 mod journals;
 mod once;
 mod operations;

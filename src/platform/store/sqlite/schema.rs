@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::{audit, delivery_schema, events, files, track, wave_schema};
+use super::{audit, delivery_schema, events, files, health, track, wave_schema};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -230,6 +230,8 @@ const MIGRATIONS: &[Migration] = &[
     Sql(files::SCHEMA),
     // Waves, schedules and maintenance windows.
     Sql(wave_schema::SCHEMA),
+    // How hosts have been.
+    Sql(health::SCHEMA),
 ];
 
 /// Brings a database up to the newest schema.

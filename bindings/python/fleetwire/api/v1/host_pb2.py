@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from fleetwire.api.v1 import health_pb2 as fleetwire_dot_api_dot_v1_dot_health__pb2
 from fleetwire.api.v1 import options_pb2 as fleetwire_dot_api_dot_v1_dot_options__pb2
 from fleetwire.link.v1 import options_pb2 as fleetwire_dot_link_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66leetwire/api/v1/host.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x07\n\x04Host\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04name\x12\x34\n\x06status\x18\x03 \x01(\x0e\x32\x1c.fleetwire.api.v1.HostStatusR\x06status\x12#\n\x06\x64\x65tail\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x38@H\x00R\x06\x64\x65tail\x88\x01\x01\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12<\n\x0clast_seen_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nlastSeenAt\x12\x43\n\x0f\x63onnected_since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0e\x63onnectedSince\x12%\n\x07\x61\x64\x64ress\x18\x08 \x01(\tB\x06\x8a\xb5\x18\x02\x38@H\x01R\x07\x61\x64\x64ress\x88\x01\x01\x12(\n\x08software\x18\t \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x01H\x02R\x08software\x88\x01\x01\x12\'\n\rround_trip_ms\x18\n \x01(\x01H\x03R\x0broundTripMs\x88\x01\x01\x12\x30\n\x06health\x18\x0b \x01(\x0b\x32\x18.fleetwire.api.v1.HealthR\x06health\x12\x45\n\x06labels\x18\x0c \x03(\x0b\x32\".fleetwire.api.v1.Host.LabelsEntryB\t\x8a\xb5\x18\x05\x18 8\x80\x01R\x06labels\x12%\n\tgroup_ids\x18\r \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x08groupIds\x12\x1a\n\x04\x65tag\x18\x0e \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\x12P\n\x16\x63\x65rtificate_expires_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x14\x63\x65rtificateExpiresAt\x12\x39\n\nrevoked_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\trevokedAt\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\t\n\x07_detailB\n\n\x08_addressB\x0b\n\t_softwareB\x10\n\x0e_round_trip_ms\"\xfc\x02\n\x06Health\x12*\n\x0euptime_seconds\x18\x01 \x01(\x04H\x00R\ruptimeSeconds\x88\x01\x01\x12$\n\x0b\x63pu_percent\x18\x02 \x01(\x01H\x01R\ncpuPercent\x88\x01\x01\x12*\n\x0ememory_percent\x18\x03 \x01(\x01H\x02R\rmemoryPercent\x88\x01\x01\x12&\n\x0c\x64isk_percent\x18\x04 \x01(\x01H\x03R\x0b\x64iskPercent\x88\x01\x01\x12&\n\x0cload_average\x18\x05 \x01(\x01H\x04R\x0bloadAverage\x88\x01\x01\x12\x34\n\x13temperature_celsius\x18\x06 \x01(\x01H\x05R\x12temperatureCelsius\x88\x01\x01\x42\x11\n\x0f_uptime_secondsB\x0e\n\x0c_cpu_percentB\x11\n\x0f_memory_percentB\x0f\n\r_disk_percentB\x0f\n\r_load_averageB\x16\n\x14_temperature_celsius\"\x8b\x02\n\x10ListHostsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x34\n\x06status\x18\x03 \x01(\x0e\x32\x1c.fleetwire.api.v1.HostStatusR\x06status\x12\x1b\n\x04name\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\x12&\n\x08group_id\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x00R\x07groupId\x88\x01\x01\x12!\n\x06labels\x18\x06 \x03(\tB\t\x8a\xb5\x18\x05\x18\x10\x38\xc0\x01R\x06labelsB\x0b\n\t_group_id\"{\n\x11ListHostsResponse\x12\x35\n\x05hosts\x18\x01 \x03(\x0b\x32\x16.fleetwire.api.v1.HostB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x05hosts\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"4\n\x0eGetHostRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\"=\n\x0fGetHostResponse\x12*\n\x04host\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.HostR\x04host\"2\n\x11\x43reateHostRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04name\"{\n\x12\x43reateHostResponse\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04name\x12,\n\nauth_token\x18\x03 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\tauthToken\"\xaf\x03\n\x11UpdateHostRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\x12 \n\x04name\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01H\x00R\x04name\x88\x01\x01\x12R\n\x06labels\x18\x03 \x03(\x0b\x32/.fleetwire.api.v1.UpdateHostRequest.LabelsEntryB\t\x8a\xb5\x18\x05\x18 8\x80\x01R\x06labels\x12-\n\rremove_labels\x18\x06 \x03(\tB\x08\x8a\xb5\x18\x04\x18 8?R\x0cremoveLabels\x12,\n\radd_group_ids\x18\x07 \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x0b\x61\x64\x64GroupIds\x12\x32\n\x10remove_group_ids\x18\x08 \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x0eremoveGroupIds\x12\x1a\n\x04\x65tag\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x07\n\x05_nameJ\x04\x08\x04\x10\x05R\tgroup_ids\"@\n\x12UpdateHostResponse\x12*\n\x04host\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.HostR\x04host\"V\n\x05Label\x12\x18\n\x03key\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x38?R\x03key\x12\x1d\n\x05value\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x01R\x05value\x12\x14\n\x05hosts\x18\x03 \x01(\x04R\x05hosts\"a\n\x11ListLabelsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\"\x7f\n\x12ListLabelsResponse\x12\x38\n\x06labels\x18\x01 \x03(\x0b\x32\x17.fleetwire.api.v1.LabelB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x06labels\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"7\n\x11RevokeHostRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\"\x14\n\x12RevokeHostResponse*Z\n\nHostStatus\x12\x1b\n\x17HOST_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12HOST_STATUS_ONLINE\x10\x01\x12\x17\n\x13HOST_STATUS_OFFLINE\x10\x02\x32\xf2\x05\n\x0bHostService\x12n\n\tListHosts\x12\".fleetwire.api.v1.ListHostsRequest\x1a#.fleetwire.api.v1.ListHostsResponse\"\x18\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/api/hosts\x12x\n\x07GetHost\x12 .fleetwire.api.v1.GetHostRequest\x1a!.fleetwire.api.v1.GetHostResponse\"(\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1c\x12\x14/api/hosts/{host_id}b\x04host\x12\x84\x01\n\nUpdateHost\x12#.fleetwire.api.v1.UpdateHostRequest\x1a$.fleetwire.api.v1.UpdateHostResponse\"+\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x1f\x32\x14/api/hosts/{host_id}:\x01*b\x04host\x12r\n\nListLabels\x12#.fleetwire.api.v1.ListLabelsRequest\x1a$.fleetwire.api.v1.ListLabelsResponse\"\x19\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/labels\x12v\n\nCreateHost\x12#.fleetwire.api.v1.CreateHostRequest\x1a$.fleetwire.api.v1.CreateHostResponse\"\x1d\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x0f\"\n/api/hosts:\x01*\x12\x85\x01\n\nRevokeHost\x12#.fleetwire.api.v1.RevokeHostRequest\x1a$.fleetwire.api.v1.RevokeHostResponse\",\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02 \"\x1b/api/hosts/{host_id}/revoke:\x01*B\x9b\x01\n\x14\x63om.fleetwire.api.v1B\tHostProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66leetwire/api/v1/host.proto\x12\x10\x66leetwire.api.v1\x1a\x1d\x66leetwire/api/v1/health.proto\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x07\n\x04Host\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04name\x12\x34\n\x06status\x18\x03 \x01(\x0e\x32\x1c.fleetwire.api.v1.HostStatusR\x06status\x12#\n\x06\x64\x65tail\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x38@H\x00R\x06\x64\x65tail\x88\x01\x01\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12<\n\x0clast_seen_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nlastSeenAt\x12\x43\n\x0f\x63onnected_since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0e\x63onnectedSince\x12%\n\x07\x61\x64\x64ress\x18\x08 \x01(\tB\x06\x8a\xb5\x18\x02\x38@H\x01R\x07\x61\x64\x64ress\x88\x01\x01\x12(\n\x08software\x18\t \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x01H\x02R\x08software\x88\x01\x01\x12\'\n\rround_trip_ms\x18\n \x01(\x01H\x03R\x0broundTripMs\x88\x01\x01\x12\x30\n\x06health\x18\x0b \x01(\x0b\x32\x18.fleetwire.api.v1.HealthR\x06health\x12\x45\n\x06labels\x18\x0c \x03(\x0b\x32\".fleetwire.api.v1.Host.LabelsEntryB\t\x8a\xb5\x18\x05\x18 8\x80\x01R\x06labels\x12%\n\tgroup_ids\x18\r \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x08groupIds\x12\x1a\n\x04\x65tag\x18\x0e \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\x12P\n\x16\x63\x65rtificate_expires_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x14\x63\x65rtificateExpiresAt\x12\x39\n\nrevoked_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\trevokedAt\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\t\n\x07_detailB\n\n\x08_addressB\x0b\n\t_softwareB\x10\n\x0e_round_trip_ms\"\xfc\x02\n\x06Health\x12*\n\x0euptime_seconds\x18\x01 \x01(\x04H\x00R\ruptimeSeconds\x88\x01\x01\x12$\n\x0b\x63pu_percent\x18\x02 \x01(\x01H\x01R\ncpuPercent\x88\x01\x01\x12*\n\x0ememory_percent\x18\x03 \x01(\x01H\x02R\rmemoryPercent\x88\x01\x01\x12&\n\x0c\x64isk_percent\x18\x04 \x01(\x01H\x03R\x0b\x64iskPercent\x88\x01\x01\x12&\n\x0cload_average\x18\x05 \x01(\x01H\x04R\x0bloadAverage\x88\x01\x01\x12\x34\n\x13temperature_celsius\x18\x06 \x01(\x01H\x05R\x12temperatureCelsius\x88\x01\x01\x42\x11\n\x0f_uptime_secondsB\x0e\n\x0c_cpu_percentB\x11\n\x0f_memory_percentB\x0f\n\r_disk_percentB\x0f\n\r_load_averageB\x16\n\x14_temperature_celsius\"\x8b\x02\n\x10ListHostsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x34\n\x06status\x18\x03 \x01(\x0e\x32\x1c.fleetwire.api.v1.HostStatusR\x06status\x12\x1b\n\x04name\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04name\x12&\n\x08group_id\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x30\x02H\x00R\x07groupId\x88\x01\x01\x12!\n\x06labels\x18\x06 \x03(\tB\t\x8a\xb5\x18\x05\x18\x10\x38\xc0\x01R\x06labelsB\x0b\n\t_group_id\"{\n\x11ListHostsResponse\x12\x35\n\x05hosts\x18\x01 \x03(\x0b\x32\x16.fleetwire.api.v1.HostB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x05hosts\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"4\n\x0eGetHostRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\"=\n\x0fGetHostResponse\x12*\n\x04host\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.HostR\x04host\"2\n\x11\x43reateHostRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04name\"{\n\x12\x43reateHostResponse\x12\x18\n\x02id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x02id\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04name\x12,\n\nauth_token\x18\x03 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\tauthToken\"\xaf\x03\n\x11UpdateHostRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\x12 \n\x04name\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01H\x00R\x04name\x88\x01\x01\x12R\n\x06labels\x18\x03 \x03(\x0b\x32/.fleetwire.api.v1.UpdateHostRequest.LabelsEntryB\t\x8a\xb5\x18\x05\x18 8\x80\x01R\x06labels\x12-\n\rremove_labels\x18\x06 \x03(\tB\x08\x8a\xb5\x18\x04\x18 8?R\x0cremoveLabels\x12,\n\radd_group_ids\x18\x07 \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x0b\x61\x64\x64GroupIds\x12\x32\n\x10remove_group_ids\x18\x08 \x03(\tB\x08\x8a\xb5\x18\x04\x18@0\x02R\x0eremoveGroupIds\x12\x1a\n\x04\x65tag\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x38@R\x04\x65tag\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x07\n\x05_nameJ\x04\x08\x04\x10\x05R\tgroup_ids\"@\n\x12UpdateHostResponse\x12*\n\x04host\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.HostR\x04host\"V\n\x05Label\x12\x18\n\x03key\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x38?R\x03key\x12\x1d\n\x05value\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x01R\x05value\x12\x14\n\x05hosts\x18\x03 \x01(\x04R\x05hosts\"a\n\x11ListLabelsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\"\x7f\n\x12ListLabelsResponse\x12\x38\n\x06labels\x18\x01 \x03(\x0b\x32\x17.fleetwire.api.v1.LabelB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x06labels\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"7\n\x11RevokeHostRequest\x12\"\n\x07host_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x06hostId\"\x14\n\x12RevokeHostResponse*Z\n\nHostStatus\x12\x1b\n\x17HOST_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12HOST_STATUS_ONLINE\x10\x01\x12\x17\n\x13HOST_STATUS_OFFLINE\x10\x02\x32\x80\x07\n\x0bHostService\x12n\n\tListHosts\x12\".fleetwire.api.v1.ListHostsRequest\x1a#.fleetwire.api.v1.ListHostsResponse\"\x18\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/api/hosts\x12x\n\x07GetHost\x12 .fleetwire.api.v1.GetHostRequest\x1a!.fleetwire.api.v1.GetHostResponse\"(\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1c\x12\x14/api/hosts/{host_id}b\x04host\x12\x8b\x01\n\rGetHostHealth\x12&.fleetwire.api.v1.GetHostHealthRequest\x1a\'.fleetwire.api.v1.GetHostHealthResponse\")\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/hosts/{host_id}/health\x12\x84\x01\n\nUpdateHost\x12#.fleetwire.api.v1.UpdateHostRequest\x1a$.fleetwire.api.v1.UpdateHostResponse\"+\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x1f\x32\x14/api/hosts/{host_id}:\x01*b\x04host\x12r\n\nListLabels\x12#.fleetwire.api.v1.ListLabelsRequest\x1a$.fleetwire.api.v1.ListLabelsResponse\"\x19\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/labels\x12v\n\nCreateHost\x12#.fleetwire.api.v1.CreateHostRequest\x1a$.fleetwire.api.v1.CreateHostResponse\"\x1d\xaa\xbb\x18\x04\x08\x03\x18\x01\x82\xd3\xe4\x93\x02\x0f\"\n/api/hosts:\x01*\x12\x85\x01\n\nRevokeHost\x12#.fleetwire.api.v1.RevokeHostRequest\x1a$.fleetwire.api.v1.RevokeHostResponse\",\xaa\xbb\x18\x02\x08\x03\x82\xd3\xe4\x93\x02 \"\x1b/api/hosts/{host_id}/revoke:\x01*B\x9b\x01\n\x14\x63om.fleetwire.api.v1B\tHostProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -112,6 +113,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOSTSERVICE'].methods_by_name['ListHosts']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\014\022\n/api/hosts'
   _globals['_HOSTSERVICE'].methods_by_name['GetHost']._loaded_options = None
   _globals['_HOSTSERVICE'].methods_by_name['GetHost']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\034\022\024/api/hosts/{host_id}b\004host'
+  _globals['_HOSTSERVICE'].methods_by_name['GetHostHealth']._loaded_options = None
+  _globals['_HOSTSERVICE'].methods_by_name['GetHostHealth']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\035\022\033/api/hosts/{host_id}/health'
   _globals['_HOSTSERVICE'].methods_by_name['UpdateHost']._loaded_options = None
   _globals['_HOSTSERVICE'].methods_by_name['UpdateHost']._serialized_options = b'\252\273\030\002\010\003\202\323\344\223\002\0372\024/api/hosts/{host_id}:\001*b\004host'
   _globals['_HOSTSERVICE'].methods_by_name['ListLabels']._loaded_options = None
@@ -120,42 +123,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOSTSERVICE'].methods_by_name['CreateHost']._serialized_options = b'\252\273\030\004\010\003\030\001\202\323\344\223\002\017\"\n/api/hosts:\001*'
   _globals['_HOSTSERVICE'].methods_by_name['RevokeHost']._loaded_options = None
   _globals['_HOSTSERVICE'].methods_by_name['RevokeHost']._serialized_options = b'\252\273\030\002\010\003\202\323\344\223\002 \"\033/api/hosts/{host_id}/revoke:\001*'
-  _globals['_HOSTSTATUS']._serialized_start=3055
-  _globals['_HOSTSTATUS']._serialized_end=3145
-  _globals['_HOST']._serialized_start=178
-  _globals['_HOST']._serialized_end=1086
-  _globals['_HOST_LABELSENTRY']._serialized_start=975
-  _globals['_HOST_LABELSENTRY']._serialized_end=1032
-  _globals['_HEALTH']._serialized_start=1089
-  _globals['_HEALTH']._serialized_end=1469
-  _globals['_LISTHOSTSREQUEST']._serialized_start=1472
-  _globals['_LISTHOSTSREQUEST']._serialized_end=1739
-  _globals['_LISTHOSTSRESPONSE']._serialized_start=1741
-  _globals['_LISTHOSTSRESPONSE']._serialized_end=1864
-  _globals['_GETHOSTREQUEST']._serialized_start=1866
-  _globals['_GETHOSTREQUEST']._serialized_end=1918
-  _globals['_GETHOSTRESPONSE']._serialized_start=1920
-  _globals['_GETHOSTRESPONSE']._serialized_end=1981
-  _globals['_CREATEHOSTREQUEST']._serialized_start=1983
-  _globals['_CREATEHOSTREQUEST']._serialized_end=2033
-  _globals['_CREATEHOSTRESPONSE']._serialized_start=2035
-  _globals['_CREATEHOSTRESPONSE']._serialized_end=2158
-  _globals['_UPDATEHOSTREQUEST']._serialized_start=2161
-  _globals['_UPDATEHOSTREQUEST']._serialized_end=2592
-  _globals['_UPDATEHOSTREQUEST_LABELSENTRY']._serialized_start=975
-  _globals['_UPDATEHOSTREQUEST_LABELSENTRY']._serialized_end=1032
-  _globals['_UPDATEHOSTRESPONSE']._serialized_start=2594
-  _globals['_UPDATEHOSTRESPONSE']._serialized_end=2658
-  _globals['_LABEL']._serialized_start=2660
-  _globals['_LABEL']._serialized_end=2746
-  _globals['_LISTLABELSREQUEST']._serialized_start=2748
-  _globals['_LISTLABELSREQUEST']._serialized_end=2845
-  _globals['_LISTLABELSRESPONSE']._serialized_start=2847
-  _globals['_LISTLABELSRESPONSE']._serialized_end=2974
-  _globals['_REVOKEHOSTREQUEST']._serialized_start=2976
-  _globals['_REVOKEHOSTREQUEST']._serialized_end=3031
-  _globals['_REVOKEHOSTRESPONSE']._serialized_start=3033
-  _globals['_REVOKEHOSTRESPONSE']._serialized_end=3053
-  _globals['_HOSTSERVICE']._serialized_start=3148
-  _globals['_HOSTSERVICE']._serialized_end=3902
+  _globals['_HOSTSTATUS']._serialized_start=3086
+  _globals['_HOSTSTATUS']._serialized_end=3176
+  _globals['_HOST']._serialized_start=209
+  _globals['_HOST']._serialized_end=1117
+  _globals['_HOST_LABELSENTRY']._serialized_start=1006
+  _globals['_HOST_LABELSENTRY']._serialized_end=1063
+  _globals['_HEALTH']._serialized_start=1120
+  _globals['_HEALTH']._serialized_end=1500
+  _globals['_LISTHOSTSREQUEST']._serialized_start=1503
+  _globals['_LISTHOSTSREQUEST']._serialized_end=1770
+  _globals['_LISTHOSTSRESPONSE']._serialized_start=1772
+  _globals['_LISTHOSTSRESPONSE']._serialized_end=1895
+  _globals['_GETHOSTREQUEST']._serialized_start=1897
+  _globals['_GETHOSTREQUEST']._serialized_end=1949
+  _globals['_GETHOSTRESPONSE']._serialized_start=1951
+  _globals['_GETHOSTRESPONSE']._serialized_end=2012
+  _globals['_CREATEHOSTREQUEST']._serialized_start=2014
+  _globals['_CREATEHOSTREQUEST']._serialized_end=2064
+  _globals['_CREATEHOSTRESPONSE']._serialized_start=2066
+  _globals['_CREATEHOSTRESPONSE']._serialized_end=2189
+  _globals['_UPDATEHOSTREQUEST']._serialized_start=2192
+  _globals['_UPDATEHOSTREQUEST']._serialized_end=2623
+  _globals['_UPDATEHOSTREQUEST_LABELSENTRY']._serialized_start=1006
+  _globals['_UPDATEHOSTREQUEST_LABELSENTRY']._serialized_end=1063
+  _globals['_UPDATEHOSTRESPONSE']._serialized_start=2625
+  _globals['_UPDATEHOSTRESPONSE']._serialized_end=2689
+  _globals['_LABEL']._serialized_start=2691
+  _globals['_LABEL']._serialized_end=2777
+  _globals['_LISTLABELSREQUEST']._serialized_start=2779
+  _globals['_LISTLABELSREQUEST']._serialized_end=2876
+  _globals['_LISTLABELSRESPONSE']._serialized_start=2878
+  _globals['_LISTLABELSRESPONSE']._serialized_end=3005
+  _globals['_REVOKEHOSTREQUEST']._serialized_start=3007
+  _globals['_REVOKEHOSTREQUEST']._serialized_end=3062
+  _globals['_REVOKEHOSTRESPONSE']._serialized_start=3064
+  _globals['_REVOKEHOSTRESPONSE']._serialized_end=3084
+  _globals['_HOSTSERVICE']._serialized_start=3179
+  _globals['_HOSTSERVICE']._serialized_end=4075
 # @@protoc_insertion_point(module_scope)

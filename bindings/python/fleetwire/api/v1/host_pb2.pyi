@@ -1,5 +1,6 @@
 import datetime
 
+from fleetwire.api.v1 import health_pb2 as _health_pb2
 from fleetwire.api.v1 import options_pb2 as _options_pb2
 from fleetwire.link.v1 import options_pb2 as _options_pb2_1
 from google.api import annotations_pb2 as _annotations_pb2

@@ -7,6 +7,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { GetHostHealthRequestSchema, GetHostHealthResponseSchema } from "./health_pb.js";
 
 /**
  * Describes the file fleetwire/api/v1/host.proto.
@@ -631,6 +632,17 @@ export declare const HostService: GenService<{
     methodKind: "unary";
     input: typeof GetHostRequestSchema;
     output: typeof GetHostResponseSchema;
+  },
+  /**
+   * Shows how a host has been over a span of time, out of the history that the platform keeps of its
+   * reports and its connection.
+   *
+   * @generated from rpc fleetwire.api.v1.HostService.GetHostHealth
+   */
+  getHostHealth: {
+    methodKind: "unary";
+    input: typeof GetHostHealthRequestSchema;
+    output: typeof GetHostHealthResponseSchema;
   },
   /**
    * Changes what the request says of a host. The rest stays as it is.
