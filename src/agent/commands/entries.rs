@@ -1,7 +1,7 @@
 //! The commands that the agent knows, each with how far it is, and the order in which those that wait are
 //! begun. What moves them on is the desk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -20,7 +20,8 @@ type Place = (u8, u64, u64);
 /// The commands that the agent knows.
 #[derive(Debug, Default)]
 pub struct Entries {
-    all: HashMap<String, Entry>,
+    /// A tree, for the reason of the journal's index (`journal/index.rs`).
+    all: BTreeMap<String, Entry>,
     waiting: BTreeMap<Place, String>,
     /// How many came.
     arrivals: u64,
@@ -217,5 +218,39 @@ pub fn is_expired(command: &Command, now: Option<UnixMillis>) -> bool {
     match (command.expires_at, now) {
         (Some(end), Some(now)) => UnixMillis::from(end) <= now,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use allocation_counter::measure;
+
+    /// Finished commands that are remembered here, and what they may grow by: how full the nodes of a tree are
+    /// varies.
+    const FINISHED: u64 = 10_000;
+    const MORE_BYTES: i64 = 256 << 10;
+
+    #[test]
+    fn memory_does_not_grow_with_what_has_passed_through() {
+        // Ids come in no order.
+        let id = |number: u64| format!("{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut entries = Entries::default();
+        let mut pass = |numbers: std::ops::Range<u64>| {
+            for number in numbers {
+                entries.insert_ended(id(number), Stage::Ended, true);
+                entries.finish(&id(number));
+                if let Some(oldest) = number.checked_sub(FINISHED) {
+                    entries.remove(&id(oldest));
+                }
+            }
+        };
+        pass(0..FINISHED * 2);
+        let grown = measure(|| pass(FINISHED * 2..FINISHED * 6)).bytes_current;
+        assert!(grown < MORE_BYTES, "{grown} bytes more");
+        assert_eq!(
+            (entries.all.len() as u64, entries.unfinished),
+            (FINISHED, 0)
+        );
     }
 }

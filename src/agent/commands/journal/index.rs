@@ -2,7 +2,7 @@
 //! not finished, and of the finished a bounded number, the latest. One that ended without having been begun and has come
 //! again is there once, as it came last.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::record::Record;
 use crate::clock::UnixMillis;
@@ -28,7 +28,7 @@ pub struct Slot {
     pub received: Span,
     /// When it was begun.
     pub started: Option<UnixMillis>,
-    /// Its response, and the response's id.
+    /// Its response, and the response's id until it is acknowledged.
     pub ended: Option<(Span, String)>,
     /// The platform has its response.
     pub acknowledged: bool,
@@ -39,7 +39,9 @@ pub struct Slot {
 /// All commands of a journal.
 #[derive(Debug, Default)]
 pub struct Index {
-    slots: HashMap<String, Slot>,
+    /// A tree, which takes the room of what is in it: a hash table through which many pass makes itself twice
+    /// as large for the marks that they leave behind.
+    slots: BTreeMap<String, Slot>,
     /// Those whose response is acknowledged, oldest first.
     finished: VecDeque<String>,
     finished_bytes: u64,
@@ -85,6 +87,10 @@ impl Index {
         let acknowledges = matches!(record, Record::Acknowledged { .. });
         if acknowledges && !slot.acknowledged && slot.ended.is_some() {
             slot.acknowledged = true;
+            if let Some((_, response_id)) = &mut slot.ended {
+                // Nobody asks for it any more, and there are thousands.
+                *response_id = String::new();
+            }
             self.finished_bytes += slot.bytes;
             self.finished.push_back(id.to_owned());
         }
@@ -154,7 +160,30 @@ impl Index {
 mod tests {
     use super::super::record::Received;
     use super::*;
+    use allocation_counter::measure;
     use bytes::Bytes;
+
+    /// How full the nodes of a tree are varies.
+    const MORE_BYTES: i64 = 256 << 10;
+
+    /// What an agent has in memory of its commands is as much in its second month as it was in its first.
+    #[test]
+    fn memory_does_not_grow_with_what_has_passed_through() {
+        let mut index = Index::default();
+        let mut numbers = 0_u64..;
+        let mut pass = |index: &mut Index, count: usize| {
+            for number in numbers.by_ref().take(count) {
+                // Ids come in no order.
+                let id = format!("{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                finish(index, &id, 1);
+            }
+        };
+        pass(&mut index, FINISHED_MAX * 2);
+        let measured = measure(|| pass(&mut index, FINISHED_MAX * 4));
+        assert_eq!(index.slots.len(), FINISHED_MAX);
+        let grown = measured.bytes_current;
+        assert!(grown < MORE_BYTES, "{grown} bytes more");
+    }
 
     fn finish(index: &mut Index, id: &str, length: u64) -> Vec<String> {
         let span = Span { offset: 0, length };
@@ -168,7 +197,7 @@ mod tests {
         index.apply(&Record::Received(received), span);
         let ended = Record::Ended {
             id: id.clone(),
-            response_id: String::new(),
+            response_id: format!("response to {id}"),
             response: Bytes::new(),
         };
         index.apply(
