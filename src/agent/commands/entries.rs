@@ -152,14 +152,15 @@ impl Entries {
         };
     }
 
-    /// The first of those that wait and may be begun, which is being begun from now on.
-    pub fn begin(&mut self, may: impl Fn(&Command) -> bool) -> Option<String> {
+    /// The first of those that wait and get a turn, which is being begun from now on, and its turn.
+    pub fn begin<T>(&mut self, turn: impl Fn(&Command) -> Option<T>) -> Option<(String, T)> {
         let all = &mut self.all;
-        let first = self.waiting.iter().find(|(_, id)| {
-            let entry = all.get(*id);
-            entry.is_some_and(|entry| matches!(&entry.stage, Stage::Waiting(it) if may(it)))
-        });
-        let place = *first?.0;
+        let (place, turn) = self.waiting.iter().find_map(|(place, id)| {
+            match all.get(id).map(|entry| &entry.stage) {
+                Some(Stage::Waiting(command)) => Some((*place, turn(command)?)),
+                _ => None,
+            }
+        })?;
         let id = self.waiting.remove(&place)?;
         let entry = all.get_mut(&id)?;
         entry.stage = match std::mem::replace(&mut entry.stage, Stage::Ended) {
@@ -167,7 +168,7 @@ impl Entries {
             other => other,
         };
         entry.begun = true;
-        Some(id)
+        Some((id, turn))
     }
 
     /// Whether a command is finished and was never begun: where it comes again in another place, it is run.

@@ -28,7 +28,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::executors::{Executors, Fault, Job, Outcome, Reports, Stop};
+use super::executors::{Executors, Fault, Job, Outcome, Reports, Stop, Turn};
 use crate::clock::UnixMillis;
 use crate::ids::Uuid;
 use crate::link::{Agent, AgentEvent};
@@ -48,11 +48,16 @@ const INBOX_BYTES_MAX: usize = 8 << 20;
 
 /// What runs commands.
 pub trait Runs: Send + Sync + 'static {
+    /// What a command holds from before its beginning until its end.
+    type Turn: Send + 'static;
     /// Whether a command would be run. It asks nobody, and takes no time.
     ///
     /// # Errors
     /// [`Fault`] with the rule that does not allow it, or the field that nobody could run.
     fn check(&self, parameters: &CommandParameters) -> Result<(), Fault>;
+    /// The turn of a command that would be begun; `None` where it has to wait for one that is alone, which is
+    /// looked at again within a second. It takes no time.
+    fn turn(&self, parameters: &CommandParameters) -> Option<Self::Turn>;
     /// Runs it to its end, within its time limit, or until it is told to stop.
     fn run(&self, job: Job, reports: Reports, stop: Stop) -> impl Future<Output = Outcome> + Send;
     /// What became of a run that the agent's own end cut; `None` where nobody knows. No command begins before
@@ -67,6 +72,12 @@ pub trait Runs: Send + Sync + 'static {
 }
 
 impl Runs for Executors {
+    type Turn = Turn;
+
+    fn turn(&self, parameters: &CommandParameters) -> Option<Turn> {
+        Self::turn(self, parameters)
+    }
+
     fn check(&self, parameters: &CommandParameters) -> Result<(), Fault> {
         Self::check(self, parameters)
     }

@@ -1,9 +1,12 @@
 //! The desk with a disk in memory, runs that do as they are told, and a platform that is a channel.
 
+mod turns;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -40,11 +43,17 @@ impl Way for Channel {
 }
 
 /// Runs what a script's text says: `hang` until it is stopped, `print`, or `quick`; `forbidden` is refused.
-/// Ids of what has begun are noted.
+/// Ids of what has begun are noted; whoever holds the lock is alone.
 #[derive(Clone, Default)]
-struct Scripted(Arc<Mutex<Vec<String>>>);
+struct Scripted(Arc<Mutex<Vec<String>>>, Arc<RwLock<()>>);
 
 impl Runs for Scripted {
+    type Turn = OwnedRwLockReadGuard<()>;
+
+    fn turn(&self, _: &CommandParameters) -> Option<Self::Turn> {
+        self.1.clone().try_read_owned().ok()
+    }
+
     fn check(&self, parameters: &CommandParameters) -> Result<(), Fault> {
         match parameters {
             CommandParameters::Script(script) if script.content == "forbidden" => Err(Fault {

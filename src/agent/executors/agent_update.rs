@@ -165,8 +165,8 @@ impl AgentUpdates {
             swap::make_executable(&staged)
         })
         .await?;
-        // Once the program is another, nobody knows what became of what ran: it is waited for. What begins
-        // meanwhile waits in its turn.
+        // Once the program is another, nobody knows what became of what ran: it is waited for. From now on no
+        // command begins (`Executors::turn`).
         let alone = self.others.clone().write_owned();
         let alone = match within(deadline, stop, alone).await {
             Ok(alone) => alone,

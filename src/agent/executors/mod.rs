@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{RwLock, mpsc, watch};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, mpsc, watch};
 
 use super::transfers::Transfers;
 use super::update::Updates;
@@ -166,9 +166,12 @@ pub struct Executors {
     services: Services,
     systems: Systems,
     updates: AgentUpdates,
-    /// Held by each that runs, so that an update can wait for their end.
+    /// Held by each that has begun, so that an update can wait for their end.
     running: Arc<RwLock<()>>,
 }
+
+/// What a command holds from its beginning to its end; an update nothing, which waits for all that do.
+pub type Turn = Option<OwnedRwLockReadGuard<()>>;
 
 impl Executors {
     /// Executors that do what is allowed, for an agent of the host with this id.
@@ -231,16 +234,21 @@ impl Executors {
         }
     }
 
-    /// Runs a command to its end. It is checked again: what is allowed may have changed since.
+    /// The turn of a command that is to begin; `None` where an update waits for all that runs, or has done so
+    /// and is about to put another agent in this one's place: of what began then nobody would know the end.
+    pub fn turn(&self, parameters: &CommandParameters) -> Option<Turn> {
+        let turn = self.running.clone().try_read_owned().ok()?;
+        match parameters {
+            CommandParameters::AgentUpdate(_) => Some(None),
+            _ => Some(Some(turn)),
+        }
+    }
+
+    /// Runs a command, which has its turn, to its end. It is checked again: what is allowed may have changed since.
     pub async fn run(&self, job: Job, reports: Reports, stop: Stop) -> Outcome {
         if let Err(fault) = self.check(&job.parameters) {
             return Outcome::failed(fault);
         }
-        let _running = match &job.parameters {
-            // It waits for all that runs, by itself.
-            CommandParameters::AgentUpdate(_) => None,
-            _ => Some(self.running.read().await),
-        };
         match &job.parameters {
             CommandParameters::PackageOperation(of) => {
                 self.packages.run(&job, of, &reports, stop).await

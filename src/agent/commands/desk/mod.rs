@@ -38,7 +38,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The desk.
-pub struct Desk<R, W: Way> {
+pub struct Desk<R: Runs, W: Way> {
     runs: Arc<R>,
     /// How many commands may run at once.
     concurrent: usize,
@@ -55,8 +55,8 @@ pub struct Desk<R, W: Way> {
     running: JoinSet<Ran>,
     /// The commands that run, by their tasks.
     tasks: HashMap<Id, String>,
-    /// How many are being begun, or run.
-    busy: usize,
+    /// The turns of those that are being begun, or run.
+    turns: HashMap<String, R::Turn>,
     /// The commands that the end of the process before cut, and when they were begun.
     cut: Vec<(String, Bytes, UnixMillis)>,
     /// What could not be written.
@@ -103,7 +103,7 @@ impl<R: Runs, W: Way> Desk<R, W> {
             clock: None,
             running: JoinSet::new(),
             tasks: HashMap::new(),
-            busy: 0,
+            turns: HashMap::new(),
             cut: Vec::new(),
             unwritten: VecDeque::new(),
             retry_at: None,
@@ -402,13 +402,16 @@ impl<R: Runs, W: Way> Desk<R, W> {
 
     /// Begins as many as may run. One that has an end waits for the platform's clock.
     fn begin(&mut self) {
-        while self.busy < self.concurrent && self.retry_at.is_none() {
-            let knows_time = self.clock.is_some();
-            let may = |command: &Command| knows_time || command.expires_at.is_none();
-            let Some(id) = self.entries.begin(may) else {
+        while self.turns.len() < self.concurrent && self.retry_at.is_none() {
+            let (runs, knows_time) = (&self.runs, self.clock.is_some());
+            let turn = |command: &Command| {
+                let may = knows_time || command.expires_at.is_none();
+                runs.turn(command.parameters.as_ref().filter(|_| may)?)
+            };
+            let Some((id, turn)) = self.entries.begin(turn) else {
                 return;
             };
-            self.busy += 1;
+            self.turns.insert(id.clone(), turn);
             self.write(Step::Started(id));
         }
     }
@@ -419,7 +422,7 @@ impl<R: Runs, W: Way> Desk<R, W> {
             return;
         };
         if entry.cancelled {
-            self.busy -= 1;
+            self.turns.remove(&id);
             self.cancelled(id);
             return;
         }
@@ -439,13 +442,13 @@ impl<R: Runs, W: Way> Desk<R, W> {
     }
 
     fn on_ran(&mut self, ran: Result<(Id, Ran), tokio::task::JoinError>) {
-        self.busy -= 1;
         let (task, outcome, started_at) = match ran {
             Ok((task, ran)) => (task, ran.outcome, Some(ran.started_at)),
             // The panic has been reported.
             Err(error) => (error.id(), Outcome::failed(broken()), now()),
         };
         if let Some(id) = self.tasks.remove(&task) {
+            self.turns.remove(&id);
             info!(command = %id, status = ?outcome.status, "the command has ended");
             let response = of_outcome(&id, outcome, started_at);
             self.end(id, response);

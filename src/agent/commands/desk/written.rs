@@ -117,7 +117,7 @@ impl<R: Runs, W: Way> Desk<R, W> {
                 self.say(put_off(id, ErrorCode::Overloaded, why));
             }
             Step::Started(id) => {
-                self.busy -= 1;
+                self.turns.remove(&id);
                 self.entries.wait(&id);
                 if self.entries.get(&id).is_some_and(|entry| entry.cancelled) {
                     self.cancelled(id);
