@@ -8,7 +8,6 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::api::Caller;
@@ -17,7 +16,7 @@ use super::lots::Lots;
 use super::programs::{
     ANY, CONCURRENT, HOST, Platform, kill, prepare_agent, start_agent, until, until_online,
 };
-use super::record::{Disk, Entry, Recorder};
+use super::record::{Disk, Entry, Recorder, now};
 
 /// Commands that are asked for, by callers at once.
 const COMMANDS: usize = 48;
@@ -125,8 +124,7 @@ impl Happened {
             .expect("some")
             .parse()
             .expect("seconds");
-        let now = clock_gettime(ClockId::Monotonic);
-        let apart = up - (now.tv_sec as f64 + now.tv_nsec as f64 / 1e9);
+        let apart = up - now() as f64 / 1e9;
         let text = fs::read_to_string(file).unwrap_or_default();
         let mut happened: HashMap<_, Vec<_>> = HashMap::new();
         for line in text.lines() {

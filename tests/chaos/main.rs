@@ -11,6 +11,8 @@
 )]
 
 mod agent_power;
+#[path = "../support/agents/mod.rs"]
+mod agents;
 mod api;
 mod books;
 mod clock;

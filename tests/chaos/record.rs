@@ -9,11 +9,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::lots::Lots;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/recorder.c");
 /// What a disk writes whole.
 const SECTOR: usize = 512;
+
+/// Now, by the clock of records, in nanoseconds.
+pub fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap()
+}
 
 /// A record that is being made.
 pub struct Recorder {
