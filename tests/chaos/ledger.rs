@@ -41,6 +41,18 @@ impl Ledger {
         effects: &[String],
         interrupted_max: usize,
     ) -> BTreeMap<String, usize> {
+        let (states, faults) = self.compare(deliveries, effects, interrupted_max);
+        let told: Vec<_> = faults.iter().take(20).collect();
+        assert!(faults.is_empty(), "{} faults: {told:#?}", faults.len());
+        states
+    }
+
+    fn compare(
+        &self,
+        deliveries: &BTreeMap<String, Value>,
+        effects: &[String],
+        interrupted_max: usize,
+    ) -> (BTreeMap<String, usize>, Vec<String>) {
         let accepted = self.0.lock().unwrap();
         let mut happened: HashMap<usize, usize> = HashMap::new();
         for line in effects {
@@ -73,9 +85,7 @@ impl Ledger {
                 "{interrupted} interrupted, where {interrupted_max} may be"
             ));
         }
-        let told: Vec<_> = faults.iter().take(20).collect();
-        assert!(faults.is_empty(), "{} faults: {told:#?}", faults.len());
-        states
+        (states, faults)
     }
 }
 
@@ -94,5 +104,122 @@ fn fits(delivery: &Value, state: &str, manner: Manner, times: usize) -> bool {
         "dead" => times == 0 && !begun && reason == "attempts_exhausted",
         // Nothing here makes a script fail: its disk is another than the one that is full.
         _ => false,
+    }
+}
+
+/// That an agent which runs a command again, or a platform that loses one, is noticed.
+mod canaries {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What was made of five commands, as a sound pair leaves it, and what then is made of that.
+    fn faults(
+        spoil: impl FnOnce(&mut BTreeMap<String, Value>, &mut Vec<String>),
+        interrupted_max: usize,
+    ) -> Vec<String> {
+        let ledger = Ledger::default();
+        let mut deliveries = BTreeMap::new();
+        let mut end = |id: &str, manner, delivery| {
+            ledger.note(deliveries.len(), id.to_owned(), manner);
+            deliveries.insert(id.to_owned(), delivery);
+        };
+        let begun = "2026-11-22T00:00:00Z";
+        end(
+            "done",
+            Manner::Plain,
+            json!({ "state": "succeeded", "started_at": begun }),
+        );
+        let cut = json!({ "state": "interrupted", "started_at": begun, "reason": "agent_ended" });
+        end("cut", Manner::Slow, cut);
+        end(
+            "cancelled",
+            Manner::Cancelled,
+            json!({ "state": "cancelled" }),
+        );
+        end("expired", Manner::Brief, json!({ "state": "expired" }));
+        let refused = json!({ "state": "dead", "reason": "not_allowed" });
+        end("refused", Manner::NotAllowed, refused);
+        // The second was cut after it had had its effect.
+        let mut effects = vec!["0".to_owned(), "1".to_owned()];
+        spoil(&mut deliveries, &mut effects);
+        ledger.compare(&deliveries, &effects, interrupted_max).1
+    }
+
+    #[test]
+    fn a_sound_history_is_taken() {
+        assert_eq!(faults(|_, _| (), 1), [""; 0]);
+        assert_eq!(faults(|_, effects| drop(effects.remove(1)), 1), [""; 0]);
+    }
+
+    #[test]
+    fn an_effect_that_came_twice_is_a_fault() {
+        for number in ["0", "1"] {
+            let found = faults(|_, effects| effects.push(number.to_owned()), 1);
+            assert!(
+                found.len() == 1 && found[0].contains("2 times"),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_effect_that_did_not_come_or_was_not_to_come_is_a_fault() {
+        let found = faults(|_, effects| drop(effects.remove(0)), 1);
+        assert!(
+            found.len() == 1 && found[0].contains("0 times"),
+            "{found:?}"
+        );
+        for number in ["2", "3", "4"] {
+            let found = faults(|_, effects| effects.push(number.to_owned()), 1);
+            assert!(
+                found.len() == 1 && found[0].contains("1 times"),
+                "{found:?}"
+            );
+        }
+        let found = faults(|_, effects| effects.push("7".to_owned()), 1);
+        assert_eq!(found, ["7 happened and was never accepted"]);
+    }
+
+    #[test]
+    fn a_command_that_is_gone_or_was_never_asked_for_is_a_fault() {
+        let found = faults(|deliveries, _| drop(deliveries.remove("expired")), 1);
+        assert_eq!(found, ["expired was accepted and is not there"]);
+        let another = |deliveries: &mut BTreeMap<_, _>, _: &mut _| {
+            deliveries.insert("strange".to_owned(), json!({ "state": "expired" }));
+        };
+        assert_eq!(
+            faults(another, 1),
+            ["strange is there and was never accepted"]
+        );
+    }
+
+    #[test]
+    fn more_that_were_cut_than_could_be_is_a_fault() {
+        assert_eq!(faults(|_, _| (), 0), ["1 interrupted, where 0 may be"]);
+        let lost = |deliveries: &mut BTreeMap<String, Value>, _: &mut _| {
+            deliveries.get_mut("cut").unwrap()["reason"] = "journal_lost".into();
+        };
+        assert_eq!(faults(lost, 1).len(), 1);
+    }
+
+    #[test]
+    fn a_state_that_is_no_end_or_not_that_of_its_manner_is_a_fault() {
+        for (id, state) in [
+            ("done", "queued"),
+            ("done", "running"),
+            ("done", "failed"),
+            ("done", "cancelled"),
+            ("done", "expired"),
+            ("cancelled", "dead"),
+            ("expired", "succeeded"),
+            ("refused", "succeeded"),
+            ("refused", "interrupted"),
+        ] {
+            let other = |deliveries: &mut BTreeMap<String, Value>, _: &mut _| {
+                deliveries.get_mut(id).unwrap()["state"] = state.into();
+            };
+            assert_eq!(faults(other, 2).len(), 1, "{id} {state}");
+        }
     }
 }
