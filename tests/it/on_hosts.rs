@@ -2,14 +2,15 @@
 //! their owners allow, and what is seen of them meanwhile and afterwards.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Platform, command, this_machines_packages, until};
+use crate::support::{Agent, PATIENCE, Platform, command, this_machines_packages, until};
 
 fn operator(platform: &Platform, arguments: &[&str]) -> Command {
     let mut command = command("fleetwire");
@@ -262,6 +263,26 @@ fn dead_letters_are_seen_to() {
 const PACKAGE: &str = "sl";
 const PACKAGE_FILE: &str = "/usr/games/sl";
 
+/// What is told over REST to whoever follows a command, until its end.
+fn watch(platform: &Platform, id: &str) -> impl Iterator<Item = Value> + use<> {
+    let mut stream = TcpStream::connect(platform.http).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    let token = platform.admin_token();
+    // HTTP/1.0, so that the body comes as it is.
+    let request = format!(
+        "GET /api/commands/{id}/watch HTTP/1.0\r\nHost: localhost\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("written");
+    let lines = BufReader::new(stream)
+        .lines()
+        .map(|line| line.expect("more comes"));
+    lines.filter_map(|line| {
+        let event = line.strip_prefix("data: ")?;
+        Some(serde_json::from_str(event).expect("JSON"))
+    })
+}
+
 #[tokio::test]
 async fn a_package_is_installed_and_removed() {
     assert!(
@@ -269,7 +290,7 @@ async fn a_package_is_installed_and_removed() {
         "package managers work as root"
     );
     let platform = Platform::start(&[]);
-    let _agent = Agent::start_allowing(&platform, "kvm", &["package_operation"]);
+    let agent = Agent::start_allowing(&platform, "kvm", &["package_operation"]);
     let there = || Path::new(PACKAGE_FILE).exists();
     let _alone = this_machines_packages();
     let (code, printed, said) = ran(&platform, &["packages", "update", "kvm", "--wait"]);
@@ -286,23 +307,60 @@ async fn a_package_is_installed_and_removed() {
     let mut body: Value = serde_json::from_str(seed).expect("JSON");
     body["packages"] = json!([PACKAGE]);
     let path = "/api/hosts/kvm/packages/install";
+    // What is printed before somebody follows is not told: the agent waits for that.
+    agent.process.signal("STOP");
     let accepted: Value = client
         .call(Method::POST, path, Some(&body))
         .await
         .expect("accepted");
     let id = accepted["command_id"].as_str().expect("an id").to_owned();
-    let path = ["delivery", "get", &id, "kvm"];
-    let delivery = until("the package is installed", || {
-        let delivery = platform.operate_json(&path);
-        let state = delivery["delivery"]["state"].as_str()?;
-        let is_open = matches!(state, "queued" | "sent" | "received" | "running");
-        (!is_open).then_some(delivery)
-    });
+    let mut watched = watch(&platform, &id);
+    watched
+        .find(|told| told["delivery"].is_object())
+        .expect("how its host stands to begin with");
+    agent.process.signal("CONT");
+    let told: Vec<_> = watched.collect();
+    let delivery: Value = client
+        .call::<(), _>(
+            Method::GET,
+            &format!("/api/commands/{id}/deliveries/kvm"),
+            None,
+        )
+        .await
+        .expect("there");
     assert_eq!(delivery["delivery"]["state"], "succeeded", "{delivery}");
     let result = &delivery["package_operation"];
     assert_eq!(result["installed_packages"], json!([PACKAGE]), "{delivery}");
     assert!(result["execution_time"].as_f64() > Some(0.0), "{delivery}");
+    let output = result["output"].as_str().expect("text");
+    assert!(output.contains("Setting up sl"), "{delivery}");
     assert!(there(), "{PACKAGE_FILE}");
+    let seed = include_str!("../vectors/json/response.json");
+    let seed: Value = serde_json::from_str(seed).expect("JSON");
+    for (name, value) in seed["result"].as_object().expect("an object") {
+        let kind = std::mem::discriminant(value);
+        assert_eq!(
+            std::mem::discriminant(&result[name]),
+            kind,
+            "{name}: {result}"
+        );
+    }
+
+    // It was told in pieces, as it was printed, between the beginning and the end.
+    let stands = |state: &str| {
+        let found = told
+            .iter()
+            .position(|told| told["delivery"]["state"] == state);
+        found.unwrap_or_else(|| panic!("never {state}: {told:?}"))
+    };
+    assert!(stands("running") < stands("succeeded"));
+    let meanwhile = &told[..stands("succeeded")];
+    let pieces = meanwhile.iter().map(|told| &told["progress"]);
+    let pieces: Vec<_> = pieces.filter_map(|it| it["output"].as_str()).collect();
+    assert!(pieces.len() > 1, "{told:?}");
+    assert_eq!(pieces.concat(), output);
+    let last = told.last().expect("some");
+    assert_eq!(last["command"]["summary"]["succeeded"], 1, "{last}");
 
     // By the command, with what the manager prints.
     let (code, printed, said) = ran(&platform, &remove);
