@@ -1,8 +1,9 @@
 //! Backups on the platform's disk: a folder each, in `backups` of the data directory, with a copy of the
 //! database and of the files beside it. A folder has its name only once it is whole and synced; until then
 //! the name ends in `.partial`. A platform that is started on a copy of it goes on from there, and its
-//! store knows that it was put back (`store::Store::back_up`).
+//! store knows that it was put back (`store::Copies`).
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use crate::platform::store::{Store, StoreError};
 
 /// The folder of backups, and what of the data directory is not copied.
 const FOLDER: &str = "backups";
-const DATABASE: &str = "platform.db";
 const LOCK: &str = "lock";
 const PARTIAL: &str = ".partial";
 /// Backups that are listed: more are nobody's to read.
@@ -44,6 +44,9 @@ pub enum BackupError {
     /// The database could not be copied.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store is not in files of the data directory.
+    #[error("the database is on a server of its own, and is backed up there")]
+    Elsewhere,
 }
 
 /// Makes a backup of a data directory whose database is `store`.
@@ -55,6 +58,7 @@ pub async fn make(
     store: &Arc<dyn Store>,
     at: UnixMillis,
 ) -> Result<Backup, BackupError> {
+    let copies = store.copies().ok_or(BackupError::Elsewhere)?;
     let folder = data_dir.join(FOLDER);
     let name = name_of(at);
     let (partial, whole) = (folder.join(format!("{name}{PARTIAL}")), folder.join(&name));
@@ -62,8 +66,8 @@ pub async fn make(
         files::private_dir(&folder)?;
         fs::create_dir(&partial).map_err(FileError::on("make the directory", &partial))?;
         files::private_dir(&partial)?;
-        store.back_up(partial.join(DATABASE)).await?;
-        copy_beside(data_dir, &partial)?;
+        copies.copy_into(partial.clone()).await?;
+        copy_beside(data_dir, &partial, |name| copies.owns(name))?;
         sync(&partial)?;
         fs::rename(&partial, &whole).map_err(FileError::on("name", &whole))?;
         sync(&folder)?;
@@ -124,7 +128,11 @@ pub fn delete(data_dir: &Path, name: &str) -> Result<bool, BackupError> {
 
 /// The files beside the database: keys, certificates, the administrator's token. There are a dozen of them,
 /// none of more than some KiB.
-fn copy_beside(data_dir: &Path, to: &Path) -> Result<(), FileError> {
+fn copy_beside(
+    data_dir: &Path,
+    to: &Path,
+    is_database: impl Fn(&OsStr) -> bool,
+) -> Result<(), FileError> {
     let failed = FileError::on("read", data_dir);
     let entries: Vec<_> = match fs::read_dir(data_dir).and_then(Iterator::collect) {
         Ok(entries) => entries,
@@ -132,9 +140,8 @@ fn copy_beside(data_dir: &Path, to: &Path) -> Result<(), FileError> {
     };
     for entry in entries {
         let (from, name) = (entry.path(), entry.file_name());
-        let is_database = name.to_string_lossy().starts_with(DATABASE);
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && !is_database && name != LOCK {
+        if is_file && !is_database(&name) && name != LOCK {
             let copy = to.join(name);
             // With its mode: a key stays as private as it is.
             fs::copy(&from, &copy).map_err(FileError::on("copy", &from))?;

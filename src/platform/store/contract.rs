@@ -4,6 +4,7 @@ mod enrolment;
 mod events;
 mod track;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use events::{
@@ -19,23 +20,37 @@ use crate::platform::events::Event;
 use crate::secret::random;
 use enrolment::*;
 
-/// Runs each contract test against stores of one kind: `open` opens the store of a directory,
-/// again and again.
+/// Runs each contract test against stores of every kind. A test is given how the store of its directory is
+/// opened, again and again; after `anywhere`, how one of any directory is.
 macro_rules! contract {
-    ($kind:ident, $open:expr, [$($test:ident),* $(,)?]) => {
+    (anywhere: $($anywhere:ident),* $(,)?) => {
+        contract!(@kind sqlite, [$($anywhere),*], []);
+    };
+    ($($test:ident),* $(,)?) => {
+        contract!(@kind sqlite, [], [$($test),*]);
+    };
+    (@kind $kind:ident, [$($anywhere:ident),*], [$($test:ident),*]) => {
         mod $kind {
+            use $crate::platform::store::contract::$kind as open_in;
+
             $(
                 #[tokio::test]
                 async fn $test() {
                     let dir = tempfile::tempdir().expect("temporary directory");
-                    let open = || ($open)(dir.path());
-                    super::$test(&open).await;
+                    super::$test(&|| open_in(dir.path())).await;
+                }
+            )*
+            $(
+                #[tokio::test]
+                async fn $anywhere() {
+                    super::$anywhere(&open_in).await;
                 }
             )*
         }
     };
 }
 
+mod backup;
 mod commands;
 mod deliveries;
 mod files;
@@ -47,39 +62,37 @@ mod users;
 mod waves;
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        hosts_are_kept_by_name_and_found_by_token,
-        an_id_names_its_own_host_whatever_others_are_called,
-        a_token_enrols_once,
-        a_lost_answer_costs_no_token,
-        a_named_token_enrols_a_host_anew,
-        a_token_is_listed_until_it_is_deleted,
-        a_token_expires,
-        a_taken_name_costs_no_token,
-        a_wish_matters_only_where_the_token_names_nobody,
-        a_device_token_is_good_until_its_successor_is_used,
-        a_certificate_is_renewed_for_the_same_key_alone,
-        a_host_made_with_a_token_alone_has_nothing_to_renew,
-        a_revoked_host_comes_back_by_a_new_token_alone,
-        sessions_are_kept_until_they_end,
-        the_audit_log_has_no_gaps,
-        the_audit_log_is_one_chain,
-        retention_keeps_the_chain,
-        a_failed_change_undoes_nothing_else,
-        events_have_their_order_over_restarts,
-        a_change_that_fails_is_no_event,
-        old_events_are_removed_but_for_the_newest,
-        the_track_is_searched_newest_first,
-        an_old_track_is_removed,
-    ]
+    hosts_are_kept_by_name_and_found_by_token,
+    an_id_names_its_own_host_whatever_others_are_called,
+    a_token_enrols_once,
+    a_lost_answer_costs_no_token,
+    a_named_token_enrols_a_host_anew,
+    a_token_is_listed_until_it_is_deleted,
+    a_token_expires,
+    a_taken_name_costs_no_token,
+    a_wish_matters_only_where_the_token_names_nobody,
+    a_device_token_is_good_until_its_successor_is_used,
+    a_certificate_is_renewed_for_the_same_key_alone,
+    a_host_made_with_a_token_alone_has_nothing_to_renew,
+    a_revoked_host_comes_back_by_a_new_token_alone,
+    sessions_are_kept_until_they_end,
+    the_audit_log_has_no_gaps,
+    the_audit_log_is_one_chain,
+    retention_keeps_the_chain,
+    a_failed_change_undoes_nothing_else,
+    events_have_their_order_over_restarts,
+    a_change_that_fails_is_no_event,
+    old_events_are_removed_but_for_the_newest,
+    the_track_is_searched_newest_first,
+    an_old_track_is_removed,
 );
 
 type Open<'a> = &'a (dyn Fn() -> Arc<dyn Store> + Sync);
+type OpenIn<'a> = &'a (dyn Fn(&Path) -> Arc<dyn Store> + Sync);
+
+fn sqlite(dir: &Path) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(&dir.join("platform.db"), key()).expect("opened"))
+}
 
 const T0: UnixMillis = UnixMillis(1_750_000_000_000);
 

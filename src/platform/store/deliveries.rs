@@ -373,7 +373,10 @@ pub struct Reported {
 
 /// The deliveries.
 pub trait DeliveryStore {
-    /// Names what this store is, as long as it was not put back to an older state.
+    /// Names what this store is, as long as it was not put back to an older state. A store that cannot see by
+    /// itself that it was, as on a server that was recovered to an earlier moment, takes the name from what does
+    /// not go back with it, as that server's own count of its recoveries. Where it stays the same, an agent that
+    /// knows more is still asked ([`Self::sync_journal`]), and one that does not is taken to know no more.
     fn epoch(&self) -> Uuid;
 
     /// Looks for at most `count` deliveries that the filter lets through, those of the newest command

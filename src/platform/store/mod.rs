@@ -20,6 +20,7 @@ pub mod track;
 pub mod users;
 pub mod waves;
 
+use std::ffi::OsStr;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -172,6 +173,17 @@ pub struct AuditPage {
     pub removed: u64,
 }
 
+/// What a store can do that has all that it keeps in files of the data directory.
+pub trait Copies: Send + Sync {
+    /// Writes a copy of all that is committed into a directory that has none yet, beside what goes on
+    /// meanwhile, and syncs it. A store that is opened on it there, or on a copy of it, knows that it was put
+    /// back: its epoch is another one ([`DeliveryStore::epoch`]).
+    fn copy_into(&self, directory: PathBuf) -> StoreFuture<'_, ()>;
+
+    /// Whether a file of this name in the data directory is the store's own, which nobody else may copy.
+    fn owns(&self, file: &OsStr) -> bool;
+}
+
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
 pub trait Store:
@@ -193,10 +205,9 @@ pub trait Store:
     /// Answers when the store can both read and write.
     fn check(&self) -> StoreFuture<'_, ()>;
 
-    /// Writes a copy of all that is committed to a file that is not there yet, beside what goes on
-    /// meanwhile. A store that is opened on a copy of it knows that it was put back: its epoch is
-    /// another one ([`DeliveryStore::epoch`]).
-    fn back_up(&self, to: PathBuf) -> StoreFuture<'_, ()>;
+    /// Its copies, where it offers any. A store on a database's server offers none: it is backed up and
+    /// put back with that server's own means, and only the files beside it are the platform's to copy.
+    fn copies(&self) -> Option<&dyn Copies>;
 
     /// Makes a host. [`StoreError::NameTaken`] when its name is not free.
     fn create_host(&self, host: NewHost, change: Change) -> StoreFuture<'_, ()>;

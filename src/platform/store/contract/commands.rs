@@ -7,18 +7,11 @@ use super::*;
 use crate::ids::{CommandId, HostId};
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        what_waits_is_cancelled_and_what_was_sent_is_asked,
-        what_waits_too_long_expires,
-        dead_letters_are_discarded_and_taken_up_again,
-        what_is_looked_for_is_found,
-        finished_commands_are_removed,
-    ]
+    what_waits_is_cancelled_and_what_was_sent_is_asked,
+    what_waits_too_long_expires,
+    dead_letters_are_discarded_and_taken_up_again,
+    what_is_looked_for_is_found,
+    finished_commands_are_removed,
 );
 
 async fn what_waits_is_cancelled_and_what_was_sent_is_asked(open: Open<'_>) {

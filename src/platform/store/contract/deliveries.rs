@@ -6,17 +6,10 @@ use super::*;
 use crate::ids::{CommandId, HostId};
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        a_command_is_kept_with_its_deliveries,
-        a_host_has_its_commands_in_order,
-        a_delivery_only_goes_on,
-        what_is_sent_once_is_not_sent_again,
-    ]
+    a_command_is_kept_with_its_deliveries,
+    a_host_has_its_commands_in_order,
+    a_delivery_only_goes_on,
+    what_is_sent_once_is_not_sent_again,
 );
 
 pub(super) async fn hosts(store: &dyn Store, count: usize) -> Vec<HostId> {

@@ -6,17 +6,10 @@ use super::*;
 use crate::ids::{CommandId, FileId};
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        a_file_is_announced_and_becomes_whole,
-        files_are_bounded_together,
-        a_file_stays_as_long_as_a_command_needs_it,
-        files_are_listed_for_whoever_sees_them,
-    ]
+    a_file_is_announced_and_becomes_whole,
+    files_are_bounded_together,
+    a_file_stays_as_long_as_a_command_needs_it,
+    files_are_listed_for_whoever_sees_them,
 );
 
 fn file(name: &str, size: u64) -> FileRecord {

@@ -8,19 +8,12 @@ use crate::ids::GroupId;
 use crate::platform::identity::{Grants, GroupName, LabelKey, LabelValue};
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        groups_are_made_changed_and_removed,
-        a_change_of_another_version_is_refused_whole,
-        hosts_are_listed_by_what_is_said_of_them,
-        nobody_is_listed_what_they_are_not_granted,
-        pages_end_where_the_next_begins,
-        labels_are_counted,
-    ]
+    groups_are_made_changed_and_removed,
+    a_change_of_another_version_is_refused_whole,
+    hosts_are_listed_by_what_is_said_of_them,
+    nobody_is_listed_what_they_are_not_granted,
+    pages_end_where_the_next_begins,
+    labels_are_counted,
 );
 
 fn name(text: &str) -> GroupName {

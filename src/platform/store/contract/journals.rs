@@ -7,16 +7,9 @@ use super::*;
 use crate::ids::Uuid;
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        a_journal_that_is_lost_interrupts,
-        a_journal_that_was_put_back_interrupts_what_it_forgot,
-        a_store_that_was_put_back_is_told_what_agents_know,
-    ]
+    a_journal_that_is_lost_interrupts,
+    a_journal_that_was_put_back_interrupts_what_it_forgot,
+    a_store_that_was_put_back_is_told_what_agents_know,
 );
 
 fn claim(epoch: Option<Uuid>, sequence: u64, reported: bool) -> JournalClaim {

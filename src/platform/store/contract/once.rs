@@ -2,14 +2,7 @@
 
 use super::*;
 
-contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [an_answer_is_kept_with_its_change]
-);
+contract!(an_answer_is_kept_with_its_change);
 
 async fn an_answer_is_kept_with_its_change(open: Open<'_>) {
     let store = open();

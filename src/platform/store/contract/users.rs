@@ -10,23 +10,16 @@ use crate::platform::identity::{Access, Grants, Role};
 use crate::secret::Secret;
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        users_are_kept_whole,
-        a_change_touches_what_it_names,
-        names_and_subjects_are_unique,
-        a_group_that_goes_takes_its_grants_with_it,
-        a_refresh_token_is_traded_once,
-        sign_ins_end,
-        a_second_factor_is_used_once,
-        whoever_was_changed_does_not_sign_in_on_what_was,
-        sign_ins_and_used_tokens_are_bounded,
-        keys_are_kept_and_removed,
-    ]
+    users_are_kept_whole,
+    a_change_touches_what_it_names,
+    names_and_subjects_are_unique,
+    a_group_that_goes_takes_its_grants_with_it,
+    a_refresh_token_is_traded_once,
+    sign_ins_end,
+    a_second_factor_is_used_once,
+    whoever_was_changed_does_not_sign_in_on_what_was,
+    sign_ins_and_used_tokens_are_bounded,
+    keys_are_kept_and_removed,
 );
 
 fn user(name: &str) -> UserRecord {

@@ -12,19 +12,12 @@ use crate::ids::{CommandId, HostId};
 use crate::platform::windows::Window;
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn super::Store> {
-        let path = dir.join("platform.db");
-        std::sync::Arc::new(super::SqliteStore::open(&path, super::key()).expect("opened"))
-    },
-    [
-        a_wave_begins_when_the_one_before_is_over,
-        too_many_failures_pause_a_command_until_it_is_resumed,
-        what_is_held_ends_with_its_command,
-        a_window_that_closes_has_what_was_not_begun_wait_again,
-        what_does_not_wait_for_its_host_is_listed_and_ended,
-        windows_are_kept_with_groups,
-    ]
+    a_wave_begins_when_the_one_before_is_over,
+    too_many_failures_pause_a_command_until_it_is_resumed,
+    what_is_held_ends_with_its_command,
+    a_window_that_closes_has_what_was_not_begun_wait_again,
+    what_does_not_wait_for_its_host_is_listed_and_ended,
+    windows_are_kept_with_groups,
 );
 
 fn waves(hosts: &[HostId], size: u64, failures_max: Option<u64>) -> NewCommand {

@@ -1,14 +1,12 @@
 //! The store's operations as SQL. Instants are milliseconds, ids are text, hashes are blobs.
 
-use std::path::PathBuf;
-
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::{
-    AuditPage, AuditSpan, Change, HostRecord, NewHost, SessionRecord, Store, StoreError,
+    AuditPage, AuditSpan, Change, Copies, HostRecord, NewHost, SessionRecord, Store, StoreError,
     StoreFuture,
 };
-use super::{SqliteStore, audit, backup};
+use super::{SqliteStore, audit};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
 use crate::ids::{ConsoleSessionId, HostId};
@@ -24,12 +22,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn back_up(&self, to: PathBuf) -> StoreFuture<'_, ()> {
-        let from = self.path.clone();
-        Box::pin(async move {
-            let copied = tokio::task::spawn_blocking(move || backup::copy(&from, &to)).await;
-            copied.unwrap_or(Err(StoreError::Stopped))
-        })
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
     }
 
     fn create_host(&self, host: NewHost, change: Change) -> StoreFuture<'_, ()> {
