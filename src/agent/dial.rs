@@ -521,8 +521,6 @@ pub(super) fn hello(state: &AgentState, credential: &Credential, instance: Uuid)
         .into_iter()
         .filter_map(capability::name);
     Hello {
-        auth_token: state.auth_token.clone(),
-        protocol_versions: vec![1],
         capabilities: match credential.identity {
             Some(_) => own.chain(certificate_renewal()).collect(),
             None => own.collect(),
@@ -530,8 +528,7 @@ pub(super) fn hello(state: &AgentState, credential: &Credential, instance: Uuid)
         host_id: state.host_id.parse().ok(),
         instance_id: Some(instance),
         software: SOFTWARE.to_owned(),
-        limits: None,
-        resume: None,
+        ..Hello::new(state.auth_token.clone(), vec![1])
     }
 }
 

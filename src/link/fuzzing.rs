@@ -95,16 +95,8 @@ fn bytes(length: usize) -> Bytes {
 }
 
 fn hello(whole_only: bool) -> Hello {
-    Hello {
-        auth_token: Secret::new(String::new()),
-        protocol_versions: if whole_only { Vec::new() } else { vec![1] },
-        capabilities: Vec::new(),
-        host_id: None,
-        instance_id: None,
-        software: String::new(),
-        limits: None,
-        resume: None,
-    }
+    let versions = if whole_only { Vec::new() } else { vec![1] };
+    Hello::new(Secret::new(String::new()), versions)
 }
 
 fn admission() -> super::Admission {

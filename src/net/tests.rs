@@ -64,16 +64,7 @@ struct Pair {
 }
 
 fn hello() -> Hello {
-    Hello {
-        auth_token: Secret::new("agt_test".into()),
-        protocol_versions: vec![1],
-        capabilities: Vec::new(),
-        host_id: None,
-        instance_id: None,
-        software: String::new(),
-        limits: None,
-        resume: None,
-    }
+    Hello::new(Secret::new("agt_test".into()), vec![1])
 }
 
 fn admission(heartbeat: Duration) -> Admission {

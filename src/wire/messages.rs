@@ -35,3 +35,20 @@ impl HttpResponse {
         self.status < 200 && self.status != 101
     }
 }
+
+impl Hello {
+    /// The least that an agent says: what opens the platform to it, and which protocols it speaks. With none of
+    /// those it is one of the first peers.
+    pub const fn new(auth_token: Secret, protocol_versions: Vec<u32>) -> Self {
+        Self {
+            auth_token,
+            protocol_versions,
+            capabilities: Vec::new(),
+            host_id: None,
+            instance_id: None,
+            software: String::new(),
+            limits: None,
+            resume: None,
+        }
+    }
+}

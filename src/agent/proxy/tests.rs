@@ -42,16 +42,7 @@ where
 async fn tunnel(routes: Routes) -> Tunnel {
     let proxy = Arc::new(Proxy::new(routes).expect("a proxy"));
     let (near, far) = tokio::io::duplex(1 << 20);
-    let hello = Hello {
-        auth_token: Secret::new("agt_test".into()),
-        protocol_versions: vec![1],
-        capabilities: Vec::new(),
-        host_id: None,
-        instance_id: None,
-        software: String::new(),
-        limits: None,
-        resume: None,
-    };
+    let hello = Hello::new(Secret::new("agt_test".into()), vec![1]);
     let on_event = move |event, connection: &Connection<Agent>| {
         if let AgentEvent::Opened { key, request } = event {
             let (send, recv) = connection.halves(key);

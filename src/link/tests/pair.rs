@@ -172,16 +172,7 @@ pub(super) struct Pair {
 }
 
 pub(super) fn hello() -> Hello {
-    Hello {
-        auth_token: Secret::new("token".into()),
-        protocol_versions: vec![1],
-        capabilities: Vec::new(),
-        host_id: None,
-        instance_id: None,
-        software: String::new(),
-        limits: None,
-        resume: None,
-    }
+    Hello::new(Secret::new("token".into()), vec![1])
 }
 
 pub(super) fn admission() -> Admission {

@@ -76,16 +76,7 @@ async fn agent(
     host: HostId,
 ) -> (Connection<Agent>, mpsc::UnboundedReceiver<AgentEvent>) {
     let (near, far) = tokio::io::duplex(64 << 10);
-    let hello = Hello {
-        auth_token: Secret::new("agt_test".into()),
-        protocol_versions: vec![1],
-        capabilities: Vec::new(),
-        host_id: None,
-        instance_id: None,
-        software: String::new(),
-        limits: None,
-        resume: None,
-    };
+    let hello = Hello::new(Secret::new("agt_test".into()), vec![1]);
     let (told, events) = mpsc::unbounded_channel();
     let link = Link::<Agent>::connect(hello, Time::default());
     let on_event = move |event, _: &Connection<Agent>| {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fleetwire::ids::Uuid;
+use fleetwire::platform::store::deliveries::DeliveryState;
 use fleetwire::wire::Encoding;
 use fleetwire::wire::messages::{
     Command, CommandAck, CommandStatus, Journal, JournalSync, PlatformToAgent, Response,
@@ -26,19 +27,6 @@ pub struct Scripted {
 
 /// Where a delivery stands, and why.
 pub type Stands = (&'static str, String);
-
-const STATES: [&str; 10] = [
-    "queued",
-    "sent",
-    "received",
-    "running",
-    "succeeded",
-    "failed",
-    "interrupted",
-    "cancelled",
-    "expired",
-    "dead",
-];
 
 impl Scripted {
     pub fn start(dir: &Path) -> Self {
@@ -117,7 +105,7 @@ impl Scripted {
             command,
         );
         let (state, reason) = rows.into_iter().next().expect("one delivery");
-        (STATES[state as usize], reason)
+        (code(state), reason)
     }
 
     /// What the store has of a delivery's way.
@@ -127,7 +115,7 @@ impl Scripted {
              JOIN commands c ON c.number = h.command WHERE c.id = ?1 ORDER BY h.number",
             command,
         );
-        let shown = |(state, reason)| (STATES[state as usize], reason);
+        let shown = |(state, reason)| (code(state), reason);
         rows.into_iter()
             .map(|row: (i64, String)| shown(row))
             .collect()
@@ -214,4 +202,9 @@ pub fn response(command: &str, status: CommandStatus) -> Response {
         started_at: None,
         result: None,
     }
+}
+
+/// The name of a state, as the store numbers them.
+fn code(state: i64) -> &'static str {
+    DeliveryState::ALL[usize::try_from(state).expect("a state")].code()
 }

@@ -293,14 +293,5 @@ pub const fn subprotocol(encoding: Encoding) -> &'static str {
 
 /// The hello of a well-behaved agent with this device token.
 pub fn hello(token: &str) -> Hello {
-    Hello {
-        auth_token: Secret::new(token.to_owned()),
-        protocol_versions: vec![1],
-        capabilities: Vec::new(),
-        host_id: None,
-        instance_id: None,
-        software: String::new(),
-        limits: None,
-        resume: None,
-    }
+    Hello::new(Secret::new(token.to_owned()), vec![1])
 }
