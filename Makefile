@@ -112,9 +112,12 @@ docs: setup ## Write the reference of the protocol and the documents in docs/sch
 	FLEETWIRE_UPDATE=1 $(CARGO) test --locked --test it documents
 
 .PHONY: screenshots
-screenshots: setup ## Take the documentation's pictures again, in Chromium.
+screenshots: setup web ## Take the documentation's pictures again, in Chromium; those of all the console's pages are in target/pictures.
 	$(CARGO) build --locked --bins
 	tests/browser/screenshots.sh
+	mkdir -p target/pictures
+	FLEETWIRE_TEST_PICTURES=$(CURDIR)/target/pictures $(CARGO) test --locked --test it web::
+	cp target/pictures/command.png docs/images/command.png
 
 .PHONY: release-schema
 release-schema: setup ## Keep the schema as that of the version in Cargo.toml: later ones stay compatible with it.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs, for every folder that has a package-lock.json, exactly what it locks: buf and the TypeScript
-# generator (tests/schema), the TypeScript bindings' runtime, the browser tests' driver, the OpenID provider.
+# generator (tests/schema), the TypeScript bindings' runtime, the browser tests' driver, the OpenID provider,
+# what the console is made with.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 

@@ -94,7 +94,13 @@ const router = createBrowserRouter([
 
 export function App() {
   const session = useSession();
-  if (session.state === "unknown") return <Loading />;
+  if (session.state === "unknown") {
+    return (
+      <main className="door">
+        <Loading />
+      </main>
+    );
+  }
   if (session.state === "out") return <SignIn why={session.why} />;
   return <RouterProvider router={router} />;
 }

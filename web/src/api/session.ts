@@ -16,6 +16,8 @@ const KEY = "fleetwire.api-key";
 const BEFORE_END_MS = 60_000;
 /** A token is good for so long at least, whatever this machine's clock says. */
 const GOOD_MS_MIN = 5 * 60_000;
+/** A platform that does not answer is asked again after so long. */
+const AWAY_MS = 2_000;
 
 interface SignIn {
   access: string;
@@ -69,8 +71,10 @@ export async function identify(): Promise<void> {
     const { user } = await call(AuthService.method.getMe, {}, await token());
     if (user) become({ state: "in", user, byKey: apiKey() !== null });
   } catch (error) {
-    if (session.state !== "out")
-      become({ state: "out", why: error instanceof Refused ? error.message : undefined });
+    const refused = error instanceof Refused && (error.status === 401 || error.status === 403);
+    if (refused && session.state !== "out") forget(error.message);
+    // Who is signed in stays so while the platform is away; a page that has just been opened waits for it.
+    else if (session.state === "unknown") setTimeout(() => void identify(), AWAY_MS);
   }
 }
 

@@ -20,6 +20,8 @@ import { SessionService } from "fleetwire/api/v1/session";
 
 /** Events of one kind within so long lead to one question. */
 const TOGETHER_MS = 400;
+/** What events say themselves is shown within so long. */
+const MOMENT_MS = 50;
 /** The overview's own figures, which have no method of their own. */
 export const FIGURES = "Figures";
 
@@ -33,9 +35,17 @@ export interface Figures {
   moreUnderWay: boolean;
 }
 
-/** Lays events over what `client` holds. */
+/** What a moment's events change of what the pages hold. */
+interface Moment {
+  /** By host id, in the order in which they came. */
+  hosts: Map<string, ((host: Host) => void)[]>;
+  figures: ((figures: Figures) => void)[];
+}
+
+/** Lays events over what `client` holds, those of a moment together: a page is drawn once for all of them. */
 export function applier(client: QueryClient, later = (work: () => void, ms: number) => setTimeout(work, ms)) {
   let waiting = new Map<string, readonly unknown[]>();
+  let moment: Moment | undefined;
 
   const ask = (...keys: readonly unknown[][]) => {
     if (waiting.size === 0) {
@@ -49,35 +59,25 @@ export function applier(client: QueryClient, later = (work: () => void, ms: numb
     for (const key of keys) waiting.set(JSON.stringify(key), key);
   };
 
-  /** Changes a host in every answer that shows it. */
-  const host = (id: string, change: (host: Host) => void) => {
-    const changed = (old: Host) => {
-      const host = clone(HostSchema, old);
-      change(host);
-      return host;
-    };
-    client.setQueriesData<GetHostResponse>({ queryKey: [HostService.method.getHost.name] }, (answer) =>
-      answer?.host?.id === id ? { ...answer, host: changed(answer.host) } : answer,
-    );
-    type Pages = InfiniteData<ListHostsResponse>;
-    client.setQueriesData<Pages>({ queryKey: [HostService.method.listHosts.name] }, (answer) => {
-      if (!answer?.pages) return answer;
-      const at = answer.pages.findIndex(({ hosts }) => hosts.some((host) => host.id === id));
-      if (at < 0) return answer;
-      const pages = answer.pages.slice();
-      const page = pages[at] as ListHostsResponse;
-      pages[at] = { ...page, hosts: page.hosts.map((host) => (host.id === id ? changed(host) : host)) };
-      return { ...answer, pages };
-    });
+  const now = (): Moment => {
+    if (!moment) {
+      moment = { hosts: new Map(), figures: [] };
+      later(() => {
+        const { hosts, figures } = moment as Moment;
+        moment = undefined;
+        if (hosts.size) changeHosts(client, hosts);
+        if (figures.length) changeFigures(client, figures);
+      }, MOMENT_MS);
+    }
+    return moment;
   };
-
-  const figures = (change: (figures: Figures) => void) =>
-    client.setQueryData<Figures>([FIGURES], (old) => {
-      if (!old) return old;
-      const next = { ...old, hosts: new Map(old.hosts), underWay: new Set(old.underWay) };
-      change(next);
-      return next;
-    });
+  const host = (id: string, change: (host: Host) => void) => {
+    const { hosts } = now();
+    const changes = hosts.get(id);
+    if (changes) changes.push(change);
+    else hosts.set(id, [change]);
+  };
+  const figures = (change: (figures: Figures) => void) => now().figures.push(change);
 
   const hostsChanged = (id: string) =>
     ask(
@@ -100,7 +100,7 @@ export function applier(client: QueryClient, later = (work: () => void, ms: numb
           host.connectedSince = at;
           host.lastSeenAt = at;
         });
-        figures(({ hosts }) => hosts.set(id, true));
+        figures(({ hosts }) => void hosts.set(id, true));
         return;
       case "hostOffline":
         host(id, (host) => {
@@ -108,7 +108,7 @@ export function applier(client: QueryClient, later = (work: () => void, ms: numb
           host.lastSeenAt = at;
           host.connectedSince = host.address = host.roundTripMs = host.health = undefined;
         });
-        figures(({ hosts }) => hosts.set(id, false));
+        figures(({ hosts }) => void hosts.set(id, false));
         return;
       case "hostHealth":
         host(id, (host) => {
@@ -146,6 +146,37 @@ export function applier(client: QueryClient, later = (work: () => void, ms: numb
       }
     }
   };
+}
+
+/** Changes hosts in every answer that shows them. */
+function changeHosts(client: QueryClient, changes: Moment["hosts"]): void {
+  const changed = (old: Host): Host => {
+    const its = changes.get(old.id);
+    if (!its) return old;
+    const host = clone(HostSchema, old);
+    for (const change of its) change(host);
+    return host;
+  };
+  client.setQueriesData<GetHostResponse>({ queryKey: [HostService.method.getHost.name] }, (answer) =>
+    answer?.host && changes.has(answer.host.id) ? { ...answer, host: changed(answer.host) } : answer,
+  );
+  type Pages = InfiniteData<ListHostsResponse>;
+  client.setQueriesData<Pages>({ queryKey: [HostService.method.listHosts.name] }, (answer) => {
+    if (!answer?.pages) return answer;
+    const pages = answer.pages.map((page) =>
+      page.hosts.some(({ id }) => changes.has(id)) ? { ...page, hosts: page.hosts.map(changed) } : page,
+    );
+    return pages.some((page, index) => page !== answer.pages[index]) ? { ...answer, pages } : answer;
+  });
+}
+
+function changeFigures(client: QueryClient, changes: Moment["figures"]): void {
+  client.setQueryData<Figures>([FIGURES], (old) => {
+    if (!old) return old;
+    const next = { ...old, hosts: new Map(old.hosts), underWay: new Set(old.underWay) };
+    for (const change of changes) change(next);
+    return next;
+  });
 }
 
 /** Where a delivery has not ended. */

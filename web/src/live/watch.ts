@@ -35,9 +35,13 @@ export function useWatch(commandId: string): Watched {
       timer = undefined;
       setWatched({ command, deliveries: new Map(deliveries), output: new Map(output), error });
     };
+    let credential: string | undefined;
+    let refused: string | undefined;
     const watch = async () => {
       const method = CommandService.method.watchCommand;
-      for await (const { message } of stream(method, { commandId }, await token(), abort.signal)) {
+      credential = await token(refused);
+      for await (const { message } of stream(method, { commandId }, credential, abort.signal)) {
+        refused = undefined;
         if (message.case === "command") command = message.value;
         else if (message.case === "delivery") deliveries.set(message.value.hostId, message.value);
         else if (message.case === "progress") {
@@ -57,8 +61,9 @@ export function useWatch(commandId: string): Watched {
           await watch();
         } catch (error) {
           if (abort.signal.aborted) return;
-          if (error instanceof Refused && error.status !== 0 && error.status < 500 && error.status !== 401)
-            return show(error);
+          const status = error instanceof Refused ? error.status : 0;
+          if (status === 401 && refused === undefined) refused = credential;
+          else if (status >= 400 && status < 500) return show(error);
         }
         show();
         if (command?.state === CommandState.FINISHED) return;

@@ -5,6 +5,7 @@ import {
   type ColumnDef,
   flexRender,
   getCoreRowModel,
+  type Row,
   type RowSelectionState,
   useReactTable,
 } from "@tanstack/react-table";
@@ -12,14 +13,15 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { CommandService } from "fleetwire/api/v1/command";
 import { GroupService } from "fleetwire/api/v1/group";
 import { type Host, HostService, HostStatus } from "fleetwire/api/v1/host";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
 import { useCall, useList, useMay } from "../api/query";
 import { Empty, Failed, Labels, Loading, Page, State } from "../ui/parts";
 import { plain, Word } from "../ui/text";
 import { When } from "../ui/time";
 
-const ROW_PX = 39;
+/** As the style has it (`.rows .line`). */
+const ROW_PX = 36;
 const PAGE_SIZE = 250;
 /** A search is asked for once nobody has typed for so long. */
 const TYPED_MS = 200;
@@ -220,19 +222,26 @@ export function HostState({ host }: { host: Host }) {
 
 export const percent = (value: number | undefined) => (value === undefined ? "–" : `${Math.round(value)} %`);
 
-function columns(groups: Map<string, string>): ColumnDef<Host>[] {
+/** All that are loaded: how many, how many of them are chosen, and how they are. */
+interface All {
+  rows: number;
+  chosen: number;
+  select: (on: boolean) => void;
+}
+
+function columns(groups: Map<string, string>, all: All): ColumnDef<Host>[] {
   return [
     {
       id: "select",
-      header: ({ table }) => (
+      header: () => (
         <input
           type="checkbox"
           aria-label="Select all that are loaded"
-          checked={table.getIsAllRowsSelected()}
+          checked={all.chosen > 0 && all.chosen === all.rows}
           ref={(box) => {
-            if (box) box.indeterminate = table.getIsSomeRowsSelected();
+            if (box) box.indeterminate = all.chosen > 0 && all.chosen < all.rows;
           }}
-          onChange={table.getToggleAllRowsSelectedHandler()}
+          onChange={(event) => all.select(event.target.checked)}
         />
       ),
       cell: ({ row }) => (
@@ -311,29 +320,34 @@ function Table({
   more?: () => void;
 }) {
   const scroll = useRef<HTMLDivElement>(null);
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroll.current,
+    estimateSize: () => ROW_PX,
+    overscan: 12,
+  });
+  const seen = virtual.getVirtualItems();
+  const [first, last] = [seen[0]?.index ?? 0, seen.at(-1)?.index ?? 0];
+  const all: All = {
+    rows: rows.length,
+    chosen: Object.keys(selected).length,
+    select: (on) => onSelect(on ? Object.fromEntries(rows.map(({ id }) => [id, true])) : {}),
+  };
+  // The table knows of what is seen alone: of all of them it would make rows anew whenever one has changed.
   const table = useReactTable({
-    data: rows,
-    columns: useMemo(() => columns(groups), [groups]),
+    data: useMemo(() => rows.slice(first, last + 1), [rows, first, last]),
+    columns: columns(groups, all),
     state: { rowSelection: selected },
     onRowSelectionChange: (next) => onSelect(typeof next === "function" ? next(selected) : next),
     getRowId: ({ id }) => id,
     getCoreRowModel: getCoreRowModel(),
   });
   const model = table.getRowModel().rows;
-  const virtual = useVirtualizer({
-    count: model.length,
-    getScrollElement: () => scroll.current,
-    estimateSize: () => ROW_PX,
-    overscan: 12,
-  });
-  const seen = virtual.getVirtualItems();
-  const last = seen.at(-1)?.index ?? 0;
   useEffect(() => {
-    if (more && last > model.length - PAGE_SIZE / 2) more();
-  }, [last, model.length, more]);
-  const cell = (meta: unknown) => (typeof meta === "string" ? meta : undefined);
+    if (more && last > rows.length - PAGE_SIZE / 2) more();
+  }, [last, rows.length, more]);
   return (
-    <div className="hosts" role="table" aria-rowcount={more ? -1 : model.length + 1}>
+    <div className="hosts" role="table" aria-rowcount={more ? -1 : rows.length + 1}>
       {table.getHeaderGroups().map((group) => (
         <div className="line head" role="row" key={group.id} aria-rowindex={1}>
           {group.headers.map((header) => (
@@ -347,23 +361,17 @@ function Table({
       <div className="rows" ref={scroll} role="rowgroup" tabIndex={0} aria-label="Hosts">
         <div className="body" role="presentation" style={{ height: virtual.getTotalSize() }}>
           {seen.map(({ index, start }) => {
-            const row = model[index];
+            const row = model[index - first];
             if (!row) return null;
             return (
-              <div
-                className="line"
-                role="row"
+              <Line
                 key={row.id}
-                aria-rowindex={index + 2}
-                aria-selected={row.getIsSelected()}
-                style={{ transform: `translateY(${start}px)` }}
-              >
-                {row.getVisibleCells().map((visible) => (
-                  <div role="cell" key={visible.id} className={cell(visible.column.columnDef.meta)}>
-                    {flexRender(visible.column.columnDef.cell, visible.getContext())}
-                  </div>
-                ))}
-              </div>
+                row={row}
+                index={index}
+                start={start}
+                selected={row.getIsSelected()}
+                groups={groups}
+              />
             );
           })}
         </div>
@@ -371,3 +379,41 @@ function Table({
     </div>
   );
 }
+
+/** One host's line. Scrolling draws those anew that come into sight, and an event the one that it is about. */
+const Line = memo(
+  function Line({ row, index, start, selected }: LineOf) {
+    return (
+      <div
+        className="line"
+        role="row"
+        aria-rowindex={index + 2}
+        aria-selected={selected}
+        style={{ transform: `translateY(${start}px)` }}
+      >
+        {row.getVisibleCells().map((visible) => (
+          <div role="cell" key={visible.id} className={cell(visible.column.columnDef.meta)}>
+            {flexRender(visible.column.columnDef.cell, visible.getContext())}
+          </div>
+        ))}
+      </div>
+    );
+  },
+  (a, b) =>
+    a.row.original === b.row.original &&
+    a.index === b.index &&
+    a.start === b.start &&
+    a.selected === b.selected &&
+    a.groups === b.groups,
+);
+
+interface LineOf {
+  row: Row<Host>;
+  index: number;
+  start: number;
+  selected: boolean;
+  /** Their names stand in the line. */
+  groups: Map<string, string>;
+}
+
+const cell = (meta: unknown) => (typeof meta === "string" ? meta : undefined);
