@@ -44,17 +44,9 @@ async fn two_hosts(store: &dyn Store) -> [HostId; 2] {
 }
 
 contract!(
-    sqlite,
-    |dir: &std::path::Path| -> std::sync::Arc<dyn crate::platform::store::Store> {
-        let path = dir.join("platform.db");
-        let store = crate::platform::store::SqliteStore::open(&path, super::key());
-        std::sync::Arc::new(store.expect("opened"))
-    },
-    [
-        minutes_add_up_at_every_step,
-        old_health_is_removed_step_by_step,
-        what_is_asked_of_health_is_bounded,
-    ]
+    minutes_add_up_at_every_step,
+    old_health_is_removed_step_by_step,
+    what_is_asked_of_health_is_bounded,
 );
 
 async fn minutes_add_up_at_every_step(open: Open<'_>) {
