@@ -48,6 +48,7 @@ async function api(method, path, body) {
 /** Looks at the page as it stands: no serious fault for those who cannot see or point, nothing wider than it. */
 async function inspect(page, name) {
   await page.locator(".spinner").first().waitFor({ state: "detached" });
+  assert.equal(await page.getByText("This could not be loaded").count(), 0, `${name}: something is missing`);
   // Not as a script of the page, which its policy would refuse.
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -221,6 +222,7 @@ test("the device's console opens in a tab, and its page reaches nothing of ours"
   );
   assert.equal(read, "refused");
 
+  await page.getByRole("heading", { name: "History" }).waitFor();
   const row = page.getByRole("row", { name: /in use/ });
   await row.getByText("ada").waitFor();
   await inspect(page, "host");

@@ -12,6 +12,7 @@ import { useCall, useChange, useList, useMay } from "../api/query";
 import { AuditRows } from "../ui/audit-rows";
 import { DeliveryRows } from "../ui/delivery-rows";
 import { EditHost } from "../ui/edit-host";
+import { HealthHistory } from "../ui/health-history";
 import { OpenConsole } from "../ui/open-console";
 import { Answer, Confirm, Empty, Labels, More, Page, Panel } from "../ui/parts";
 import { SessionRows } from "../ui/session-rows";
@@ -71,6 +72,7 @@ function Shown({ host }: { host: Host }) {
         <Facts host={host} />
         <HealthPanel health={host.health} online={host.status === HostStatus.ONLINE} />
       </div>
+      <HealthHistory hostId={host.id} seenAt={host.lastSeenAt} />
       <Deliveries host={host} />
       <Sessions host={host} />
       <Audit host={host} />
