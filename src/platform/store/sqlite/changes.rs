@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use super::super::StoreError;
 use super::super::deliveries::{Applied, DeliveryState, End, Step};
 use super::commands::signed;
+use super::values::insert_rows;
 use super::{Transaction, waves};
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};
@@ -43,6 +44,19 @@ pub(super) struct Changes<'a> {
     acknowledged: BTreeMap<i64, i64>,
     /// The numbers of commands that have waves, with how many were held and are not any more.
     in_waves: BTreeMap<i64, i64>,
+    history: Vec<Past>,
+}
+
+/// A step of a delivery's life.
+pub(super) struct Past {
+    /// Its command's number and its host's.
+    pub key: (i64, i64),
+    /// Which step it is.
+    pub number: i64,
+    pub at: UnixMillis,
+    pub state: DeliveryState,
+    pub reason: String,
+    pub attempts: u32,
 }
 
 impl<'a> Changes<'a> {
@@ -59,6 +73,7 @@ impl<'a> Changes<'a> {
             counts: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             in_waves: BTreeMap::new(),
+            history: Vec::new(),
         }
     }
 
@@ -119,8 +134,8 @@ impl<'a> Changes<'a> {
                 found.attempts += 1;
                 self.connection
                     .prepare_cached(
-                        "UPDATE deliveries SET attempts = ?3, next_attempt = ?4, reason = ?5,
-                             updated = ?6 WHERE command = ?1 AND host = ?2",
+                        "UPDATE deliveries SET changes = changes + 1, attempts = ?3,
+                             next_attempt = ?4, reason = ?5, updated = ?6 WHERE command = ?1 AND host = ?2",
                     )?
                     .execute(params![
                         key.0,
@@ -191,7 +206,8 @@ impl<'a> Changes<'a> {
     pub fn requeue(&mut self, found: &mut Found, at: UnixMillis) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "UPDATE deliveries SET state = 0, next_attempt = NULL, updated = ?3
+                "UPDATE deliveries SET changes = changes + 1, state = 0, stage = 0,
+                     next_attempt = NULL, updated = ?3
                  WHERE command = ?1 AND host = ?2",
             )?
             .execute((found.key.0, found.key.1, at))?;
@@ -201,7 +217,10 @@ impl<'a> Changes<'a> {
     /// Notes that a delivery which the host may have is wanted no more.
     pub fn request_cancel(&mut self, found: &mut Found, at: UnixMillis) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("UPDATE deliveries SET cancel = 1 WHERE command = ?1 AND host = ?2")?
+            .prepare_cached(
+                "UPDATE deliveries SET changes = changes + 1, cancel = 1
+                 WHERE command = ?1 AND host = ?2",
+            )?
             .execute(found.key)?;
         self.came_to(found, found.state, at, "cancel_requested")
     }
@@ -222,8 +241,8 @@ impl<'a> Changes<'a> {
     ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "UPDATE deliveries SET state = 1, once = ?3, next_attempt = NULL, updated = ?4,
-                     until = ?5 WHERE command = ?1 AND host = ?2",
+                "UPDATE deliveries SET changes = changes + 1, state = 1, stage = 1, once = ?3,
+                     next_attempt = NULL, updated = ?4, until = ?5 WHERE command = ?1 AND host = ?2",
             )?
             .execute(params![found.key.0, found.key.1, once, at, until])?;
         self.came_to(found, DeliveryState::Sent, at, "")
@@ -235,10 +254,16 @@ impl<'a> Changes<'a> {
         state: DeliveryState,
         at: UnixMillis,
     ) -> Result<(), StoreError> {
+        if found.state == DeliveryState::Queued {
+            self.connection
+                .prepare_cached("UPDATE deliveries SET stage = 1 WHERE command = ?1 AND host = ?2")?
+                .execute(found.key)?;
+        }
+        // Of what the indexes are made of nothing changes: that is half of what it takes.
         self.connection
             .prepare_cached(
-                "UPDATE deliveries SET state = ?3, next_attempt = NULL, reason = '', updated = ?4,
-                     started = CASE WHEN ?3 = 3 THEN ?4 END
+                "UPDATE deliveries SET changes = changes + 1, state = ?3, next_attempt = NULL,
+                     reason = '', updated = ?4, started = CASE WHEN ?3 = 3 THEN ?4 END
                  WHERE command = ?1 AND host = ?2",
             )?
             .execute((found.key.0, found.key.1, state, at))?;
@@ -248,8 +273,9 @@ impl<'a> Changes<'a> {
     fn ended(&mut self, found: &mut Found, at: UnixMillis, end: End) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "UPDATE deliveries SET state = ?3, next_attempt = NULL, reason = ?4, detail = ?5,
-                     updated = ?6, started = coalesce(?7, started), ended = ?6, held = 0
+                "UPDATE deliveries SET changes = changes + 1, state = ?3, stage = 2,
+                     next_attempt = NULL, reason = ?4, detail = ?5, updated = ?6,
+                     started = coalesce(?7, started), ended = ?6, held = 0
                  WHERE command = ?1 AND host = ?2",
             )?
             .execute(params![
@@ -269,7 +295,7 @@ impl<'a> Changes<'a> {
         self.came_to(found, end.state, at, &end.reason)
     }
 
-    /// Counts, remembers and tells that a delivery came to stand there.
+    /// Counts, remembers and tells that a delivery came to stand there. The change of its row counts itself.
     fn came_to(
         &mut self,
         found: &mut Found,
@@ -279,11 +305,14 @@ impl<'a> Changes<'a> {
     ) -> Result<(), StoreError> {
         let Found { key, attempts, .. } = *found;
         found.changes += 1;
-        let entry = (key.0, key.1, found.changes);
-        self.connection
-            .prepare_cached("UPDATE deliveries SET changes = ?3 WHERE command = ?1 AND host = ?2")?
-            .execute((key.0, key.1, found.changes))?;
-        write_history(self.connection, entry, at, state, reason, attempts)?;
+        self.history.push(Past {
+            key,
+            number: found.changes,
+            at,
+            state,
+            reason: reason.to_owned(),
+            attempts,
+        });
         if state != found.state {
             let (last, counts) = self.counts.entry(key.0).or_default();
             counts[found.state as usize] -= 1;
@@ -308,7 +337,9 @@ impl<'a> Changes<'a> {
     }
 
     fn acknowledge(&mut self, found: &Found) {
-        if !found.once {
+        // Whatever the agent had before, it has said so.
+        let first = found.state <= DeliveryState::Sent;
+        if first && !found.once {
             let highest = self.acknowledged.entry(found.key.1).or_default();
             *highest = found.sequence.max(*highest);
         }
@@ -316,6 +347,7 @@ impl<'a> Changes<'a> {
 
     /// Writes what the changes add up to.
     pub fn finish(self) -> Result<(), StoreError> {
+        write_history(self.connection, &self.history)?;
         let mut count = self.connection.prepare_cached(
             "UPDATE commands SET queued = queued + ?2, sent = sent + ?3, received = received + ?4,
                  running = running + ?5, succeeded = succeeded + ?6, failed = failed + ?7,
@@ -351,19 +383,20 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Writes a step of a delivery's life; `entry` names the delivery and the step.
-pub(super) fn write_history(
-    connection: &Connection,
-    entry: (i64, i64, i64),
-    at: UnixMillis,
-    state: DeliveryState,
-    reason: &str,
-    attempt: u32,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT INTO delivery_history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-        .execute((entry.0, entry.1, entry.2, at, state, reason, attempt))?;
-    Ok(())
+/// Writes steps of deliveries' lives.
+pub(super) fn write_history(connection: &Connection, history: &[Past]) -> Result<(), StoreError> {
+    let rows = history.iter().map(|past| -> [&dyn ToSql; 7] {
+        [
+            &past.key.0,
+            &past.key.1,
+            &past.number,
+            &past.at,
+            &past.state,
+            &past.reason,
+            &past.attempts,
+        ]
+    });
+    insert_rows(connection, "delivery_history", &rows.collect::<Vec<_>>())
 }
 
 /// Ends what waits and may not be begun any more.
@@ -407,7 +440,7 @@ pub(super) fn interrupt(
         .prepare_cached(
             "SELECT c.id, q.host FROM deliveries d JOIN commands c ON c.number = d.command
              JOIN queues q ON q.number = d.host
-             WHERE d.state IN (1, 2, 3) AND d.once = 1 LIMIT ?1",
+             WHERE d.stage = 1 AND d.once = 1 LIMIT ?1",
         )?
         .query_map([signed(count as u64)], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;

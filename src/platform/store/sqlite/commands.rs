@@ -5,11 +5,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use super::super::commands::{
     Assigned, Cancelled, CommandFilter, CommandPage, CommandPlace, CommandRecord, CommandStore,
-    DeliveryStart, NewCommand, NewDelivery, Priority, Redrive,
+    DeliveryStart, NewCommand, Priority, Redrive,
 };
 use super::super::deliveries::{Counts, DeliveryState};
 use super::super::{Change, StoreError, StoreFuture};
-use super::changes::{Changes, write_history};
+use super::changes::{Changes, Past, write_history};
 use super::deliveries::settled;
 use super::waves::{PLAN, plan};
 use super::{SqliteStore, Transaction};
@@ -141,40 +141,55 @@ pub(super) fn create(
     connection: &Transaction<'_>,
     command: &NewCommand,
 ) -> Result<Vec<Assigned>, StoreError> {
-    let number = insert(connection, command)?;
     let mut assigned = Vec::new();
-    let mut counts = [0i64; 2];
-    let mut held = 0i64;
+    let mut history = Vec::new();
     let wave_size = command.plan.waves.map_or(u64::MAX, |waves| waves.size);
+    let (mut counts, mut held) = ([0i64; 2], 0i64);
+    let starts = (0u64..).zip(&command.hosts).map(|(index, delivery)| {
+        let before = index / wave_size.max(1);
+        let start = match delivery.start {
+            _ if before > 0 => DeliveryStart::Queued,
+            start => start,
+        };
+        held += i64::from(before > 0);
+        counts[usize::from(start != DeliveryStart::Queued)] += 1;
+        (delivery.host, before, start)
+    });
+    let starts: Vec<_> = starts.collect();
+    let number = insert(connection, command, counts, held)?;
     let mut known = connection.prepare_cached(
         "INSERT INTO queues (host) SELECT id FROM hosts WHERE id = ?1
          ON CONFLICT (host) DO UPDATE SET next_sequence = next_sequence
          RETURNING number, 0",
     )?;
     let mut place = connection.prepare_cached(
-        "INSERT INTO queues (host, next_sequence) SELECT id, 2 FROM hosts WHERE id = ?1
-         ON CONFLICT (host) DO UPDATE SET next_sequence = next_sequence + 1
+        "UPDATE queues SET next_sequence = next_sequence + 1 WHERE host = ?1
          RETURNING number, next_sequence - 1",
     )?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO deliveries (command, host, sequence, epoch, rank, state, once, next_attempt,
-             reason, detail, updated, changes, wave, held, in_window, skip)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?10, ?11, ?12, ?13, ?14)",
+    let mut first = connection.prepare_cached(
+        "INSERT INTO queues (host, next_sequence) SELECT id, 2 FROM hosts WHERE id = ?1
+         RETURNING number, 1",
     )?;
-    for (index, NewDelivery { host, start }) in (0u64..).zip(&command.hosts) {
-        let before = index / wave_size.max(1);
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (command, host, sequence, epoch, rank, state, stage, once,
+             next_attempt, reason, detail, updated, changes, wave, held, in_window, skip)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, '', '', ?9, ?6, ?10, ?11, ?12, ?13)",
+    )?;
+    for (host, before, start) in starts {
         let is_held = before > 0;
-        held += i64::from(is_held);
         // What is held gets its place with its wave.
         let place = if is_held { &mut known } else { &mut place };
-        let found = place.query_row([host], |row| Ok((row.get(0)?, row.get(1)?)));
-        let (queue, sequence): (i64, i64) = found.optional()?.ok_or(StoreError::NotFound)?;
-        let (state, once) = match start {
-            _ if is_held => (DeliveryState::Queued, false),
-            DeliveryStart::Queued => (DeliveryState::Queued, false),
-            DeliveryStart::Sent { once } => (DeliveryState::Sent, *once),
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Option<(i64, i64)> = place.query_row([host], pair).optional()?;
+        let (queue, sequence) = match found {
+            Some(found) => found,
+            // The first that is for it, if there is such a host.
+            None => first.query_row([host], pair)?,
         };
-        counts[state as usize] += 1;
+        let (state, once) = match start {
+            DeliveryStart::Queued => (DeliveryState::Queued, false),
+            DeliveryStart::Sent { once } => (DeliveryState::Sent, once),
+        };
         insert.execute(params![
             number,
             queue,
@@ -185,7 +200,6 @@ pub(super) fn create(
             once,
             command.not_before,
             command.created,
-            state as i64,
             command.plan.waves.map_or(0, |_| signed(before + 1)),
             is_held,
             command.plan.in_window,
@@ -194,7 +208,7 @@ pub(super) fn create(
         let told = |state: DeliveryState| {
             connection.event(&Event {
                 at: command.created,
-                host: Some(*host),
+                host: Some(host),
                 actor: command.user.clone(),
                 what: Happening::DeliveryUpdated {
                     command: command.id,
@@ -205,26 +219,33 @@ pub(super) fn create(
         };
         told(DeliveryState::Queued)?;
         if state == DeliveryState::Sent {
-            let entry = (number, queue, 1);
-            write_history(connection, entry, command.created, state, "", 0)?;
+            history.push(Past {
+                key: (number, queue),
+                number: 1,
+                at: command.created,
+                state,
+                reason: String::new(),
+                attempts: 0,
+            });
             told(state)?;
             assigned.push(Assigned {
-                host: *host,
+                host,
                 sequence: sequence as u64,
                 settled_sequence: settled(connection, queue)?,
             });
         }
     }
-    connection
-        .prepare_cached("UPDATE commands SET queued = ?2, sent = ?3, held = ?4 WHERE number = ?1")?
-        .execute((number, counts[0], counts[1], held))?;
+    write_history(connection, &history)?;
     Ok(assigned)
 }
 
-/// Writes a command's row, without any delivery; answers its number.
+/// Writes a command's row, of whose deliveries so many are queued and sent, and so many of those held; answers
+/// its number.
 pub(super) fn insert(
     connection: &Transaction<'_>,
     command: &NewCommand,
+    [queued, sent]: [i64; 2],
+    held: i64,
 ) -> Result<i64, StoreError> {
     let begins = command.not_before.unwrap_or_default().max(command.created);
     let lifetime = command
@@ -235,9 +256,9 @@ pub(super) fn insert(
         .prepare_cached(
             "INSERT INTO commands (id, kind, parameters, timeout_seconds, rank, user, created,
                  expires, targets, redrive_of, sweep, lifetime, not_before, in_window, skip_offline,
-                 waves, wave, wave_size, wave_pause, failures_max)
+                 waves, wave, wave_size, wave_pause, failures_max, queued, sent, held)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?8, ?11, ?12, ?13, ?14,
-                 ?15, ?15 > 0, ?16, ?17, ?18)",
+                 ?15, ?15 > 0, ?16, ?17, ?18, ?19, ?20, ?21)",
         )?
         .execute(params![
             command.id,
@@ -258,6 +279,9 @@ pub(super) fn insert(
             waves.map_or(0, |of| signed(of.size)),
             waves.map_or(0, |of| of.pause.as_millis() as i64),
             waves.and_then(|of| of.failures_max).map(signed),
+            queued,
+            sent,
+            held,
         ])?;
     Ok(connection.last_insert_rowid())
 }
@@ -382,14 +406,18 @@ fn take_off(
              RETURNING command, host, changes, state, attempts",
         )?
         .query_row((command, host), |row| {
-            let entry = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((entry, row.get(3)?, row.get(4)?))
+            Ok(Past {
+                key: (row.get(0)?, row.get(1)?),
+                number: row.get(2)?,
+                at,
+                state: row.get(3)?,
+                reason: why.to_owned(),
+                attempts: row.get(4)?,
+            })
         });
-    let Some((entry, state, attempts)) = taken.optional()? else {
-        return Ok(false);
-    };
-    write_history(connection, entry, at, state, why, attempts)?;
-    Ok(true)
+    let taken = taken.optional()?;
+    write_history(connection, taken.as_slice())?;
+    Ok(taken.is_some())
 }
 
 fn remove(

@@ -102,13 +102,13 @@ pub(super) fn settled(connection: &Connection, queue: i64) -> Result<u64, StoreE
     let mut query = connection.prepare_cached(
         "SELECT min(
              coalesce((SELECT min(sequence) FROM deliveries
-                 WHERE host = ?1 AND rank = 0 AND state = 0 AND held = 0), 9223372036854775807),
+                 WHERE host = ?1 AND rank = 0 AND stage = 0 AND held = 0), 9223372036854775807),
              coalesce((SELECT min(sequence) FROM deliveries
-                 WHERE host = ?1 AND rank = 1 AND state = 0 AND held = 0), 9223372036854775807),
+                 WHERE host = ?1 AND rank = 1 AND stage = 0 AND held = 0), 9223372036854775807),
              coalesce((SELECT min(sequence) FROM deliveries
-                 WHERE host = ?1 AND rank = 2 AND state = 0 AND held = 0), 9223372036854775807),
+                 WHERE host = ?1 AND rank = 2 AND stage = 0 AND held = 0), 9223372036854775807),
              coalesce((SELECT min(sequence) FROM deliveries
-                 WHERE host = ?1 AND state IN (1, 2, 3)), 9223372036854775807),
+                 WHERE host = ?1 AND stage = 1), 9223372036854775807),
              (SELECT next_sequence FROM queues WHERE number = ?1)) - 1",
     )?;
     let settled: i64 = query.query_row([queue], |row| row.get(0))?;
@@ -164,7 +164,7 @@ fn waiting(
     };
     let sql = format!(
         "SELECT {OUTGOING} FROM deliveries d JOIN commands c ON c.number = d.command
-         WHERE d.host = ?1 AND d.state = 0 AND d.held = 0
+         WHERE d.host = ?1 AND d.stage = 0 AND d.held = 0
          ORDER BY d.rank, d.sequence LIMIT ?2"
     );
     let mut query = connection.prepare_cached(&sql)?;
@@ -205,7 +205,7 @@ fn under_way(connection: &Connection, host: HostId, count: usize) -> Result<Due,
     };
     let sql = format!(
         "SELECT {OUTGOING} FROM deliveries d JOIN commands c ON c.number = d.command
-         WHERE d.host = ?1 AND d.state IN (1, 2, 3) ORDER BY d.sequence LIMIT ?2"
+         WHERE d.host = ?1 AND d.stage = 1 ORDER BY d.sequence LIMIT ?2"
     );
     let mut query = connection.prepare_cached(&sql)?;
     let found = query.query_map((queue, signed(count as u64)), outgoing)?;
@@ -387,19 +387,19 @@ mod tests {
         let store = SqliteStore::open(&path, super::super::tests::key()).expect("opened");
         let sent = [
             "SELECT d.sequence FROM deliveries d JOIN commands c ON c.number = d.command
-             WHERE d.host = 1 AND d.state = 0 AND d.held = 0
+             WHERE d.host = 1 AND d.stage = 0 AND d.held = 0
              ORDER BY d.rank, d.sequence LIMIT 9",
             "SELECT d.sequence FROM deliveries d JOIN commands c ON c.number = d.command
-             WHERE d.host = 1 AND d.state IN (1, 2, 3) ORDER BY d.sequence LIMIT 9",
+             WHERE d.host = 1 AND d.stage = 1 ORDER BY d.sequence LIMIT 9",
             "SELECT min(sequence) FROM deliveries
-             WHERE host = 1 AND rank = 0 AND state = 0 AND held = 0",
+             WHERE host = 1 AND rank = 0 AND stage = 0 AND held = 0",
             "SELECT min(wave) FROM deliveries WHERE command = 1 AND held = 1",
             "SELECT number FROM commands WHERE wave_due IS NOT NULL AND wave_due <= 1
              ORDER BY wave_due LIMIT 1",
             "SELECT d.command FROM deliveries d
-             WHERE d.state = 0 AND d.held = 0 AND d.skip = 1 AND (d.command, d.host) > (1, 2)
+             WHERE d.stage = 0 AND d.held = 0 AND d.skip = 1 AND (d.command, d.host) > (1, 2)
              ORDER BY d.command, d.host LIMIT 9",
-            "SELECT min(sequence) FROM deliveries WHERE host = 1 AND state IN (1, 2, 3)",
+            "SELECT min(sequence) FROM deliveries WHERE host = 1 AND stage = 1",
             "SELECT number FROM commands WHERE id = 'a'",
             "SELECT state FROM deliveries WHERE command = (SELECT number FROM commands WHERE id = 'a')
                AND host = (SELECT number FROM queues WHERE host = 'h')",

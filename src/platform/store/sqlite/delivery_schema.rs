@@ -99,3 +99,19 @@ pub(super) const SCHEMA: &str = "
         FROM commands_before b JOIN commands c ON c.id = b.id JOIN queues q ON q.host = b.host;
     DROP TABLE commands_before;
 ";
+
+/// How far a delivery is, as far as the indexes ask: 0 where it waits, 1 where it is under way, 2 where it has
+/// ended. Its state changes with each step, and SQLite makes an index's entry anew wherever a column changes
+/// that the index names: of a delivery that was sent, began and succeeded the row took 16 us so, and takes 8.
+pub(super) const STAGES: &str = "
+    ALTER TABLE deliveries ADD COLUMN stage INTEGER NOT NULL DEFAULT 0;
+    UPDATE deliveries SET stage = CASE WHEN state <= 3 THEN 1 ELSE 2 END WHERE state > 0;
+    DROP INDEX deliveries_waiting;
+    DROP INDEX deliveries_under_way;
+    DROP INDEX deliveries_skippable;
+    CREATE INDEX deliveries_waiting ON deliveries (host, rank, sequence)
+        WHERE stage = 0 AND held = 0;
+    CREATE INDEX deliveries_under_way ON deliveries (host, sequence) WHERE stage = 1;
+    CREATE INDEX deliveries_skippable ON deliveries (command, host)
+        WHERE stage = 0 AND held = 0 AND skip = 1;
+";

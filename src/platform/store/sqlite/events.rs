@@ -1,13 +1,15 @@
 //! The log of events in SQLite. Numbers are given by the table, whose newest row is never removed; how
 //! far the log goes is told once it is committed.
 
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::super::{EventPage, EventStore, StoreError, StoreFuture, StoredEvent};
+use super::values::insert_rows;
 use super::{SqliteStore, Transaction};
 use crate::clock::UnixMillis;
+use crate::ids::HostId;
 use crate::platform::events::{Event, Happening, OfflineReason};
 
 /// The tables. `events_online` has whoever was last told online.
@@ -61,6 +63,7 @@ impl EventStore for SqliteStore {
 
     fn remove_events(&self, before: UnixMillis, kept: u64, count: usize) -> StoreFuture<'_, usize> {
         Box::pin(self.write(move |connection| {
+            connection.write_events()?;
             let (oldest, newest) = span(connection)?;
             let end = oldest.saturating_add(count as u64).min(newest);
             // The first that stays because of its number, and the first because of its age.
@@ -84,20 +87,7 @@ impl EventStore for SqliteStore {
 impl Transaction<'_> {
     /// Writes an event, which stands or falls with the change that it goes with.
     pub(super) fn event(&self, event: &Event) -> Result<(), StoreError> {
-        let [a, b, c] = event.what.to_texts();
-        self.prepare_cached(
-            "INSERT INTO events (at, host, actor, kind, a, b, c) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute((
-            event.at,
-            event.host,
-            &event.actor,
-            event.what.kind().code(),
-            a,
-            b,
-            c,
-        ))?;
-        self.event_head.set(unsigned(self.last_insert_rowid()));
+        self.events.borrow_mut().push(Written::of(event));
         match (&event.what, event.host) {
             (Happening::HostOnline { .. }, Some(host)) => {
                 self.prepare_cached("INSERT OR IGNORE INTO events_online VALUES (?1)")?
@@ -110,6 +100,43 @@ impl Transaction<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Puts the events that were written so far into their table.
+    pub(super) fn write_events(&self) -> Result<(), StoreError> {
+        let events = self.events.take();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let rows = events.iter().map(|row| -> [&dyn ToSql; 7] {
+            let [a, b, c] = &row.texts;
+            [&row.at, &row.host, &row.actor, &row.kind, a, b, c]
+        });
+        let into = "events (at, host, actor, kind, a, b, c)";
+        insert_rows(self, into, &rows.collect::<Vec<_>>())?;
+        self.event_head.set(unsigned(self.last_insert_rowid()));
+        Ok(())
+    }
+}
+
+/// An event as it stands in the table. Those of a whole transaction are put there together.
+pub(super) struct Written {
+    at: UnixMillis,
+    host: Option<HostId>,
+    actor: String,
+    kind: &'static str,
+    texts: [String; 3],
+}
+
+impl Written {
+    fn of(event: &Event) -> Self {
+        Self {
+            at: event.at,
+            host: event.host,
+            actor: event.actor.clone(),
+            kind: event.what.kind().code(),
+            texts: event.what.to_texts(),
+        }
     }
 }
 

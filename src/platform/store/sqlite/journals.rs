@@ -143,7 +143,7 @@ fn lose(
         .prepare_cached(
             "SELECT c.id, q.host FROM deliveries d JOIN commands c ON c.number = d.command
              JOIN queues q ON q.number = d.host
-             WHERE d.host = ?1 AND d.sequence > ?2 AND d.state IN (1, 2, 3)",
+             WHERE d.host = ?1 AND d.sequence > ?2 AND d.stage = 1",
         )?
         .query_map((queue.number, above), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
@@ -174,7 +174,7 @@ fn number_anew(
     let waiting: Vec<(i64, i64)> = connection
         .prepare_cached(
             "SELECT command, sequence FROM deliveries
-             WHERE host = ?1 AND state = 0 AND held = 0 AND epoch = ?2 ORDER BY sequence",
+             WHERE host = ?1 AND stage = 0 AND held = 0 AND epoch = ?2 ORDER BY sequence",
         )?
         .query_map((queue.number, connection.epoch.number), |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -236,13 +236,13 @@ fn make(
 ) -> Result<(), StoreError> {
     let number = match commands::number_of(connection, command.id)? {
         Some(number) => number,
-        None => commands::insert(connection, command)?,
+        None => commands::insert(connection, command, [0, 0], 0)?,
     };
     connection
         .prepare_cached(
-            "INSERT INTO deliveries (command, host, sequence, epoch, rank, state, reason, detail,
-                 updated, recovered)
-             VALUES (?1, ?2, ?3, ?4, ?5, 1, '', '', ?6, 1)",
+            "INSERT INTO deliveries (command, host, sequence, epoch, rank, state, stage, reason,
+                 detail, updated, recovered)
+             VALUES (?1, ?2, ?3, ?4, ?5, 1, 1, '', '', ?6, 1)",
         )?
         .execute(params![
             number,

@@ -27,7 +27,7 @@ mod values;
 mod wave_schema;
 mod waves;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,6 +80,8 @@ struct Transaction<'a> {
     key: &'a AuditKey,
     head: Cell<Place>,
     event_head: Cell<u64>,
+    /// Events that are not in their table yet.
+    events: RefCell<Vec<events::Written>>,
     epoch: Epoch,
     /// Whether something in it may have changed a host.
     concerns_hosts: Cell<bool>,
@@ -317,6 +319,7 @@ fn write_loop(
             epoch: desk.epoch,
             head: Cell::new(chain.lock().unwrap_or_else(PoisonError::into_inner).head()),
             event_head: Cell::new(*event_head.borrow()),
+            events: RefCell::default(),
             concerns_hosts: Cell::new(false),
         };
         let begun = Instant::now();
@@ -367,12 +370,13 @@ fn commit(
         if begun.is_ok() {
             begun = execute("SAVEPOINT change");
         }
-        let heads = (transaction.head.get(), transaction.event_head.get());
+        let head = transaction.head.get();
+        let events = transaction.events.borrow().len();
         let (keep, answer) = job(begun.clone().map(|()| transaction));
         answers.push(answer);
         if !keep {
-            transaction.head.set(heads.0);
-            transaction.event_head.set(heads.1);
+            transaction.head.set(head);
+            transaction.events.borrow_mut().truncate(events);
         }
         if begun.is_ok() {
             if !keep {
@@ -387,6 +391,7 @@ fn commit(
         };
     }
     begun?;
+    transaction.write_events()?;
     if transaction.head.get() != head_before {
         transaction.seal()?;
     }
@@ -435,6 +440,7 @@ mod tests {
             key: &key,
             head: Cell::new(Place::START),
             event_head: Cell::new(0),
+            events: RefCell::default(),
             concerns_hosts: Cell::new(false),
         };
         let committed = commit(&transaction, job, &mut jobs, &mut answers);

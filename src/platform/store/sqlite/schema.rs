@@ -232,6 +232,8 @@ const MIGRATIONS: &[Migration] = &[
     Sql(wave_schema::SCHEMA),
     // How hosts have been.
     Sql(health::SCHEMA),
+    // Indexes of deliveries that most of their steps leave as they are.
+    Sql(delivery_schema::STAGES),
 ];
 
 /// Brings a database up to the newest schema.
@@ -463,6 +465,29 @@ mod tests {
             Ok((numbers, row.get::<_, String>(5)?))
         });
         assert_eq!(kept, Ok(([100, 0, 0, 0, 0], "[]".to_owned())));
+    }
+
+    #[test]
+    fn what_was_kept_before_stages_has_its_own() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        let before = MIGRATIONS
+            .iter()
+            .position(|migration| matches!(migration, Sql(delivery_schema::STAGES)))
+            .expect("there");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..before]).expect("before stages");
+        let rows = "INSERT INTO deliveries
+                (command, host, sequence, epoch, rank, state, reason, detail, updated)
+            SELECT value, 1, 1, 1, 1, value, '', '', 10 FROM json_each('[0,1,2,3,4,5,6,7,8,9]')";
+        connection.execute_batch(rows).expect("inserted");
+        migrate(&mut connection, &key()).expect("migrated");
+        let stages: Vec<i64> = connection
+            .prepare("SELECT stage FROM deliveries ORDER BY state")
+            .expect("prepared")
+            .query_map([], |row| row.get(0))
+            .expect("run")
+            .collect::<Result<_, _>>()
+            .expect("read");
+        assert_eq!(stages, [0, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! text, hashes are blobs.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params_from_iter};
 
+use super::super::StoreError;
 use super::super::deliveries::DeliveryState;
 use crate::clock::UnixMillis;
 use crate::ids::{
@@ -12,6 +14,29 @@ use crate::ids::{
 use crate::platform::credential::KeyFingerprint;
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
 use crate::secret::SecretHash;
+
+/// Rows in one statement, as far as there are so many; few sizes, so that there are few statements to keep
+/// prepared. Of 32 events each takes 0.55 us, of 8 it is 0.65, and one by itself takes 1.3.
+const ROWS: [usize; 3] = [32, 8, 1];
+
+/// Inserts rows into all columns of a table, or into those that are named behind its name.
+pub(super) fn insert_rows<const N: usize>(
+    connection: &Connection,
+    into: &str,
+    mut rows: &[[&dyn ToSql; N]],
+) -> Result<(), StoreError> {
+    let row = format!(", ({})", ["?"; N].join(", "));
+    for count in ROWS {
+        let values = row.repeat(count);
+        let sql = format!("INSERT INTO {into} VALUES {}", &values[1..]);
+        while let Some((now, later)) = rows.split_at_checked(count) {
+            let parameters = params_from_iter(now.iter().flatten());
+            connection.prepare_cached(&sql)?.execute(parameters)?;
+            rows = later;
+        }
+    }
+    Ok(())
+}
 
 impl ToSql for UnixMillis {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -70,7 +70,7 @@ impl WaveStore for SqliteStore {
                 "SELECT c.id, q.host, c.created, d.next_attempt, d.in_window
                  FROM deliveries d JOIN commands c ON c.number = d.command
                  JOIN queues q ON q.number = d.host
-                 WHERE d.state = 0 AND d.held = 0 AND d.skip = 1
+                 WHERE d.stage = 0 AND d.held = 0 AND d.skip = 1
                    AND (d.command, d.host) > (
                        coalesce((SELECT number FROM commands WHERE id = ?1), -1),
                        coalesce((SELECT number FROM queues WHERE host = ?2), -1))
@@ -262,7 +262,7 @@ pub(super) fn overdue(
     let hosts = |held: &str| -> Result<Vec<HostId>, StoreError> {
         let sql = format!(
             "SELECT q.host FROM deliveries d JOIN queues q ON q.number = d.host
-             WHERE d.command = ?1 AND d.state = 0 AND d.held = {held} LIMIT ?2"
+             WHERE d.command = ?1 AND d.stage = 0 AND d.held = {held} LIMIT ?2"
         );
         let mut query = connection.prepare_cached(&sql)?;
         let found = query.query_map((number, signed(count as u64)), |row| row.get(0))?;
@@ -299,7 +299,7 @@ pub(super) fn wait_again(
     // Not within the same window, whatever the agent takes for its end.
     connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 0, once = 0, sequence = ?3, epoch = ?4,
+            "UPDATE deliveries SET state = 0, stage = 0, changes = changes + 1, once = 0, sequence = ?3, epoch = ?4,
                  next_attempt = max(coalesce(until, 0), ?5 + 1000), until = NULL,
                  reason = 'window_closed', updated = ?5
              WHERE command = ?1 AND host = ?2",
