@@ -65,6 +65,12 @@ pub fn random_uuid(entropy: [u8; 16]) -> Uuid {
     uuid::Builder::from_random_bytes(entropy).into_uuid()
 }
 
+/// A UUID that is greater than those of earlier milliseconds, and as random as they are within one (version
+/// 7, RFC 9562 section 5.7), out of an instant in milliseconds since 1970 and 10 random bytes of the caller's.
+pub const fn growing_uuid(unix_ms: u64, entropy: [u8; 10]) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(unix_ms, &entropy).into_uuid()
+}
+
 macro_rules! typed_uuid {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -117,8 +123,16 @@ typed_uuid! {
     HostId
 }
 typed_uuid! {
-    /// A command: what a host is to do once.
+    /// A command: what a host is to do once. Nobody may do anything because they know one.
     CommandId
+}
+
+impl CommandId {
+    /// A new one: what is written at the same time stands on the same page of an index, so that a commit
+    /// writes one page for all of them in place of one for each (some 7 us of CPU).
+    pub const fn growing(unix_ms: u64, entropy: [u8; 10]) -> Self {
+        Self(growing_uuid(unix_ms, entropy))
+    }
 }
 typed_uuid! {
     /// A file that the platform keeps for commands, or has of one.

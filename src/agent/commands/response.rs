@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 
 use crate::agent::executors::{Ended, Fault, Outcome};
-use crate::ids::random_uuid;
+use crate::clock::UnixMillis;
+use crate::ids::growing_uuid;
 use crate::secret;
 use crate::wire::messages::{
     AgentToPlatform, CommandStatus, PlatformToAgent, Response, ResponseResult,
@@ -18,9 +19,10 @@ pub const RESPONSE_BYTES_MAX: usize = 512 << 10;
 /// The longest sentence, as the schema has it.
 const DETAIL_BYTES_MAX: usize = 1024;
 
-/// An id for a message of this agent's own.
+/// An id for a message of this agent's own. It grows, so that the platform's track of messages finds a place for
+/// many on one page of its index.
 pub fn new_id() -> String {
-    random_uuid(secret::random()).to_string()
+    growing_uuid(UnixMillis::now().0, secret::random()).to_string()
 }
 
 /// This machine's clock.

@@ -5,7 +5,7 @@ use prost::Message as _;
 use super::intake::Answer;
 use super::kinds;
 use crate::clock::UnixMillis;
-use crate::ids::{CommandId, HostId, Uuid, random_uuid};
+use crate::ids::{CommandId, HostId, Uuid, growing_uuid};
 use crate::platform::store::commands::{NewCommand, Priority};
 use crate::platform::store::deliveries::{DeliveryState, End, Outgoing, Reported, Step};
 use crate::platform::store::waves::Plan;
@@ -79,7 +79,7 @@ pub(super) fn journal_sync(epoch: Uuid, report: bool) -> JournalSync {
 }
 
 fn message_id() -> String {
-    random_uuid(random()).to_string()
+    growing_uuid(UnixMillis::now().0, random()).to_string()
 }
 
 fn now() -> Option<Timestamp> {

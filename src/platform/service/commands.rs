@@ -401,7 +401,7 @@ pub(super) fn new_command(
     parameters: Vec<u8>,
 ) -> NewCommand {
     NewCommand {
-        id: CommandId::random(random()),
+        id: CommandId::growing(now.0, random()),
         kind: kind.to_owned(),
         parameters,
         timeout_seconds: TIMEOUT_SECONDS,

@@ -318,7 +318,7 @@ fn redrive(
     record: CommandRecord,
     hosts: Vec<HostId>,
 ) -> Result<Redrive, ServiceError> {
-    let id = CommandId::random(random());
+    let id = CommandId::growing(now.0, random());
     let target = format!("command:{id}");
     let mut audit = Entry::new(now, call.actor(), "command.create", target)
         .detail("redrive_of", record.id.to_string())
