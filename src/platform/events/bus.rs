@@ -321,9 +321,23 @@ impl Bus {
                 }
                 continue;
             }
-            match self.store.events_from(told + 1, PAGE).await {
+            // Where nobody follows it is enough to know where the log is: whoever comes reads on from the
+            // store.
+            let newest = *head.borrow();
+            let from = match self.state().seats.is_empty() {
+                true => newest,
+                false => told + 1,
+            };
+            match self.store.events_from(from, PAGE).await {
                 Ok(page) => {
                     let mut state = self.state();
+                    if from > told + 1 {
+                        // Somebody has come meanwhile.
+                        if !state.seats.is_empty() {
+                            continue;
+                        }
+                        state.ring.clear();
+                    }
                     page.events
                         .into_iter()
                         .for_each(|stored| state.tell(Told::stored(stored)));
