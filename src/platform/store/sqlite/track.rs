@@ -10,6 +10,7 @@ use super::super::track::{
 };
 use super::super::{StoreError, StoreFuture};
 use super::SqliteStore;
+use super::values::insert_rows;
 use crate::clock::UnixMillis;
 
 /// Rows that one look reads: some tens of milliseconds of a reader.
@@ -38,26 +39,34 @@ pub(super) const SCHEMA: &str = "
 impl TrackStore for SqliteStore {
     fn put_tracked(&self, tracked: Vec<Tracked>) -> StoreFuture<'_, ()> {
         Box::pin(self.write_beside_hosts(move |connection| {
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO track (at, host, address, direction, message_type, message_id, size,
-                     outcome, code, missed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?;
-            for tracked in tracked {
-                insert.execute((
-                    tracked.at,
-                    tracked.host,
-                    tracked.address,
-                    tracked.direction.map_or("", Direction::code),
-                    tracked.message_type,
-                    tracked.message_id,
-                    signed(tracked.size),
-                    tracked.outcome.map_or("", Outcome::code),
-                    tracked.code,
-                    signed(tracked.missed),
-                ))?;
-            }
-            Ok(())
+            let numbers = tracked
+                .iter()
+                .map(|it| (signed(it.size), signed(it.missed)));
+            let words = tracked.iter().map(|it| {
+                let direction = it.direction.map_or("", Direction::code);
+                (direction, it.outcome.map_or("", Outcome::code))
+            });
+            let (numbers, words): (Vec<_>, Vec<_>) = (numbers.collect(), words.collect());
+            let rows = tracked.iter().zip(&numbers).zip(&words);
+            let rows = rows.map(
+                |((it, (size, missed)), (direction, outcome))| -> [&dyn ToSql; 10] {
+                    [
+                        &it.at,
+                        &it.host,
+                        &it.address,
+                        direction,
+                        &it.message_type,
+                        &it.message_id,
+                        size,
+                        outcome,
+                        &it.code,
+                        missed,
+                    ]
+                },
+            );
+            let into = "track (at, host, address, direction, message_type, message_id, size,
+                outcome, code, missed)";
+            insert_rows(connection, into, &rows.collect::<Vec<_>>())
         }))
     }
 
