@@ -78,7 +78,7 @@ test("what an event only hints at is asked for again", () => {
   const stale = (key: readonly unknown[]) => fleet.client.getQueryState(key)?.isInvalidated;
   fleet.tell("a", { case: "hostUpdated", value: {} } as Event["what"]);
   fleet.pass();
-  expect([stale(LIST), stale(ONE)]).toEqual([true, false]);
+  expect([stale(LIST), stale(ONE), stale([FIGURES])]).toEqual([true, false, true]);
   fleet.tell("b", { case: "hostRevoked", value: {} } as Event["what"]);
   fleet.pass();
   expect(stale(ONE)).toBe(true);
@@ -97,4 +97,16 @@ test("what is under way is counted as it comes and goes", () => {
   delivery("succeeded");
   fleet.pass();
   expect(count()).toBe(0);
+});
+
+test("a host that enrols is counted without counting all of them", () => {
+  const fleet = world();
+  fleet.tell("b", { case: "hostEnrolled", value: { name: "b" } } as Event["what"]);
+  fleet.tell("new", { case: "hostCreated", value: { name: "new" } } as Event["what"]);
+  fleet.pass();
+  expect([...(fleet.client.getQueryData<Figures>([FIGURES])?.hosts ?? [])]).toEqual([
+    ["b", false],
+    ["new", false],
+  ]);
+  expect(fleet.client.getQueryState([FIGURES])?.isInvalidated).toBe(false);
 });

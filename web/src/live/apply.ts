@@ -84,7 +84,6 @@ export function applier(client: QueryClient, later = (work: () => void, ms: numb
       [HostService.method.listHosts.name],
       [HostService.method.listLabels.name],
       [HostService.method.getHost.name, { host_id: id }],
-      [FIGURES],
     );
 
   return (event: Event) => {
@@ -122,6 +121,10 @@ export function applier(client: QueryClient, later = (work: () => void, ms: numb
       case "hostRevoked":
       case "hostDuplicated":
         hostsChanged(id);
+        // A fleet that enrols is not counted anew for each of its hosts.
+        if (what.case === "hostCreated" || what.case === "hostEnrolled")
+          figures(({ hosts }) => void hosts.set(id, hosts.get(id) ?? false));
+        else if (what.case === "hostUpdated") ask([FIGURES]);
         if (what.case !== "hostUpdated") ask(["ListEnrolmentTokens"]);
         return;
       case "groupUpdated":
