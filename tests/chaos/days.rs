@@ -33,8 +33,7 @@ const MORE_ROWS: usize = 500;
 /// A file takes its room in pieces.
 const MORE_DATABASE_BYTES: u64 = 6 << 20;
 /// The agent knows the 10,000 commands that it ran last, which takes seven days to fill, in memory and in the
-/// journal. That is written anew where it is twice what is of use, for the first time on the 14th day, and an
-/// index of it is then made beside the one of before.
+/// journal. That is written anew where it is twice what is of use, for the first time on the 14th day.
 const FILLED_DAYS: usize = 15;
 const JOURNAL_BYTES_MAX: u64 = 33 << 20;
 /// The store begins its write-ahead log anew where all of it has been carried over: at the latest where it is
@@ -42,9 +41,9 @@ const JOURNAL_BYTES_MAX: u64 = 33 << 20;
 const LOG_BYTES_MAX: u64 = 80 << 20;
 /// Memory is taken and given back in pieces: the platform's, and the agent's.
 const MORE_MEMORY_BYTES: [u64; 2] = [3 << 20, 2 << 20];
-/// What a day of commands more takes of the agent's until it knows as many as it may. That nothing grows with
+/// What a day of commands more takes of the agent's, in pieces, until it knows as many as it may. That nothing grows with
 /// what passes through, the tests beside its collections look at.
-const FILLING_BYTES: u64 = 3 << 20;
+const FILLING_BYTES: u64 = 6 << 20;
 const MORE_FILES: u64 = 4;
 
 #[test]

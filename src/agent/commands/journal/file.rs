@@ -7,7 +7,7 @@ use std::io;
 use bytes::Bytes;
 use tracing::{debug, info, warn};
 
-use super::index::{Index, Span};
+use super::index::{Index, Move, Span};
 use super::record::{
     self, HEAD_BYTES, Identity, PREFIX_BYTES, Record, body_length, head, may_begin, read_head,
 };
@@ -331,7 +331,7 @@ impl<S: Storage> JournalFile<S> {
     /// Writes what is of use into a new file, and puts that in the old one's place once it is synced.
     fn write_anew(&mut self) -> io::Result<()> {
         let file = self.storage.create(NAME_NEW)?;
-        let (index, length) = match self.copy_to(&file) {
+        let (moves, length) = match self.copy_to(&file) {
             Ok(copied) => copied,
             Err(error) => {
                 // Where the disk is full, it is not this that fills it.
@@ -342,7 +342,7 @@ impl<S: Storage> JournalFile<S> {
         self.storage.rename(NAME_NEW, NAME)?;
         self.storage.sync_directory()?;
         self.file = Some(file);
-        self.index = index;
+        self.index.move_to(moves);
         self.length = length;
         self.synced = length;
         self.torn = false;
@@ -350,47 +350,52 @@ impl<S: Storage> JournalFile<S> {
         Ok(())
     }
 
-    fn copy_to(&self, file: &S::File) -> io::Result<(Index, u64)> {
+    fn copy_to(&self, file: &S::File) -> io::Result<(Vec<Move>, u64)> {
         let mut copy = Copy {
             file,
-            index: Index::default(),
             written: 0,
             bytes: head(0).to_vec(),
         };
         copy.push(&Record::Identity(self.identity.clone()))?;
         copy.push(&Record::Seen(self.known.clone()))?;
+        let commands = self.index.in_order();
+        let mut moves = Vec::with_capacity(commands.len());
         let mut unacknowledged = Vec::new();
-        for (id, slot) in self.index.in_order() {
-            copy.push(&self.read(slot.received)?)?;
+        for (id, slot) in commands {
+            let received = copy.push(&self.read(slot.received)?)?;
+            let mut moved = Move::of(slot, received);
             let id = id.to_owned();
             if let Some(at) = slot.started {
-                copy.push(&Record::Started { id: id.clone(), at })?;
+                moved.takes(copy.push(&Record::Started { id: id.clone(), at })?);
             }
             match &slot.ended {
                 Some((span, _)) if slot.acknowledged => {
-                    copy.push(&self.read(*span)?)?;
-                    copy.push(&Record::Acknowledged { id })?;
+                    moved.ends(copy.push(&self.read(*span)?)?);
+                    moved.takes(copy.push(&Record::Acknowledged { id })?);
                 }
-                Some((span, _)) => unacknowledged.push(*span),
+                Some((span, _)) => unacknowledged.push((*span, moves.len())),
                 None => {}
             }
+            moves.push(moved);
         }
         // These are sent in the order in which they came about.
-        unacknowledged.sort_by_key(|span| span.offset);
-        for span in unacknowledged {
-            copy.push(&self.read(span)?)?;
+        unacknowledged.sort_by_key(|(span, _)| span.offset);
+        for (span, command) in unacknowledged {
+            let ended = copy.push(&self.read(span)?)?;
+            if let Some(moved) = moves.get_mut(command) {
+                moved.ends(ended);
+            }
         }
         copy.flush()?;
         file.write(0, &head(copy.written))?;
         file.sync()?;
-        Ok((copy.index, copy.written))
+        Ok((moves, copy.written))
     }
 }
 
 /// A journal that is being written.
 struct Copy<'a, F> {
     file: &'a F,
-    index: Index,
     /// How much is in the file.
     written: u64,
     /// What follows it.
@@ -398,18 +403,18 @@ struct Copy<'a, F> {
 }
 
 impl<F: StorageFile> Copy<'_, F> {
-    fn push(&mut self, record: &Record) -> io::Result<()> {
+    /// Adds a record, and says where it stands.
+    fn push(&mut self, record: &Record) -> io::Result<Span> {
         let start = self.bytes.len();
         record.encode(0, &mut self.bytes);
         let span = Span {
             offset: self.written + start as u64,
             length: (self.bytes.len() - start) as u64,
         };
-        self.index.apply(record, span);
         if self.bytes.len() >= CHUNK_BYTES {
             self.flush()?;
         }
-        Ok(())
+        Ok(span)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -493,8 +498,17 @@ impl<'a, F: StorageFile> Window<'a, F> {
 
 #[cfg(test)]
 impl<S: Storage> JournalFile<S> {
-    /// Writes it anew whatever its length.
+    /// Writes it anew whatever its length. The index is what would be read of it then.
     pub fn compact_now(&mut self) -> io::Result<()> {
-        self.write_anew()
+        self.write_anew()?;
+        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let (mut window, mut read) = (Window::new(file, self.length), Index::default());
+        let mut offset = HEAD_BYTES as u64;
+        while let Some((record, _, length)) = window.record(offset)? {
+            read.apply(&record, Span { offset, length });
+            offset += length;
+        }
+        assert_eq!(self.index, read);
+        Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub struct Span {
 }
 
 /// What the journal has of one command.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The command.
     pub received: Span,
@@ -36,8 +36,41 @@ pub struct Slot {
     bytes: u64,
 }
 
+/// Where a command's records are in a file that was written anew.
+#[derive(Debug)]
+pub struct Move {
+    /// Where the command was before, which tells it from all others.
+    from: u64,
+    received: Span,
+    ended: Option<Span>,
+    bytes: u64,
+}
+
+impl Move {
+    /// Of this command, which stands there now.
+    pub const fn of(slot: &Slot, received: Span) -> Self {
+        Self {
+            from: slot.received.offset,
+            received,
+            ended: None,
+            bytes: received.length,
+        }
+    }
+
+    /// Another of its records stands there.
+    pub const fn takes(&mut self, span: Span) {
+        self.bytes += span.length;
+    }
+
+    /// Its response stands there.
+    pub const fn ends(&mut self, span: Span) {
+        self.ended = Some(span);
+        self.takes(span);
+    }
+}
+
 /// All commands of a journal.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Index {
     /// A tree, which takes the room of what is in it: a hash table through which many pass makes itself twice
     /// as large for the marks that they leave behind.
@@ -126,6 +159,26 @@ impl Index {
             forgotten.push(id);
         }
         forgotten
+    }
+
+    /// Its commands stand elsewhere, each of which is among these. In place: it is not to be in memory twice.
+    pub fn move_to(&mut self, mut moves: Vec<Move>) {
+        moves.sort_unstable_by_key(|moved| moved.from);
+        (self.live_bytes, self.finished_bytes) = (0, 0);
+        for slot in self.slots.values_mut() {
+            let from = slot.received.offset;
+            let found = moves.binary_search_by_key(&from, |moved| moved.from);
+            let Some(moved) = found.ok().and_then(|index| moves.get(index)) else {
+                continue;
+            };
+            slot.received = moved.received;
+            if let (Some((span, _)), Some(ended)) = (&mut slot.ended, moved.ended) {
+                *span = ended;
+            }
+            slot.bytes = moved.bytes;
+            self.live_bytes += slot.bytes;
+            self.finished_bytes += if slot.acknowledged { slot.bytes } else { 0 };
+        }
     }
 
     /// What it has of this command.
