@@ -156,6 +156,18 @@ typed_uuid! {
 }
 
 typed_uuid! {
+    /// An alert.
+    AlertId
+}
+typed_uuid! {
+    /// A rule of alerts.
+    AlertRuleId
+}
+typed_uuid! {
+    /// A place that alerts are sent to.
+    AlertChannelId
+}
+typed_uuid! {
     /// Names an enrolment token to those who look after them. It is none of what is in the token.
     EnrolmentTokenId
 }

@@ -516,6 +516,9 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
             platform
                 .health
                 .connected(Now::of_clocks(), record.id, connection, returned);
+            platform
+                .alerts
+                .connected(UnixMillis::now(), record.id, returned);
             // A host with a token alone needs none, and one behind a proxy shows none.
             if let (Some(certificate), Some(_)) = (peer.certificate, record.key) {
                 certificate_end.set(certificate.until);

@@ -4,6 +4,7 @@
 
 mod accept;
 pub mod agent_link;
+pub mod alerts;
 pub mod api;
 pub mod audit_key;
 mod backup;
@@ -50,6 +51,7 @@ use crate::ids::{ConsoleSessionId, HostId};
 use crate::net::tls::{self, ServerCertificates, TlsError};
 use crate::secret::Secret;
 use agent_link::AgentLink;
+use alerts::{Alerts, Webhooks};
 use audit_key::AuditKeyError;
 use blobs::Blobs;
 use ca::{CaError, CertificateAuthority};
@@ -163,6 +165,10 @@ pub struct Platform {
     pub track: Arc<Track>,
     /// How hosts have been.
     pub health: Arc<History>,
+    /// What wakes those who look after alerts.
+    pub alerts: Alerts,
+    /// What messages about them go out with; `None` where this machine trusts nobody's certificates.
+    webhooks: Option<Webhooks>,
     /// Held, not read: what writes, tells and delivers ends with the platform.
     _running: [Running; 4],
     /// Held, not read: the lock on the data directory.
@@ -255,6 +261,8 @@ impl Platform {
             blobs,
             track,
             health,
+            alerts: Alerts::default(),
+            webhooks: Webhooks::open(),
             progress,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),

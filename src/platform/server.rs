@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 use tracing::{error, info, warn};
 
+use super::alerts;
 use super::api;
 use super::config::{Config, PublicPort};
 use super::door::{Door, Listens};
@@ -150,6 +151,7 @@ impl Server {
         if let Some(plain) = plain {
             tasks.spawn(door.accept(plain, Listens::Plain));
         }
+        tasks.spawn(alerts::run(platform.clone()));
         let house = tokio::spawn(keep_house(platform.clone()));
 
         signals.stop(&platform).await;

@@ -11,6 +11,7 @@
 
 #[path = "../support/agents/mod.rs"]
 mod agents;
+mod alerts;
 mod api;
 mod audit;
 mod backups;

@@ -3,7 +3,7 @@
 
 use crate::audit::{Entry, Outcome};
 use crate::clock::UnixMillis;
-use crate::ids::{CommandId, ConsoleSessionId, HostId, Uuid};
+use crate::ids::{AlertId, CommandId, ConsoleSessionId, HostId, Uuid};
 use crate::wire::api::Health;
 
 /// An event before it has its place.
@@ -83,6 +83,15 @@ pub enum Happening {
         status: String,
         /// Why, as a stable word; empty where there is nothing to say.
         reason: String,
+    },
+    /// An alert fires, is over, or was acknowledged.
+    AlertUpdated {
+        /// Which.
+        alert: AlertId,
+        /// Where it stands, as a stable word.
+        state: String,
+        /// How bad it is, as a stable word.
+        severity: String,
     },
     /// A group was made, changed or removed.
     GroupUpdated {
@@ -168,13 +177,15 @@ pub enum Kind {
     DeliveryUpdated,
     /// [`Happening::GroupUpdated`].
     GroupUpdated,
+    /// [`Happening::AlertUpdated`].
+    AlertUpdated,
     /// [`Happening::Lost`].
     Lost,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::HostOnline,
         Self::HostOffline,
         Self::HostHealth,
@@ -189,6 +200,7 @@ impl Kind {
         Self::CommandUpdated,
         Self::DeliveryUpdated,
         Self::GroupUpdated,
+        Self::AlertUpdated,
         Self::Lost,
     ];
 
@@ -209,6 +221,7 @@ impl Kind {
             Self::CommandUpdated => "command_updated",
             Self::DeliveryUpdated => "delivery_updated",
             Self::GroupUpdated => "group_updated",
+            Self::AlertUpdated => "alert_updated",
             Self::Lost => "lost",
         }
     }
@@ -237,6 +250,7 @@ impl Happening {
             Self::CommandUpdated { .. } => Kind::CommandUpdated,
             Self::DeliveryUpdated { .. } => Kind::DeliveryUpdated,
             Self::GroupUpdated { .. } => Kind::GroupUpdated,
+            Self::AlertUpdated { .. } => Kind::AlertUpdated,
             Self::Lost => Kind::Lost,
         }
     }
@@ -267,6 +281,11 @@ impl Happening {
                 reason,
             } => [command.to_string(), text(status), text(reason)],
             Self::GroupUpdated { group } => [group.to_string(), text(""), text("")],
+            Self::AlertUpdated {
+                alert,
+                state,
+                severity,
+            } => [alert.to_string(), text(state), text(severity)],
             Self::HostHealth(_) | Self::HostRevoked | Self::HostDuplicated | Self::Lost => {
                 Default::default()
             }
@@ -311,6 +330,11 @@ impl Happening {
             },
             Kind::GroupUpdated => Self::GroupUpdated {
                 group: a.parse().ok()?,
+            },
+            Kind::AlertUpdated => Self::AlertUpdated {
+                alert: a.parse().ok()?,
+                state: b,
+                severity: c,
             },
             Kind::Lost => Self::Lost,
         })
@@ -359,6 +383,11 @@ impl Event {
                 } else {
                     "running".to_owned()
                 },
+            },
+            "alert.acknowledge" => Happening::AlertUpdated {
+                alert: entry.target.strip_prefix("alert:")?.parse().ok()?,
+                state: detail("state"),
+                severity: detail("severity"),
             },
             "group.create" | "group.update" | "group.delete" => Happening::GroupUpdated {
                 group: entry.target.strip_prefix("group:")?.parse().ok()?,
@@ -423,6 +452,11 @@ mod tests {
             },
             Happening::GroupUpdated {
                 group: Uuid::from_u128(9),
+            },
+            Happening::AlertUpdated {
+                alert: AlertId(Uuid::from_u128(10)),
+                state: "firing".to_owned(),
+                severity: "critical".to_owned(),
             },
             Happening::Lost,
         ]

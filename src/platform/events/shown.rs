@@ -9,10 +9,11 @@ use crate::platform::service::{ErrorKind, ServiceError};
 use crate::schema::api as pb;
 use crate::wire::Encoding;
 use crate::wire::api::{
-    CommandUpdated, DeliveryUpdated, EventKind, EventMark, EventReload, EventReloadReason,
-    EventWhat, GroupUpdated, HostCreated, HostDuplicated, HostEnrolled, HostHealth, HostOffline,
-    HostOfflineReason, HostOnline, HostRevoked, HostUpdated, SessionClosed, SessionEntered,
-    SessionOpened, WatchEventsRequest, WatchEventsResponse, WatchEventsResponseMessage,
+    AlertUpdated, CommandUpdated, DeliveryUpdated, EventKind, EventMark, EventReload,
+    EventReloadReason, EventWhat, GroupUpdated, HostCreated, HostDuplicated, HostEnrolled,
+    HostHealth, HostOffline, HostOfflineReason, HostOnline, HostRevoked, HostUpdated,
+    SessionClosed, SessionEntered, SessionOpened, WatchEventsRequest, WatchEventsResponse,
+    WatchEventsResponseMessage,
 };
 use crate::wire::json::api as json;
 
@@ -163,6 +164,15 @@ fn what_shown(what: &Happening) -> Option<EventWhat> {
         Happening::GroupUpdated { group } => {
             EventWhat::GroupUpdated(GroupUpdated { group_id: group })
         }
+        Happening::AlertUpdated {
+            alert,
+            state,
+            severity,
+        } => EventWhat::AlertUpdated(AlertUpdated {
+            alert_id: alert.into(),
+            state,
+            severity,
+        }),
         Happening::Lost => return None,
     })
 }
@@ -183,6 +193,7 @@ fn kind(kind: &EventKind) -> Option<Kind> {
         EventKind::CommandUpdated => Kind::CommandUpdated,
         EventKind::DeliveryUpdated => Kind::DeliveryUpdated,
         EventKind::GroupUpdated => Kind::GroupUpdated,
+        EventKind::AlertUpdated => Kind::AlertUpdated,
         EventKind::Unspecified | EventKind::Unknown(_) => return None,
     })
 }

@@ -4,6 +4,7 @@
 //! The doors to them are `api`'s.
 
 pub mod access;
+mod alerts;
 mod api_keys;
 mod audit;
 mod auth;

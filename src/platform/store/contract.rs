@@ -50,6 +50,7 @@ macro_rules! contract {
     };
 }
 
+mod alerts;
 mod backup;
 mod commands;
 mod deliveries;

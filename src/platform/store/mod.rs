@@ -3,6 +3,7 @@
 //! Each change carries its audit entry, and both are on disk when the answer comes. The store chains
 //! the entries (`crate::audit`) and signs how far the chain goes, in the same transaction.
 
+pub mod alerts;
 pub mod commands;
 #[cfg(test)]
 mod contract;
@@ -25,6 +26,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+pub use alerts::AlertStore;
 pub use commands::CommandStore;
 pub use deliveries::DeliveryStore;
 pub use enrolment::{
@@ -187,7 +189,8 @@ pub trait Copies: Send + Sync {
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
 pub trait Store:
-    AnswerStore
+    AlertStore
+    + AnswerStore
     + AuditSearch
     + CommandStore
     + DeliveryStore

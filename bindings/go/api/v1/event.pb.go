@@ -131,6 +131,8 @@ const (
 	EventKind_EVENT_KIND_GROUP_UPDATED EventKind = 13
 	// A command has got on on one of its hosts.
 	EventKind_EVENT_KIND_DELIVERY_UPDATED EventKind = 14
+	// An alert fires, is over, or was acknowledged.
+	EventKind_EVENT_KIND_ALERT_UPDATED EventKind = 15
 )
 
 // Enum value maps for EventKind.
@@ -151,6 +153,7 @@ var (
 		12: "EVENT_KIND_COMMAND_UPDATED",
 		13: "EVENT_KIND_GROUP_UPDATED",
 		14: "EVENT_KIND_DELIVERY_UPDATED",
+		15: "EVENT_KIND_ALERT_UPDATED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":      0,
@@ -168,6 +171,7 @@ var (
 		"EVENT_KIND_COMMAND_UPDATED":  12,
 		"EVENT_KIND_GROUP_UPDATED":    13,
 		"EVENT_KIND_DELIVERY_UPDATED": 14,
+		"EVENT_KIND_ALERT_UPDATED":    15,
 	}
 )
 
@@ -705,6 +709,7 @@ type Event struct {
 	//	*Event_CommandUpdated
 	//	*Event_GroupUpdated
 	//	*Event_DeliveryUpdated
+	//	*Event_AlertUpdated
 	What          isEvent_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -901,6 +906,15 @@ func (x *Event) GetDeliveryUpdated() *DeliveryUpdated {
 	return nil
 }
 
+func (x *Event) GetAlertUpdated() *AlertUpdated {
+	if x != nil {
+		if x, ok := x.What.(*Event_AlertUpdated); ok {
+			return x.AlertUpdated
+		}
+	}
+	return nil
+}
+
 type isEvent_What interface {
 	isEvent_What()
 }
@@ -977,6 +991,11 @@ type Event_DeliveryUpdated struct {
 	DeliveryUpdated *DeliveryUpdated `protobuf:"bytes,29,opt,name=delivery_updated,json=deliveryUpdated,proto3,oneof"`
 }
 
+type Event_AlertUpdated struct {
+	// An alert fires, is over, or was acknowledged.
+	AlertUpdated *AlertUpdated `protobuf:"bytes,30,opt,name=alert_updated,json=alertUpdated,proto3,oneof"`
+}
+
 func (*Event_HostOnline) isEvent_What() {}
 
 func (*Event_HostOffline) isEvent_What() {}
@@ -1004,6 +1023,8 @@ func (*Event_CommandUpdated) isEvent_What() {}
 func (*Event_GroupUpdated) isEvent_What() {}
 
 func (*Event_DeliveryUpdated) isEvent_What() {}
+
+func (*Event_AlertUpdated) isEvent_What() {}
 
 // A host's agent has connected.
 type HostOnline struct {
@@ -1667,6 +1688,70 @@ func (x *DeliveryUpdated) GetReason() string {
 	return ""
 }
 
+// An alert fires, is over, or was acknowledged.
+type AlertUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The alert's id.
+	AlertId string `protobuf:"bytes,1,opt,name=alert_id,json=alertId,proto3" json:"alert_id,omitempty"`
+	// Where it stands: `firing` or `resolved`.
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// How bad it is: `info`, `warning` or `critical`.
+	Severity      string `protobuf:"bytes,3,opt,name=severity,proto3" json:"severity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertUpdated) Reset() {
+	*x = AlertUpdated{}
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertUpdated) ProtoMessage() {}
+
+func (x *AlertUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertUpdated.ProtoReflect.Descriptor instead.
+func (*AlertUpdated) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AlertUpdated) GetAlertId() string {
+	if x != nil {
+		return x.AlertId
+	}
+	return ""
+}
+
+func (x *AlertUpdated) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *AlertUpdated) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
 // A group was made, changed or removed.
 type GroupUpdated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1678,7 +1763,7 @@ type GroupUpdated struct {
 
 func (x *GroupUpdated) Reset() {
 	*x = GroupUpdated{}
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1775,7 @@ func (x *GroupUpdated) String() string {
 func (*GroupUpdated) ProtoMessage() {}
 
 func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1788,7 @@ func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUpdated.ProtoReflect.Descriptor instead.
 func (*GroupUpdated) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GroupUpdated) GetGroupId() string {
@@ -1738,7 +1823,7 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x05watch\x18\x02 \x01(\v2$.fleetwire.api.v1.WatchEventsRequestH\x00R\x05watchB\t\n" +
 	"\amessage\"G\n" +
 	"\x13EventAuthentication\x120\n" +
-	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\x8c\t\n" +
+	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\xd3\t\n" +
 	"\x05Event\x12$\n" +
 	"\bposition\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018@R\bposition\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
@@ -1759,7 +1844,8 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x0esession_closed\x18\x1a \x01(\v2\x1f.fleetwire.api.v1.SessionClosedH\x00R\rsessionClosed\x12K\n" +
 	"\x0fcommand_updated\x18\x1b \x01(\v2 .fleetwire.api.v1.CommandUpdatedH\x00R\x0ecommandUpdated\x12E\n" +
 	"\rgroup_updated\x18\x1c \x01(\v2\x1e.fleetwire.api.v1.GroupUpdatedH\x00R\fgroupUpdated\x12N\n" +
-	"\x10delivery_updated\x18\x1d \x01(\v2!.fleetwire.api.v1.DeliveryUpdatedH\x00R\x0fdeliveryUpdatedB\x06\n" +
+	"\x10delivery_updated\x18\x1d \x01(\v2!.fleetwire.api.v1.DeliveryUpdatedH\x00R\x0fdeliveryUpdated\x12E\n" +
+	"\ralert_updated\x18\x1e \x01(\v2\x1e.fleetwire.api.v1.AlertUpdatedH\x00R\falertUpdatedB\x06\n" +
 	"\x04what\"S\n" +
 	"\n" +
 	"HostOnline\x12 \n" +
@@ -1800,14 +1886,18 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tcommandId\x12\x1e\n" +
 	"\x06status\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06status\x12\x1e\n" +
-	"\x06reason\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06reason\"3\n" +
+	"\x06reason\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\x06reason\"u\n" +
+	"\fAlertUpdated\x12#\n" +
+	"\balert_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\aalertId\x12\x1c\n" +
+	"\x05state\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x05state\x12\"\n" +
+	"\bseverity\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\bseverity\"3\n" +
 	"\fGroupUpdated\x12#\n" +
 	"\bgroup_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\agroupId*\xb1\x01\n" +
 	"\x11EventReloadReason\x12#\n" +
 	"\x1fEVENT_RELOAD_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_TOO_OLD\x10\x01\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_UNKNOWN\x10\x02\x12#\n" +
-	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xce\x03\n" +
+	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xec\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16EVENT_KIND_HOST_ONLINE\x10\x01\x12\x1b\n" +
@@ -1824,7 +1914,8 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x19EVENT_KIND_SESSION_CLOSED\x10\v\x12\x1e\n" +
 	"\x1aEVENT_KIND_COMMAND_UPDATED\x10\f\x12\x1c\n" +
 	"\x18EVENT_KIND_GROUP_UPDATED\x10\r\x12\x1f\n" +
-	"\x1bEVENT_KIND_DELIVERY_UPDATED\x10\x0e*\xe1\x01\n" +
+	"\x1bEVENT_KIND_DELIVERY_UPDATED\x10\x0e\x12\x1c\n" +
+	"\x18EVENT_KIND_ALERT_UPDATED\x10\x0f*\xe1\x01\n" +
 	"\x11HostOfflineReason\x12#\n" +
 	"\x1fHOST_OFFLINE_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$HOST_OFFLINE_REASON_CONNECTION_ENDED\x10\x01\x12*\n" +
@@ -1849,7 +1940,7 @@ func file_fleetwire_api_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(EventReloadReason)(0),           // 0: fleetwire.api.v1.EventReloadReason
 	(EventKind)(0),                   // 1: fleetwire.api.v1.EventKind
@@ -1874,9 +1965,10 @@ var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(*SessionClosed)(nil),            // 20: fleetwire.api.v1.SessionClosed
 	(*CommandUpdated)(nil),           // 21: fleetwire.api.v1.CommandUpdated
 	(*DeliveryUpdated)(nil),          // 22: fleetwire.api.v1.DeliveryUpdated
-	(*GroupUpdated)(nil),             // 23: fleetwire.api.v1.GroupUpdated
-	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
-	(*Health)(nil),                   // 25: fleetwire.api.v1.Health
+	(*AlertUpdated)(nil),             // 23: fleetwire.api.v1.AlertUpdated
+	(*GroupUpdated)(nil),             // 24: fleetwire.api.v1.GroupUpdated
+	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(*Health)(nil),                   // 26: fleetwire.api.v1.Health
 }
 var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	1,  // 0: fleetwire.api.v1.WatchEventsRequest.kinds:type_name -> fleetwire.api.v1.EventKind
@@ -1886,7 +1978,7 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	0,  // 4: fleetwire.api.v1.EventReload.reason:type_name -> fleetwire.api.v1.EventReloadReason
 	8,  // 5: fleetwire.api.v1.WatchEventsClientMessage.authenticate:type_name -> fleetwire.api.v1.EventAuthentication
 	3,  // 6: fleetwire.api.v1.WatchEventsClientMessage.watch:type_name -> fleetwire.api.v1.WatchEventsRequest
-	24, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
+	25, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
 	10, // 8: fleetwire.api.v1.Event.host_online:type_name -> fleetwire.api.v1.HostOnline
 	11, // 9: fleetwire.api.v1.Event.host_offline:type_name -> fleetwire.api.v1.HostOffline
 	12, // 10: fleetwire.api.v1.Event.host_health:type_name -> fleetwire.api.v1.HostHealth
@@ -1899,17 +1991,18 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	19, // 17: fleetwire.api.v1.Event.session_entered:type_name -> fleetwire.api.v1.SessionEntered
 	20, // 18: fleetwire.api.v1.Event.session_closed:type_name -> fleetwire.api.v1.SessionClosed
 	21, // 19: fleetwire.api.v1.Event.command_updated:type_name -> fleetwire.api.v1.CommandUpdated
-	23, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
+	24, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
 	22, // 21: fleetwire.api.v1.Event.delivery_updated:type_name -> fleetwire.api.v1.DeliveryUpdated
-	2,  // 22: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
-	25, // 23: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
-	3,  // 24: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
-	4,  // 25: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
-	25, // [25:26] is the sub-list for method output_type
-	24, // [24:25] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	23, // 22: fleetwire.api.v1.Event.alert_updated:type_name -> fleetwire.api.v1.AlertUpdated
+	2,  // 23: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
+	26, // 24: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
+	3,  // 25: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
+	4,  // 26: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
+	26, // [26:27] is the sub-list for method output_type
+	25, // [25:26] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_event_proto_init() }
@@ -1943,6 +2036,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 		(*Event_CommandUpdated)(nil),
 		(*Event_GroupUpdated)(nil),
 		(*Event_DeliveryUpdated)(nil),
+		(*Event_AlertUpdated)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1950,7 +2044,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_event_proto_rawDesc), len(file_fleetwire_api_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

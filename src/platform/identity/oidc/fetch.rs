@@ -78,6 +78,13 @@ pub enum Ask<'a> {
     Document,
     /// What an access token opens.
     With(&'a Secret),
+    /// JSON to a webhook, which is no provider and asked in the same way.
+    Signed {
+        /// The JSON.
+        body: Bytes,
+        /// What it is signed with, as fields.
+        fields: [(&'static str, String); 3],
+    },
     /// A form, with HTTP Basic credentials where the client has a secret that goes there.
     Form {
         /// The form, encoded. It holds secrets.
@@ -199,6 +206,15 @@ fn request(endpoint: &Endpoint, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, Oi
         Ask::With(token) => {
             let value = authorise("Bearer", token).map_err(|_| invalid("its access token"))?;
             request = request.header(AUTHORIZATION, value);
+        }
+        Ask::Signed { body: json, fields } => {
+            request = request
+                .method(Method::POST)
+                .header(CONTENT_TYPE, "application/json");
+            for (name, value) in fields {
+                request = request.header(name, value);
+            }
+            body = json;
         }
         Ask::Form { body: form, basic } => {
             request = request

@@ -9,7 +9,7 @@
 //! ring verifies all that is used, and is in the binary for TLS.
 
 mod fault;
-mod fetch;
+pub mod fetch;
 mod flows;
 mod id_token;
 mod keys;

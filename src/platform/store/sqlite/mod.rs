@@ -3,6 +3,7 @@
 //! two more read beside it, and one carries the log over (`checkpoint`). The operations themselves are in `operations`, those on
 //! events in `events`; the audit log's chain is in `audit`.
 
+mod alerts;
 mod audit;
 mod backup;
 mod changes;

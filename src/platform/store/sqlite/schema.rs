@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::{audit, delivery_schema, events, files, health, track, wave_schema};
+use super::{alerts, audit, delivery_schema, events, files, health, track, wave_schema};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -234,6 +234,8 @@ const MIGRATIONS: &[Migration] = &[
     Sql(health::SCHEMA),
     // Indexes of deliveries that most of their steps leave as they are.
     Sql(delivery_schema::STAGES),
+    // Alerts.
+    Sql(alerts::SCHEMA),
 ];
 
 /// Brings a database up to the newest schema.

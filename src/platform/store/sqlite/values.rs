@@ -8,8 +8,8 @@ use super::super::StoreError;
 use super::super::deliveries::DeliveryState;
 use crate::clock::UnixMillis;
 use crate::ids::{
-    ApiKeyId, CommandId, ConsoleSessionId, EnrolmentTokenId, FamilyId, FileId, GroupId, HostId,
-    UserId,
+    AlertChannelId, AlertId, AlertRuleId, ApiKeyId, CommandId, ConsoleSessionId, EnrolmentTokenId,
+    FamilyId, FileId, GroupId, HostId, UserId,
 };
 use crate::platform::credential::KeyFingerprint;
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
@@ -111,6 +111,9 @@ text!(ApiKeyId);
 text!(EnrolmentTokenId);
 text!(FamilyId);
 text!(FileId);
+text!(AlertId);
+text!(AlertRuleId);
+text!(AlertChannelId);
 text!(UserName);
 text!(GroupName);
 text!(LabelKey);

@@ -38,6 +38,7 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_COMMAND_UPDATED: _ClassVar[EventKind]
     EVENT_KIND_GROUP_UPDATED: _ClassVar[EventKind]
     EVENT_KIND_DELIVERY_UPDATED: _ClassVar[EventKind]
+    EVENT_KIND_ALERT_UPDATED: _ClassVar[EventKind]
 
 class HostOfflineReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -65,6 +66,7 @@ EVENT_KIND_SESSION_CLOSED: EventKind
 EVENT_KIND_COMMAND_UPDATED: EventKind
 EVENT_KIND_GROUP_UPDATED: EventKind
 EVENT_KIND_DELIVERY_UPDATED: EventKind
+EVENT_KIND_ALERT_UPDATED: EventKind
 HOST_OFFLINE_REASON_UNSPECIFIED: HostOfflineReason
 HOST_OFFLINE_REASON_CONNECTION_ENDED: HostOfflineReason
 HOST_OFFLINE_REASON_DUPLICATE_INSTANCE: HostOfflineReason
@@ -122,7 +124,7 @@ class EventAuthentication(_message.Message):
     def __init__(self, access_token: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("position", "at", "host_id", "actor", "host_online", "host_offline", "host_health", "host_created", "host_enrolled", "host_updated", "host_revoked", "host_duplicated", "session_opened", "session_entered", "session_closed", "command_updated", "group_updated", "delivery_updated")
+    __slots__ = ("position", "at", "host_id", "actor", "host_online", "host_offline", "host_health", "host_created", "host_enrolled", "host_updated", "host_revoked", "host_duplicated", "session_opened", "session_entered", "session_closed", "command_updated", "group_updated", "delivery_updated", "alert_updated")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +143,7 @@ class Event(_message.Message):
     COMMAND_UPDATED_FIELD_NUMBER: _ClassVar[int]
     GROUP_UPDATED_FIELD_NUMBER: _ClassVar[int]
     DELIVERY_UPDATED_FIELD_NUMBER: _ClassVar[int]
+    ALERT_UPDATED_FIELD_NUMBER: _ClassVar[int]
     position: str
     at: _timestamp_pb2.Timestamp
     host_id: str
@@ -159,7 +162,8 @@ class Event(_message.Message):
     command_updated: CommandUpdated
     group_updated: GroupUpdated
     delivery_updated: DeliveryUpdated
-    def __init__(self, position: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., host_id: _Optional[str] = ..., actor: _Optional[str] = ..., host_online: _Optional[_Union[HostOnline, _Mapping]] = ..., host_offline: _Optional[_Union[HostOffline, _Mapping]] = ..., host_health: _Optional[_Union[HostHealth, _Mapping]] = ..., host_created: _Optional[_Union[HostCreated, _Mapping]] = ..., host_enrolled: _Optional[_Union[HostEnrolled, _Mapping]] = ..., host_updated: _Optional[_Union[HostUpdated, _Mapping]] = ..., host_revoked: _Optional[_Union[HostRevoked, _Mapping]] = ..., host_duplicated: _Optional[_Union[HostDuplicated, _Mapping]] = ..., session_opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., session_entered: _Optional[_Union[SessionEntered, _Mapping]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping]] = ..., command_updated: _Optional[_Union[CommandUpdated, _Mapping]] = ..., group_updated: _Optional[_Union[GroupUpdated, _Mapping]] = ..., delivery_updated: _Optional[_Union[DeliveryUpdated, _Mapping]] = ...) -> None: ...
+    alert_updated: AlertUpdated
+    def __init__(self, position: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., host_id: _Optional[str] = ..., actor: _Optional[str] = ..., host_online: _Optional[_Union[HostOnline, _Mapping]] = ..., host_offline: _Optional[_Union[HostOffline, _Mapping]] = ..., host_health: _Optional[_Union[HostHealth, _Mapping]] = ..., host_created: _Optional[_Union[HostCreated, _Mapping]] = ..., host_enrolled: _Optional[_Union[HostEnrolled, _Mapping]] = ..., host_updated: _Optional[_Union[HostUpdated, _Mapping]] = ..., host_revoked: _Optional[_Union[HostRevoked, _Mapping]] = ..., host_duplicated: _Optional[_Union[HostDuplicated, _Mapping]] = ..., session_opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., session_entered: _Optional[_Union[SessionEntered, _Mapping]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping]] = ..., command_updated: _Optional[_Union[CommandUpdated, _Mapping]] = ..., group_updated: _Optional[_Union[GroupUpdated, _Mapping]] = ..., delivery_updated: _Optional[_Union[DeliveryUpdated, _Mapping]] = ..., alert_updated: _Optional[_Union[AlertUpdated, _Mapping]] = ...) -> None: ...
 
 class HostOnline(_message.Message):
     __slots__ = ("address", "software")
@@ -252,6 +256,16 @@ class DeliveryUpdated(_message.Message):
     status: str
     reason: str
     def __init__(self, command_id: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AlertUpdated(_message.Message):
+    __slots__ = ("alert_id", "state", "severity")
+    ALERT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    alert_id: str
+    state: str
+    severity: str
+    def __init__(self, alert_id: _Optional[str] = ..., state: _Optional[str] = ..., severity: _Optional[str] = ...) -> None: ...
 
 class GroupUpdated(_message.Message):
     __slots__ = ("group_id",)

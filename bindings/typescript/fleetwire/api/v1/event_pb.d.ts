@@ -374,6 +374,14 @@ export declare type Event = Message<"fleetwire.api.v1.Event"> & {
      */
     value: DeliveryUpdated;
     case: "deliveryUpdated";
+  } | {
+    /**
+     * An alert fires, is over, or was acknowledged.
+     *
+     * @generated from field: fleetwire.api.v1.AlertUpdated alert_updated = 30;
+     */
+    value: AlertUpdated;
+    case: "alertUpdated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -696,6 +704,40 @@ export declare type DeliveryUpdated = Message<"fleetwire.api.v1.DeliveryUpdated"
 export declare const DeliveryUpdatedSchema: GenMessage<DeliveryUpdated>;
 
 /**
+ * An alert fires, is over, or was acknowledged.
+ *
+ * @generated from message fleetwire.api.v1.AlertUpdated
+ */
+export declare type AlertUpdated = Message<"fleetwire.api.v1.AlertUpdated"> & {
+  /**
+   * The alert's id.
+   *
+   * @generated from field: string alert_id = 1;
+   */
+  alertId: string;
+
+  /**
+   * Where it stands: `firing` or `resolved`.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * How bad it is: `info`, `warning` or `critical`.
+   *
+   * @generated from field: string severity = 3;
+   */
+  severity: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AlertUpdated.
+ * Use `create(AlertUpdatedSchema)` to create a new message.
+ */
+export declare const AlertUpdatedSchema: GenMessage<AlertUpdated>;
+
+/**
  * A group was made, changed or removed.
  *
  * @generated from message fleetwire.api.v1.GroupUpdated
@@ -866,6 +908,13 @@ export enum EventKind {
    * @generated from enum value: EVENT_KIND_DELIVERY_UPDATED = 14;
    */
   DELIVERY_UPDATED = 14,
+
+  /**
+   * An alert fires, is over, or was acknowledged.
+   *
+   * @generated from enum value: EVENT_KIND_ALERT_UPDATED = 15;
+   */
+  ALERT_UPDATED = 15,
 }
 
 /**
