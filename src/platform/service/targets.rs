@@ -1,6 +1,8 @@
 //! Which hosts a command is for: those that are named, or that a group, labels or the whole fleet come to, of
 //! those that the caller sees. What the caller does not see is not there.
 
+use futures_util::future::join_all;
+
 use super::parameters::{named, refused};
 use super::{ErrorKind, ServiceError};
 use crate::ids::{GroupId, HostId};
@@ -11,6 +13,9 @@ use crate::wire::api::CommandTargets;
 
 /// Hosts that are read at once.
 const HOSTS_READ_MAX: usize = 1000;
+
+/// Hosts that are looked up by their names at once.
+const LOOKED_UP_MAX: usize = 16;
 
 /// The hosts of a command.
 pub(super) struct Targets {
@@ -103,13 +108,16 @@ impl Platform {
     ) -> Result<Vec<(HostId, String)>, ServiceError> {
         let mut found: Vec<(HostId, String)> = Vec::with_capacity(hosts.len());
         let mut known = std::collections::HashSet::new();
-        for (index, host) in hosts.iter().enumerate() {
-            let record = self.find_host(call, host).await.map_err(|mut error| {
-                error.field = Some(format!("{field}[{index}]"));
-                error
-            })?;
-            if known.insert(record.id) {
-                found.push((record.id, record.name));
+        for (part, some) in hosts.chunks(LOOKED_UP_MAX).enumerate() {
+            let looked_up = some.iter().map(|host| self.find_host(call, host));
+            for (place, record) in join_all(looked_up).await.into_iter().enumerate() {
+                let record = record.map_err(|mut error| {
+                    error.field = Some(format!("{field}[{}]", part * LOOKED_UP_MAX + place));
+                    error
+                })?;
+                if known.insert(record.id) {
+                    found.push((record.id, record.name));
+                }
             }
         }
         Ok(found)
