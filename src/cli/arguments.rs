@@ -24,10 +24,33 @@ pub(super) const DRY_RUN: &str = "dry-run";
 pub(super) const OUTPUT: &str = "output";
 pub(super) const YES: &str = "yes";
 
+/// Methods that a command written by hand calls in a better way: `login` and `logout`, `packages`, `dead`,
+/// `files put`. They have no other, as one thing is asked for in one way.
+const CALLED_BY_HAND: [&str; 10] = [
+    "SignIn",
+    "RefreshTokens",
+    "BeginOidcSignIn",
+    "CompleteOidcSignIn",
+    "SignOut",
+    "InstallPackages",
+    "RedriveDeliveries",
+    "DiscardDeliveries",
+    "CreateFile",
+    "WriteFile",
+];
+/// The same of one argument of a method: `dead list` gives it.
+const GIVEN_BY_HAND: [(&str, &str); 1] = [("ListDeliveries", "dead")];
+
+/// Whether it is a command of its own.
+fn is_offered(command: &Command) -> bool {
+    !CALLED_BY_HAND.contains(&command.method)
+}
+
 /// Every group with its commands, as clap has them.
 pub(super) fn groups() -> impl Iterator<Item = clap::Command> {
     GROUPS.iter().map(|group| {
-        let commands = group.commands.iter().map(subcommand);
+        let commands = group.commands.iter().filter(|it| is_offered(it));
+        let commands = commands.map(subcommand);
         clap::Command::new(group.name)
             .alias(group.plural)
             .about(group.about)
@@ -40,12 +63,13 @@ pub(super) fn groups() -> impl Iterator<Item = clap::Command> {
 /// The generated command of that name in that group.
 pub(super) fn find(group: &str, name: &str) -> Option<&'static Command> {
     let group: &Group = GROUPS.iter().find(|known| known.name == group)?;
-    group.commands.iter().find(|command| command.name == name)
+    let mut commands = group.commands.iter();
+    commands.find(|command| command.name == name && is_offered(command))
 }
 
 fn subcommand(command: &'static Command) -> clap::Command {
     let mut line = clap::Command::new(command.name).about(command.about);
-    for argument in command.arguments {
+    for argument in offered(command) {
         line = line.arg(arg(argument));
     }
     let flag = |id, help| {
@@ -71,6 +95,13 @@ fn subcommand(command: &'static Command) -> clap::Command {
         line = line.arg(output);
     }
     line
+}
+
+/// What may be said to it.
+fn offered(command: &'static Command) -> impl Iterator<Item = &'static Argument> {
+    let of = |argument: &Argument| (command.method, argument.flag);
+    let arguments = command.arguments.iter();
+    arguments.filter(move |argument| !GIVEN_BY_HAND.contains(&of(argument)))
 }
 
 fn arg(argument: &'static Argument) -> Arg {
@@ -135,12 +166,12 @@ fn arg(argument: &'static Argument) -> Arg {
 /// The request that a command line asks for. With `ask`, a credential that has to be there and was not
 /// given is asked for at the terminal; otherwise credentials are left out.
 pub(super) fn request(
-    command: &Command,
+    command: &'static Command,
     matches: &ArgMatches,
     ask: bool,
 ) -> Result<Map<String, Value>, UsageError> {
     let mut request = Map::new();
-    for argument in command.arguments {
+    for argument in offered(command) {
         if let Some(value) = value(argument, matches, ask)? {
             insert(&mut request, argument.path, value);
         }
@@ -258,6 +289,34 @@ mod tests {
         assert!(seconds("11s", 1, 10).is_err() && seconds("0s", 1, 10).is_err());
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(pair("=b").is_err() && pair("a").is_err());
+    }
+
+    #[test]
+    fn what_is_called_by_hand_is_there_and_not_offered() {
+        let commands = || GROUPS.iter().flat_map(|group| group.commands);
+        for method in CALLED_BY_HAND {
+            assert!(
+                commands().any(|command| command.method == method),
+                "{method}"
+            );
+        }
+        for (method, flag) in GIVEN_BY_HAND {
+            let command = commands()
+                .find(|command| command.method == method)
+                .expect(method);
+            assert!(
+                command
+                    .arguments
+                    .iter()
+                    .any(|argument| argument.flag == flag),
+                "{flag}"
+            );
+            assert!(
+                offered(command).all(|argument| argument.flag != flag),
+                "{flag}"
+            );
+        }
+        assert!(find("command", "install-packages").is_none() && find("command", "get").is_some());
     }
 
     #[test]

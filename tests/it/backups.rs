@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Agent, Platform, copy_files, mode, until_status};
 
 fn install(platform: &Platform, package: &str) -> String {
-    let made = platform.operate_json(&["command", "install-packages", "kvm", "--package", package]);
+    let made = platform.operate_json(&["packages", "install", "kvm", package]);
     made["command_id"].as_str().expect("an id").to_owned()
 }
 

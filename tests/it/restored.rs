@@ -136,7 +136,7 @@ fn nothing_runs_twice_and_nothing_is_lost_from_view() {
     expect(&succeeded, "one", "succeeded");
     let failed = world.run(&["one"], &[], "", "3");
     expect(&failed, "one", "failed");
-    let install = ["command", "install-packages", "two", "--package", "hello"];
+    let install = ["packages", "install", "two", "hello"];
     let refused = world.platform.operate_json(&install);
     let refused = refused["command_id"].as_str().expect("an id");
     expect(refused, "two", "dead");

@@ -158,7 +158,7 @@ async fn a_host_that_is_offline_when_its_time_comes_is_passed_over() {
         (&delivery["state"], &delivery["reason"]),
         (&json!("cancelled"), &json!("host_offline"))
     );
-    let dead = platform.operate_json(&["delivery", "list", "--dead"]);
+    let dead = platform.operate_json(&["dead", "list"]);
     assert_eq!(dead["deliveries"], json!([]));
     // At once, where there is no time to wait for.
     let schedule = json!({"skip_offline": true});
