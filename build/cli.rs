@@ -162,12 +162,13 @@ fn write_command(
     };
     writeln!(
         out,
-        "        Command {{ service: {:?}, method: {:?}, name: {name:?}, about: {:?}, anyone: {}, reads: {}, destroys: {}, pages: {}, answer: &{}, rows: {}, call: Call::{call}(call_{}), arguments: &[",
+        "        Command {{ service: {:?}, method: {:?}, name: {name:?}, about: {:?}, anyone: {}, reads: {}, creates: {}, destroys: {}, pages: {}, answer: &{}, rows: {}, call: Call::{call}(call_{}), arguments: &[",
         service.name,
         method.name,
         help(&method.comment),
         method.policy.role.is_none(),
         method.http.verb == Verb::Get,
+        method.policy.takes_key(),
         DESTROYS.contains(&first),
         has(request, "page_token") && has(response, "next_page_token"),
         shape_name(&shown.name),

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use clap::ArgMatches;
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::arguments::{self, ALL, DRY_RUN, OUTPUT, YES};
 use super::commands::{Call, Command, Kind, Once, Pieces};
-use super::connection::{Connection, Target};
+use super::connection::{CallError, CallKey, Connection, Target};
 use super::output::{self, Reader};
 use super::server::{self, UsageError};
-use super::{Error, terminal};
+use super::{Error, events, fleet, terminal};
 use crate::net::http_client::HttpError;
 use crate::wire::json::Fault;
 
@@ -24,6 +24,8 @@ use crate::wire::json::Fault;
 const PAGE_SIZE_MAX: u64 = 1000;
 /// Most pages of a list: a platform that answers more of them than it may have hosts goes in circles.
 const PAGES_MAX: usize = 10_000;
+/// How long to wait before a call whose answer was lost is made again.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long the next piece of an export may take.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -54,14 +56,14 @@ pub(super) async fn run(
         }
     }
     let target = server.target(!command.anyone).await?;
-    let connection = target.connect().await?;
+    let mut connection = target.connect().await?;
     match command.call {
         Call::Once(call) if is_set(ALL) => {
             let answer = all(call, request, &connection).await?;
             shown(command, &answer, json)
         }
-        Call::Once(call) => {
-            let answer = once(call, &request, connection).await?;
+        Call::Once(_) => {
+            let answer = answered(command, &request, &mut connection, server).await?;
             if json {
                 return match command.answer.members {
                     [] => Ok(()),
@@ -69,6 +71,9 @@ pub(super) async fn run(
                 };
             }
             shown(command, &value(&answer)?, json)
+        }
+        Call::Stream(_) if command.method == events::METHOD && !json => {
+            events::watch(command, request, connection).await
         }
         Call::Stream(call) => {
             let call = call(&text(&request)).map_err(invalid)?;
@@ -143,6 +148,32 @@ pub(super) async fn once(
 ) -> Result<Bytes, Error> {
     let call = call(&text(request)).map_err(invalid)?;
     Ok(call(connection).await?)
+}
+
+/// Calls a method that answers once. One that makes something is called under a key, and once more where the
+/// connection is lost before its answer: on another, which is `connection` from then on. So it is made once.
+pub(super) async fn answered(
+    command: &Command,
+    request: &Members,
+    connection: &mut Connection,
+    server: &server::Args,
+) -> Result<Bytes, Error> {
+    let Call::Once(call) = command.call else {
+        return Err(fleet::unknown(command.method));
+    };
+    if !command.creates {
+        return once(call, request, connection.clone()).await;
+    }
+    let key = CallKey::random();
+    match once(call, request, connection.under(&key)).await {
+        Err(Error::Call(CallError::Reach(error))) => {
+            output::beside(&format!("{error}; asking again"));
+            sleep(ASKED_AGAIN_AFTER).await;
+            *connection = server.target(!command.anyone).await?.connect().await?;
+            once(call, request, connection.under(&key)).await
+        }
+        answer => answer,
+    }
 }
 
 /// Pages through a list, and answers it as one page.

@@ -39,6 +39,8 @@ pub struct Command {
     pub anyone: bool,
     /// Whether it changes nothing.
     pub reads: bool,
+    /// Whether it makes something, and once however often it is called under one key.
+    pub creates: bool,
     /// Whether it takes away what does not come back.
     pub destroys: bool,
     /// Whether it answers a page of a list.
@@ -213,6 +215,8 @@ mod tests {
                 .unwrap_or_else(|| panic!("{} has none", method.name));
             assert_eq!(command.reads, method.reads, "{}", method.name);
             assert_eq!(command.anyone, method.role.is_none(), "{}", method.name);
+            let creates = method.creates && method.role.is_some();
+            assert_eq!(command.creates, creates, "{}", method.name);
         }
         let commands = GROUPS.iter().map(|group| group.commands.len());
         let methods = METHODS.iter().filter(|method| !of_agents(method));

@@ -1,6 +1,6 @@
 //! A gRPC connection to the platform, as the generated clients want it: HTTP/2 over TLS with the roots
 //! that were chosen, or in plain towards this machine. It owns how the connection is made, the
-//! credential on each call, the time that a call has, and how a failure reads. What is called is left
+//! credential and the key on each call, the time that a call has, and how a failure reads. What is called is left
 //! to others.
 
 use std::future::Future;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
@@ -24,9 +24,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tower_service::Service;
 
+use crate::audit::export::hex;
 use crate::net::http_client::{HttpError, ServerUrl, ServerUrlError};
 use crate::net::{tcp, tls};
-use crate::secret::Secret;
+use crate::secret::{Secret, random};
 
 /// A connection that takes longer is to nobody.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +37,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const ALIVE_EVERY: Duration = Duration::from_secs(20);
 /// Largest answer, or part of one: a page of a thousand hosts with their health is half a megabyte.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Makes trying again safe.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Where the codes of `google.rpc.ErrorInfo` are the platform's own.
 const DOMAIN: &str = "fleetwire";
 
@@ -185,6 +188,7 @@ impl Target {
             origin: origin.map_err(|_| self.broken("its address is none".to_owned()))?,
             sender,
             bearer,
+            key: None,
         })
     }
 
@@ -207,9 +211,35 @@ pub struct Connection {
     origin: Uri,
     sender: SendRequest<Body>,
     bearer: Option<HeaderValue>,
+    key: Option<HeaderValue>,
+}
+
+/// Under which a call is made, so that what it makes is made once however often it is called.
+#[derive(Clone)]
+pub struct CallKey(HeaderValue);
+
+impl CallKey {
+    /// One that nobody has had.
+    pub fn random() -> Self {
+        let text = hex(&random::<16>());
+        // Hexadecimal digits are a value.
+        let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+        // Whoever has it is given the answer, where they have the credential too.
+        value.set_sensitive(true);
+        Self(value)
+    }
 }
 
 impl Connection {
+    /// The same connection, for a call under this key.
+    #[must_use]
+    pub fn under(&self, key: &CallKey) -> Self {
+        Self {
+            key: Some(key.0.clone()),
+            ..self.clone()
+        }
+    }
+
     /// What stands in front of each method's path.
     pub fn origin(&self) -> Uri {
         self.origin.clone()
@@ -282,6 +312,9 @@ impl Service<Request<Body>> for Connection {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, bearer.clone());
+        }
+        if let Some(key) = &self.key {
+            request.headers_mut().insert(IDEMPOTENCY_KEY, key.clone());
         }
         Box::pin(self.sender.send_request(request))
     }

@@ -191,14 +191,14 @@ fn list(contexts: &Contexts, json: bool) -> Result<(), Error> {
     }
     let rows = contexts.contexts.iter().map(|(name, context)| {
         vec![
-            if is_current(name) { "*" } else { " " }.to_owned(),
+            if is_current(name) { "*" } else { "" }.to_owned(),
             name.clone(),
             context.server.clone(),
             context.user.clone().unwrap_or_else(|| "-".to_owned()),
             credential(context).to_owned(),
         ]
     });
-    output::table([" ", "NAME", "SERVER", "USER", "CREDENTIAL"], rows)
+    output::table(["", "NAME", "SERVER", "USER", "CREDENTIAL"], rows)
 }
 
 /// Where the file is, after the XDG base directories; `None` for who has no home.

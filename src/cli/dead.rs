@@ -175,7 +175,7 @@ async fn done(
     see_to: &SeeTo,
     what: &str,
 ) -> Result<Vec<Value>, Error> {
-    let client = Client::connect(server).await?;
+    let mut client = Client::connect(server).await?;
     if see_to.dry_run || !see_to.yes {
         let mut dry = request.clone();
         dry.insert("dry_run".to_owned(), true.into());

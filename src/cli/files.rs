@@ -7,8 +7,6 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use clap::{Args as _, ValueHint};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -17,18 +15,21 @@ use tokio::time::sleep;
 
 use super::connection::CallError;
 use super::fleet::{self, Asking, Client, Selected};
+use super::output::number;
 use super::server::{self, UsageError};
 use super::{Error, output};
 use crate::files::FileError;
 use crate::net::own_origin::hash_text;
+use crate::schema::api as pb;
+use crate::schema::api::file_service_client::FileServiceClient;
 
 /// The group of the generated commands that these belong to.
 pub(super) const GROUP: &str = "file";
 /// The subcommands' names.
 pub(super) const PUT: &str = "put";
 pub(super) const GET: &str = "get";
-/// How much goes in one request.
-const PIECE_BYTES: usize = 768 << 10;
+/// How much goes in one request: as much as the schema lets.
+const PIECE_BYTES: usize = 1 << 20;
 /// How often in a row the platform is asked in vain, and how long is waited each time.
 const TRIES_MAX: u32 = 60;
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -117,11 +118,11 @@ pub(super) async fn get(args: Get, server: &server::Args, json: bool) -> Result<
     let targets = json!({"hosts": [args.host]});
     let parameters = json!({"direction": "from_host", "path": args.remote});
     let work = ("file_transfer", parameters);
-    if args.asking.is_dry_run() {
-        return fleet::ask(server, json, &args.asking, targets, work).await;
-    }
     let mut client = Client::connect(server).await?;
-    let command = fleet::ask_and_wait(&mut client, &args.asking, targets, work).await?;
+    let asked = fleet::ask_and_wait(&mut client, json, &args.asking, targets, work, None).await?;
+    let Some(command) = asked else {
+        return Ok(());
+    };
     let files = client
         .once("FileService", "ListFiles", json!({"command_id": command}))
         .await?;
@@ -198,7 +199,7 @@ pub(super) async fn upload(client: &mut Client<'_>, local: &Local) -> Result<(),
             && (file["complete"] == true || file["host_id"].is_null())
     });
     // One that is whole before one that is not.
-    let mut file = match same.max_by_key(|file| file["complete"] == true) {
+    let file = match same.max_by_key(|file| file["complete"] == true) {
         Some(file) => file.clone(),
         None => {
             let name = local.path.file_name().unwrap_or_default();
@@ -208,23 +209,24 @@ pub(super) async fn upload(client: &mut Client<'_>, local: &Local) -> Result<(),
             client.once("FileService", "CreateFile", request).await?
         }
     };
+    let id = file["id"].as_str().unwrap_or_default().to_owned();
+    let stands = |file: &Value| (number(file, "received_bytes"), file["complete"] == true);
+    let (mut have, mut is_whole) = stands(&file);
     let mut line = Line::new("to the platform");
     let mut in_vain = 0;
-    while file["complete"] != true {
-        let have = number(&file, "received_bytes");
+    while !is_whole {
         line.show(have, local.size);
-        let data = BASE64_STANDARD.encode(local.piece(have.min(local.size))?);
-        let request = json!({"file_id": file["id"], "offset": have, "data": data});
-        match client.once("FileService", "WriteFile", request).await {
-            Ok(written) => {
-                file = written;
+        let piece = local.piece(have.min(local.size))?;
+        match write(client, &id, have, piece).await {
+            Ok(file) => {
+                (have, is_whole) = (file.received_bytes, file.complete);
                 in_vain = 0;
             }
             Err(error) => {
                 again(client, error, &mut in_vain).await?;
-                let request = json!({"file_id": file["id"]});
+                let request = json!({"file_id": id});
                 if let Ok(found) = client.once("FileService", "GetFile", request).await {
-                    file = found;
+                    (have, is_whole) = stands(&found);
                 }
             }
         }
@@ -232,6 +234,25 @@ pub(super) async fn upload(client: &mut Client<'_>, local: &Local) -> Result<(),
     line.show(local.size, local.size);
     line.end();
     Ok(())
+}
+
+/// Brings a piece, as it is: in JSON, which the generated commands are called by, it would be base64.
+async fn write(
+    client: &Client<'_>,
+    id: &str,
+    offset: u64,
+    data: Vec<u8>,
+) -> Result<pb::File, Error> {
+    let connection = client.connection();
+    let origin = connection.origin();
+    let mut files = FileServiceClient::with_origin(connection.clone(), origin);
+    let request = pb::WriteFileRequest {
+        file_id: id.to_owned(),
+        offset,
+        data: data.into(),
+    };
+    let answer = connection.answer(files.write_file(request)).await?;
+    Ok(answer.file.unwrap_or_default())
 }
 
 /// Brings a file from the platform, and checks what came.
@@ -317,12 +338,6 @@ impl Line {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
-}
-
-fn number(of: &Value, member: &str) -> u64 {
-    let value = &of[member];
-    let text = || value.as_str()?.parse().ok();
-    value.as_u64().or_else(text).unwrap_or_default()
 }
 
 fn octal(text: &str) -> Result<u32, String> {

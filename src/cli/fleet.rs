@@ -7,13 +7,17 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::commands::{self, Call, Pieces};
+use super::commands::{self, Call, Command, Pieces};
 use super::connection::Connection;
+use super::follow::Shown;
 use super::schedule::When;
 use super::server::{self, UsageError};
 use super::{Error, call, follow, output, terminal};
 use crate::clock::{UnixMillis, parse_duration};
 use crate::wire::values::Timestamp;
+
+/// Hosts that a question names.
+const NAMED_MAX: usize = 5;
 
 /// Hosts by something else than their names as the first words.
 #[derive(clap::Args)]
@@ -68,6 +72,13 @@ enum Priority {
 }
 
 impl Asking {
+    /// The same, and somebody waits in any case.
+    #[must_use]
+    pub(super) fn and_wait(mut self) -> Self {
+        self.wait = true;
+        self
+    }
+
     /// Whether nothing is to be asked but whom it would go to.
     pub(super) const fn is_dry_run(&self) -> bool {
         self.dry_run
@@ -141,20 +152,22 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Calls a method that answers once.
+    /// Calls a method that answers once; what makes something, so that it is made once.
     pub(super) async fn once(
-        &self,
+        &mut self,
         service: &str,
         method: &str,
         request: Value,
     ) -> Result<Value, Error> {
-        match method_of(service, method)? {
-            Call::Once(once) => {
-                let answer = call::once(*once, &members(request), self.connection.clone()).await?;
-                call::value(&answer)
-            }
-            _ => Err(unknown(method)),
-        }
+        let command = command_of(service, method)?;
+        let request = members(request);
+        let answer = call::answered(command, &request, &mut self.connection, self.server).await?;
+        call::value(&answer)
+    }
+
+    /// The connection as it is now, for a call of the caller's own.
+    pub(super) fn connection(&self) -> Connection {
+        self.connection.clone()
     }
 
     /// Calls a method that lists, to the end of the list.
@@ -164,8 +177,8 @@ impl<'a> Client<'a> {
         method: &str,
         request: Value,
     ) -> Result<Value, Error> {
-        match method_of(service, method)? {
-            Call::Once(once) => call::all(*once, members(request), &self.connection).await,
+        match command_of(service, method)?.call {
+            Call::Once(once) => call::all(once, members(request), &self.connection).await,
             _ => Err(unknown(method)),
         }
     }
@@ -177,7 +190,7 @@ impl<'a> Client<'a> {
         method: &str,
         request: Value,
     ) -> Result<Pieces, Error> {
-        match method_of(service, method)? {
+        match command_of(service, method)?.call {
             Call::Stream(several) | Call::Raw(several) => {
                 let prepared = several(&call::text(&members(request))).map_err(call::invalid)?;
                 Ok(prepared(self.connection.clone()).await?)
@@ -187,31 +200,45 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Asks the hosts for `work`, which is a member of the request and what it holds.
+/// What hosts are asked for: a member of the request, and what it holds.
+pub(super) type Work = (&'static str, Value);
+
+/// Asks the hosts for `work`.
 pub(super) async fn ask(
     server: &server::Args,
     json: bool,
     asking: &Asking,
     targets: Value,
-    (kind, parameters): (&str, Value),
+    work: Work,
 ) -> Result<(), Error> {
-    let request = request(asking, &targets, (kind, parameters))?;
+    asked(server, json, asking, targets, (work, None)).await
+}
+
+/// Asks the hosts for `work` that takes away what they are doing: somebody has to agree, also where it is one
+/// host. `becomes` is what they do then, as in `restart`.
+pub(super) async fn ask_to_end(
+    server: &server::Args,
+    json: bool,
+    asking: &Asking,
+    targets: Value,
+    work: Work,
+    becomes: &str,
+) -> Result<(), Error> {
+    asked(server, json, asking, targets, (work, Some(becomes))).await
+}
+
+async fn asked(
+    server: &server::Args,
+    json: bool,
+    asking: &Asking,
+    targets: Value,
+    (work, becomes): (Work, Option<&str>),
+) -> Result<(), Error> {
     let mut client = Client::connect(server).await?;
-    let one = targets["hosts"]
-        .as_array()
-        .is_some_and(|hosts| hosts.len() == 1);
-    if asking.dry_run || !(one || asking.yes) {
-        let mut dry = request.clone();
-        dry["dry_run"] = true.into();
-        let would = client.once("CommandService", "CreateCommand", dry).await?;
-        if asking.dry_run {
-            return shown(&would, json);
-        }
-        confirm(
-            would["total"].as_u64().unwrap_or_default(),
-            "hosts are asked",
-        )?;
-    }
+    let agreed = agreed(&mut client, json, asking, &targets, (work, becomes)).await?;
+    let Some(request) = agreed else {
+        return Ok(());
+    };
     let waits = asking.wait || asking.wait_for.is_some();
     let waiting = waits.then(|| follow::Waiting::new(asking.wait_for));
     let waiting = waiting.transpose()?;
@@ -220,11 +247,15 @@ pub(super) async fn ask(
         .await?;
     let id = made["command_id"].as_str().unwrap_or_default().to_owned();
     if let Some(waiting) = waiting {
-        if json {
+        let shown = if json {
             output::json(&made)?;
-        }
-        let several = made["total"].as_u64() != Some(1);
-        return follow::to_the_end(&mut client, &id, json, several, waiting).await;
+            Shown::Json
+        } else {
+            Shown::Lines {
+                several: made["total"].as_u64() != Some(1),
+            }
+        };
+        return follow::to_the_end(&mut client, &id, shown, waiting).await;
     }
     if json {
         return output::json(&made);
@@ -234,28 +265,82 @@ pub(super) async fn ask(
     Ok(())
 }
 
-/// Asks one host, waits until it has done it, and answers the command's id.
+/// Asks hosts, and waits until they have done it. What it gave is kept in `results` where that is given, also
+/// where some have failed, and printed otherwise. Answers the command's id, and none where only the hosts were
+/// to be said.
 pub(super) async fn ask_and_wait(
     client: &mut Client<'_>,
+    json: bool,
     asking: &Asking,
     targets: Value,
-    work: (&str, Value),
-) -> Result<String, Error> {
+    work: Work,
+    results: Option<&mut Vec<Value>>,
+) -> Result<Option<String>, Error> {
+    let agreed = agreed(client, json, asking, &targets, (work, None)).await?;
+    let Some(request) = agreed else {
+        return Ok(None);
+    };
     let waiting = follow::Waiting::new(asking.wait_for)?;
-    let request = request(asking, &targets, work)?;
     let made = client
         .once("CommandService", "CreateCommand", request)
         .await?;
     let id = made["command_id"].as_str().unwrap_or_default().to_owned();
-    follow::to_the_end(client, &id, false, false, waiting).await?;
-    Ok(id)
+    let shown = match results {
+        Some(results) => Shown::Kept(results),
+        None => Shown::Lines {
+            several: made["total"].as_u64() != Some(1),
+        },
+    };
+    follow::to_the_end(client, &id, shown, waiting).await?;
+    Ok(Some(id))
+}
+
+/// The request that somebody has agreed to, where somebody has to be asked; `None` where only its hosts were to
+/// be said, which is done.
+async fn agreed(
+    client: &mut Client<'_>,
+    json: bool,
+    asking: &Asking,
+    targets: &Value,
+    (work, becomes): (Work, Option<&str>),
+) -> Result<Option<Value>, Error> {
+    let request = request(asking, targets, work)?;
+    let hosts = targets["hosts"].as_array();
+    let is_one = hosts.is_some_and(|hosts| hosts.len() == 1);
+    let asks = !asking.yes && (becomes.is_some() || !is_one);
+    if asking.dry_run || asks {
+        let mut dry = request.clone();
+        dry["dry_run"] = true.into();
+        let would = client.once("CommandService", "CreateCommand", dry).await?;
+        if asking.dry_run {
+            shown(&would, json)?;
+            return Ok(None);
+        }
+        let total = would["total"].as_u64().unwrap_or_default();
+        match becomes {
+            Some(becomes) => go_ahead(format!("{} will {becomes}", named(&would, total)))?,
+            None => confirm(total, "hosts are asked")?,
+        }
+    }
+    Ok(Some(request))
+}
+
+/// The first of the hosts that a command would go to, and how many more.
+fn named(would: &Value, total: u64) -> String {
+    let hosts = would["hosts"].as_array().map_or(&[][..], Vec::as_slice);
+    let names = hosts.iter().take(NAMED_MAX);
+    let names: Vec<_> = names.map(|host| output::cell(&host["host"])).collect();
+    match total.saturating_sub(names.len() as u64) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// The request for a command.
 fn request(
     asking: &Asking,
     targets: &Value,
-    (kind, parameters): (&str, Value),
+    (kind, parameters): Work,
 ) -> Result<Value, UsageError> {
     let mut request = json!({"targets": targets, kind: parameters});
     if let Some(timeout) = asking.timeout {
@@ -287,14 +372,15 @@ pub(super) fn confirm(count: u64, what: &str) -> Result<(), UsageError> {
     if count <= 1 {
         return Ok(());
     }
-    let question = format!("{count} {what}: go ahead?");
-    match terminal::confirm(&question).map_err(UsageError::Terminal)? {
+    go_ahead(format!("{count} {what}"))
+}
+
+/// Asks whether to go ahead with what is said.
+fn go_ahead(what: String) -> Result<(), UsageError> {
+    match terminal::confirm(&format!("{what}: go ahead?")).map_err(UsageError::Terminal)? {
         Some(true) => Ok(()),
         Some(false) => Err(UsageError::NotConfirmed),
-        None => Err(UsageError::NobodyToConfirm {
-            count,
-            what: what.to_owned(),
-        }),
+        None => Err(UsageError::NobodyToConfirm(what)),
     }
 }
 
@@ -344,14 +430,12 @@ fn members(request: Value) -> Map<String, Value> {
     }
 }
 
-fn method_of(service: &str, method: &str) -> Result<&'static Call, Error> {
-    let found = commands::of(service, method);
-    found
-        .map(|command| &command.call)
-        .ok_or_else(|| unknown(method))
+fn command_of(service: &str, method: &str) -> Result<&'static Command, Error> {
+    commands::of(service, method).ok_or_else(|| unknown(method))
 }
 
-fn unknown(method: &str) -> Error {
+/// There is no such method, or it answers in another way.
+pub(super) fn unknown(method: &str) -> Error {
     UsageError::Request {
         field: String::new(),
         what: format!("this program has no method {method}"),

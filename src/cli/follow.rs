@@ -15,7 +15,7 @@ use super::connection::CallError;
 use super::fleet::Client;
 use super::output::{self, Reader, cell};
 use super::schedule::wave_line;
-use super::{Error, call};
+use super::{Error, call, results};
 
 /// How long to wait before the platform is asked again after it was lost.
 const RETRY: Duration = Duration::from_secs(1);
@@ -79,12 +79,24 @@ impl Waiting {
     }
 }
 
+/// What becomes of what hosts give.
+pub(super) enum Shown<'a> {
+    /// It is printed as JSON, a line a host.
+    Json,
+    /// It is printed for people.
+    Lines {
+        /// Whether each line says which host it is from.
+        several: bool,
+    },
+    /// It is kept here for whoever asked: each host's delivery with its result, as it ends.
+    Kept(&'a mut Vec<Value>),
+}
+
 /// Follows a command until all of its hosts have ended.
 pub(super) async fn to_the_end(
     client: &mut Client<'_>,
     id: &str,
-    json: bool,
-    several: bool,
+    shown: Shown<'_>,
     Waiting {
         limit,
         mut interrupts,
@@ -93,8 +105,12 @@ pub(super) async fn to_the_end(
     let until = Instant::now() + limit.unwrap_or(FOREVER).min(FOREVER);
     let mut following = Following {
         id: id.to_owned(),
-        json,
-        board: Board::new(several),
+        json: matches!(shown, Shown::Json),
+        board: Board::new(matches!(shown, Shown::Lines { several: true })),
+        kept: match shown {
+            Shown::Kept(kept) => Some(kept),
+            _ => None,
+        },
         printed: HashMap::new(),
         ended: HashSet::new(),
         late: 0,
@@ -111,9 +127,11 @@ pub(super) async fn to_the_end(
     outcome
 }
 
-struct Following {
+struct Following<'a> {
     id: String,
     json: bool,
+    /// Where results are kept that are not to be printed as they come.
+    kept: Option<&'a mut Vec<Value>>,
     board: Board,
     /// Bytes that hosts have printed, as far as they were shown.
     printed: HashMap<String, u64>,
@@ -135,7 +153,7 @@ enum Came {
     Broken,
 }
 
-impl Following {
+impl Following<'_> {
     async fn follow(&mut self, client: &mut Client<'_>) -> Result<(), Error> {
         let mut in_vain = 0;
         loop {
@@ -173,7 +191,7 @@ impl Following {
         }
     }
 
-    async fn take(&mut self, client: &Client<'_>, mut pieces: Pieces) -> Result<Came, Error> {
+    async fn take(&mut self, client: &mut Client<'_>, mut pieces: Pieces) -> Result<Came, Error> {
         while let Some(piece) = pieces.next().await {
             let message = call::value(&piece?)?;
             if let Some(delivery) = message.get("delivery") {
@@ -194,7 +212,11 @@ impl Following {
         Ok(Came::Broken)
     }
 
-    async fn delivery(&mut self, client: &Client<'_>, delivery: &Value) -> Result<Reader, Error> {
+    async fn delivery(
+        &mut self,
+        client: &mut Client<'_>,
+        delivery: &Value,
+    ) -> Result<Reader, Error> {
         let (id, host) = (text(delivery, "host_id"), name(delivery));
         let state = text(delivery, "state");
         let is_open = matches!(state, "queued" | "sent" | "received" | "running");
@@ -215,10 +237,14 @@ impl Following {
             output::json(&whole)?;
             return Ok(Reader::Here);
         }
-        let shown = self.printed.get(id).copied().unwrap_or_default();
-        let reader = self.board.prints(host, &rest(&whole, shown))?;
-        if reader == Reader::Gone {
-            return Ok(reader);
+        if let Some(kept) = &mut self.kept {
+            kept.push(whole);
+        } else {
+            let shown = self.printed.get(id).copied().unwrap_or_default();
+            let reader = self.board.prints(host, &results::rest(&whole, shown))?;
+            if reader == Reader::Gone {
+                return Ok(reader);
+            }
         }
         self.board.ended(host, &ending(delivery))
     }
@@ -242,7 +268,7 @@ impl Following {
         let output = text(progress, "output");
         let offset = progress["output_offset"].as_u64().unwrap_or_default();
         let mut reader = Reader::Here;
-        if !output.is_empty() && !self.ended.contains(id) {
+        if !output.is_empty() && self.kept.is_none() && !self.ended.contains(id) {
             let printed = self.printed.entry(id.to_owned()).or_default();
             let missing = offset.saturating_sub(*printed);
             // What was shown before the platform was lost is not shown again.
@@ -337,66 +363,9 @@ fn ending(delivery: &Value) -> String {
     }
 }
 
-/// What there is to show of a result, of which so many bytes of output were shown.
-fn rest(whole: &Value, shown: u64) -> String {
-    let of = |kind: &str| whole.get(kind).filter(|result| !result.is_null());
-    if let Some(service) = of("service_operation") {
-        return format!(
-            "{} ({}), {}\n",
-            cell(&service["active_state"]),
-            cell(&service["sub_state"]),
-            cell(&service["enabled_state"])
-        );
-    }
-    let packages = of("package_operation").and_then(|result| result["packages"].as_array());
-    if let Some(packages) = packages.filter(|packages| !packages.is_empty()) {
-        let lines = packages.iter().map(|package| {
-            let parts = ["name", "version", "architecture"].map(|part| text(package, part));
-            format!("{}\n", parts.join(" ").trim_end())
-        });
-        return lines.collect();
-    }
-    let result = of("script").or_else(|| of("package_operation"));
-    let Some(result) = result else {
-        return of("raw").map_or_else(String::new, |raw| format!("{}\n", cell(raw)));
-    };
-    let output = text(result, "output");
-    let bytes = result["output_bytes"].as_u64().unwrap_or_default();
-    if bytes > 0 && shown >= bytes {
-        return String::new();
-    }
-    // The end of it is kept.
-    let begin = bytes.saturating_sub(output.len() as u64);
-    let skipped = (shown.saturating_sub(begin) as usize).min(output.len());
-    let skipped = output.ceil_char_boundary(skipped);
-    // Of an agent that does not say how much it was, what was shown is not known to be all.
-    let missing = begin.saturating_sub(shown);
-    let gap = if missing > 0 {
-        format!("(there are {missing} bytes more before this, which are not kept)\n")
-    } else {
-        String::new()
-    };
-    format!("{gap}{}", &output[skipped..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_shown_is_not_shown_again() {
-        let script =
-            |output: &str, bytes: u64| json!({"script": {"output": output, "output_bytes": bytes}});
-        assert_eq!(rest(&script("abcdef", 6), 0), "abcdef");
-        assert_eq!(rest(&script("abcdef", 6), 4), "ef");
-        assert_eq!(rest(&script("abcdef", 6), 6), "");
-        assert_eq!(rest(&script("def", 6), 3), "def");
-        let gap = rest(&script("def", 6), 1);
-        assert!(gap.contains("2 bytes") && gap.ends_with("def"), "{gap}");
-        // Bytes that are no text are three in its place.
-        assert_eq!(rest(&script("\u{fffd}a", 2), 2), "");
-        assert_eq!(rest(&json!({"delivery": {}}), 0), "");
-    }
 
     #[test]
     fn the_state_is_said_with_its_reason() {

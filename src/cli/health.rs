@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args, server: &server::Args, json: bool) -> Result
     if let Some(step) = args.step {
         request.insert("step".to_owned(), step.word().into());
     }
-    let client = Client::connect(server).await?;
+    let mut client = Client::connect(server).await?;
     let answer = client
         .once("HostService", "GetHostHealth", request.into())
         .await?;

@@ -22,18 +22,22 @@ mod contexts;
 mod dead;
 mod demo;
 pub mod demo_device;
+mod events;
 mod files;
 mod fleet;
 mod follow;
 mod health;
+mod inventory;
 mod login;
 mod output;
 mod packages;
+mod results;
 mod run;
 mod schedule;
 mod server;
 mod service;
 mod sign_in;
+mod system;
 mod tables;
 mod terminal;
 
@@ -73,8 +77,12 @@ enum Own {
     #[command(subcommand, display_order = 12, alias = "services")]
     Service(service::Command),
     #[command(subcommand, display_order = 13)]
+    System(system::Command),
+    #[command(display_order = 14)]
+    Inventory(inventory::Args),
+    #[command(subcommand, display_order = 15)]
     Dead(dead::Command),
-    #[command(subcommand, display_order = 14)]
+    #[command(subcommand, display_order = 16)]
     Agents(agents::Command),
     /// Sign in to a platform, and keep that as a context
     #[command(display_order = 90)]
@@ -206,6 +214,8 @@ impl Cli {
             Command::Own(Own::Run(args)) => run::run(args, &server, json).await,
             Command::Own(Own::Packages(command)) => packages::run(command, &server, json).await,
             Command::Own(Own::Service(command)) => service::run(command, &server, json).await,
+            Command::Own(Own::System(command)) => system::run(command, &server, json).await,
+            Command::Own(Own::Inventory(args)) => inventory::run(args, &server, json).await,
             Command::Own(Own::Dead(command)) => dead::run(command, &server, json).await,
             Command::Own(Own::Agents(command)) => agents::run(command, &server, json).await,
             Command::Own(Own::Login(args)) => login::login(args, &server).await,

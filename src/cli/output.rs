@@ -58,7 +58,12 @@ pub(super) fn table<'a>(
     table.load_preset(presets::NOTHING);
     table.set_header(headings);
     table.add_rows(rows);
-    let lines: Vec<_> = table.lines().map(|line| line.trim().to_owned()).collect();
+    // Every cell has a blank in front, also one that is empty.
+    let lines = table.lines().map(|line| match line.strip_prefix(' ') {
+        Some(line) => line.trim_end().to_owned(),
+        None => line.trim_end().to_owned(),
+    });
+    let lines: Vec<_> = lines.collect();
     line(&lines.join("\n"))
 }
 
@@ -162,6 +167,13 @@ pub(super) fn cell(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// A whole number, which JSON has as a text where it may be large; 0 where there is none.
+pub(super) fn number(of: &Value, member: &str) -> u64 {
+    let value = &of[member];
+    let text = || value.as_str()?.parse().ok();
+    value.as_u64().or_else(text).unwrap_or_default()
 }
 
 /// Text without what a terminal would act on.

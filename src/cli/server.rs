@@ -104,16 +104,9 @@ pub enum UsageError {
     /// The person at the terminal was asked, and said no.
     #[error("nothing was done")]
     NotConfirmed,
-    /// More than one thing would be concerned, and there is nobody to ask.
-    #[error(
-        "{count} {what}, and there is no terminal to ask at: --yes goes ahead, --dry-run says which"
-    )]
-    NobodyToConfirm {
-        /// How many.
-        count: u64,
-        /// What would become of them.
-        what: String,
-    },
+    /// What would be done has to be agreed to, and there is nobody to ask.
+    #[error("{0}, and there is no terminal to ask at: --yes goes ahead, --dry-run says which")]
+    NobodyToConfirm(String),
     /// The terminal failed, or the question was broken off.
     #[error("the terminal: {0}")]
     Terminal(#[source] std::io::Error),

@@ -104,6 +104,15 @@ fn a_context_keeps_who_and_where_for_its_owner_alone() {
     assert_eq!(listed[1]["name"], "two");
     assert_eq!(listed[1]["current"], true);
     assert!(!listed.to_string().contains("fwa_"), "no credentials");
+    let table = person.done(&["context", "list"]);
+    let lines: Vec<_> = table.lines().collect();
+    let [heading, first, second] =
+        [(0, "NAME"), (1, "one"), (2, "two")].map(|(at, word)| lines[at].find(word));
+    assert!(
+        heading.is_some() && heading == first && first == second,
+        "{table}"
+    );
+    assert!(lines[2].starts_with("* "), "{table}");
 
     person.done(&["context", "use", "one"]);
     assert!(person.done(&["host", "list"]).contains("kvm-of-one"));

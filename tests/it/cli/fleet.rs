@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Platform, command, until};
 
-fn ran(platform: &Platform, arguments: &[&str]) -> Output {
+pub(super) fn ran(platform: &Platform, arguments: &[&str]) -> Output {
     // Nobody is at its terminal.
     operator(platform, arguments)
         .stdin(Stdio::null())
@@ -15,7 +15,7 @@ fn ran(platform: &Platform, arguments: &[&str]) -> Output {
         .expect("ran")
 }
 
-fn operator(platform: &Platform, arguments: &[&str]) -> Command {
+pub(super) fn operator(platform: &Platform, arguments: &[&str]) -> Command {
     let mut command = command("fleetwire");
     command
         .env("FLEETWIRE_SERVER", platform.url().to_string())
@@ -25,22 +25,22 @@ fn operator(platform: &Platform, arguments: &[&str]) -> Command {
     command
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn hosts(platform: &Platform, names: &[&str]) {
+pub(super) fn hosts(platform: &Platform, names: &[&str]) {
     for name in names {
         platform.operate_json(&["host", "create", name]);
     }
 }
 
-fn made(output: &Output) -> String {
+pub(super) fn made(output: &Output) -> String {
     assert!(output.status.success(), "{}", said(output));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn of(platform: &Platform, id: &str) -> Value {
+pub(super) fn of(platform: &Platform, id: &str) -> Value {
     platform.operate_json(&["command", "get", id])
 }
 

@@ -4,5 +4,8 @@
 mod calls;
 mod completion;
 pub mod contexts;
+mod events;
 mod fleet;
+mod lost;
+mod machines;
 mod sign_in;
