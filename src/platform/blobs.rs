@@ -2,15 +2,16 @@
 //! directory, named by its id. What a file is, and until when it is kept, the store knows; nothing here
 //! is answered before it is on the disk.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 
 use crate::files::{self, FileError};
@@ -163,8 +164,79 @@ impl Blobs {
     }
 }
 
+/// Leaves each file to one writer at a time, as what is there decides what may come next; different files do not
+/// wait for each other. As many are remembered as are being written.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashMap<FileId, Arc<AsyncMutex<()>>>>);
+
+/// A turn at a file, until it is dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    turns: &'a Turns,
+    id: FileId,
+    held: Option<OwnedMutexGuard<()>>,
+}
+
+impl Turns {
+    /// Waits for a turn at that file.
+    pub async fn at(&self, id: FileId) -> Turn<'_> {
+        let lock = self.lock().entry(id).or_default().clone();
+        // Whoever leaves while they wait gives up their part in it as well.
+        let mut turn = Turn {
+            turns: self,
+            id,
+            held: None,
+        };
+        turn.held = Some(lock.lock_owned().await);
+        turn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<FileId, Arc<AsyncMutex<()>>>> {
+        // Nothing panics under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut known = self.turns.lock();
+        self.held = None;
+        // New ones are given out under this lock alone.
+        if known
+            .get(&self.id)
+            .is_some_and(|lock| Arc::strong_count(lock) == 1)
+        {
+            known.remove(&self.id);
+        }
+    }
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_file_has_one_writer_and_no_file_waits_for_another() {
+        let turns = Turns::default();
+        let (one, two) = (FileId::random([1; 16]), FileId::random([2; 16]));
+        let first = turns.at(one).await;
+        let other = turns.at(two).now_or_never().expect("nobody is at it");
+        let mut second = Box::pin(turns.at(one));
+        assert!(second.as_mut().now_or_never().is_none(), "it is taken");
+        // Somebody else waits, and leaves.
+        assert!(turns.at(one).now_or_never().is_none());
+        drop(first);
+        let second = second.await;
+        assert!(turns.at(one).now_or_never().is_none(), "it is taken again");
+        drop((second, other));
+        assert!(turns.lock().is_empty(), "nobody is remembered");
+    }
 }

@@ -53,7 +53,7 @@ use crate::secret::Secret;
 use agent_link::AgentLink;
 use alerts::{Alerts, Webhooks};
 use audit_key::AuditKeyError;
-use blobs::Blobs;
+use blobs::{Blobs, Turns};
 use ca::{CaError, CertificateAuthority};
 use config::Config;
 use delivery::{Carrier, Delivery};
@@ -171,11 +171,11 @@ pub struct Platform {
     webhooks: Option<Webhooks>,
     /// Held, not read: what writes, tells and delivers ends with the platform.
     _running: [Running; 4],
-    /// Held, not read: the lock on the data directory.
-    /// Held while a piece of a file is written.
-    writing_files: tokio::sync::Mutex<()>,
+    /// Who writes pieces of files, one a file at a time.
+    writing_files: Turns,
     /// Held while a backup is made or deleted.
     backing_up: Arc<tokio::sync::Mutex<()>>,
+    /// Held, not read: the lock on the data directory.
     _lock: files::Lock,
 }
 
@@ -239,7 +239,9 @@ impl Platform {
         let health = History::new(config.health, store.clone());
         let progress = Arc::<Progress>::default();
         let blobs = Blobs::open(&dir)?;
-        let carrier = Carrier::new(store.clone(), blobs.clone(), config.files.clone());
+        let metrics = Arc::<Metrics>::default();
+        let kept = config.files.clone();
+        let carrier = Carrier::new(store.clone(), blobs.clone(), kept, metrics.clone());
         let (delivery, deliveries) = Delivery::new(store.clone(), progress.clone(), carrier);
         let watched = events.clone();
         let registry = Registry::watched(Box::new(move |host, what| watched.tell(host, what)));
@@ -247,7 +249,7 @@ impl Platform {
         Ok(Arc::new(Self {
             store,
             oidc,
-            metrics: Arc::default(),
+            metrics,
             store_figures,
             registry,
             _running: [
@@ -274,7 +276,7 @@ impl Platform {
             refusals: Mutex::default(),
             console,
             stopping: watch::Sender::new(false),
-            writing_files: tokio::sync::Mutex::default(),
+            writing_files: Turns::default(),
             backing_up: Arc::default(),
             config,
             _lock: lock,

@@ -237,6 +237,39 @@ async fn every_metric_is_there_and_moves() {
     assert_eq!(bulk(&gone), bulk(&after), "no bulk has passed meanwhile");
 }
 
+#[tokio::test]
+async fn files_are_counted_by_their_way_and_outcome() {
+    let watched = Watched::start(&[]);
+    let platform = &watched.platform;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "abc").expect("written");
+    let file = file.to_str().expect("text");
+    // It is brought to the platform, and waits for its host there.
+    platform.operate_json(&["host", "create", "kvm"]);
+    platform.operate_json(&["files", "put", "kvm", file, "/srv/file"]);
+    let uploaded = ("way", "uploaded");
+    let done = [uploaded, ("outcome", "done")];
+    watched.until_at_least("fleetwire_files_total", &done, 1.0);
+    watched.until_at_least("fleetwire_file_bytes_total", &[uploaded], 3.0);
+
+    let client = platform.client();
+    let post = async |path: &str, body: Value| {
+        let answer = client.call(Method::POST, path, Some(&body)).await;
+        answer.map_err(|error| error.code().unwrap_or_default().to_owned())
+    };
+    let wrong = json!({"size_bytes": 3, "sha256": "0".repeat(64), "name": "wrong"});
+    let made: Value = post("/api/files", wrong).await.expect("made");
+    let path = format!("/api/files/{}/content", made["id"].as_str().expect("an id"));
+    let piece = json!({"offset": 0, "data": "YWJj"});
+    let refused: Result<Value, String> = post(&path, piece).await;
+    assert_eq!(refused, Err("hash_mismatch".to_owned()));
+    let failed = [uploaded, ("outcome", "hash_mismatch")];
+    watched.until_at_least("fleetwire_files_total", &failed, 1.0);
+    let none = [("way", "sent"), ("outcome", "done")];
+    assert_eq!(watched.scrape().sum("fleetwire_files_total", &none), 0.0);
+}
+
 #[test]
 fn nothing_in_it_names_a_host_a_user_or_a_secret() {
     let watched = Watched::start(&[]);

@@ -23,6 +23,7 @@ use crate::net::own_origin::{
 use crate::net::stream::{RecvHalf, SendHalf, StreamError, Tunnel};
 use crate::platform::blobs::Blobs;
 use crate::platform::config::FileSettings;
+use crate::platform::metrics::{DONE, FileWay, Metrics};
 use crate::platform::store::commands::CommandRecord;
 use crate::platform::store::files::FileRecord;
 use crate::platform::store::{Store, StoreError};
@@ -46,6 +47,7 @@ pub struct Carrier {
     store: Arc<dyn Store>,
     blobs: Blobs,
     settings: FileSettings,
+    metrics: Arc<Metrics>,
     under_way: Mutex<HashSet<(CommandId, HostId)>>,
     turns: Semaphore,
 }
@@ -77,11 +79,17 @@ struct Carried<'a> {
 
 impl Carrier {
     /// A carrier of the files that the store knows.
-    pub fn new(store: Arc<dyn Store>, blobs: Blobs, settings: FileSettings) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        blobs: Blobs,
+        settings: FileSettings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             store,
             blobs,
             settings,
+            metrics,
             under_way: Mutex::default(),
             turns: Semaphore::new(CARRIED_MAX),
         }
@@ -131,12 +139,26 @@ impl Carried<'_> {
             Some(CommandParameters::FileTransfer(of))
                 if of.direction == TransferDirection::FromHost =>
             {
-                self.fetch(&record, &of.path).await
+                let fetched = self.fetch(&record, &of.path).await;
+                self.counted(FileWay::Fetched, fetched)
             }
-            Some(CommandParameters::FileTransfer(of)) => self.send(of.size_bytes, &of.sha256).await,
-            Some(CommandParameters::AgentUpdate(of)) => self.send(of.size_bytes, &of.sha256).await,
+            Some(CommandParameters::FileTransfer(of)) => {
+                let sent = self.send(of.size_bytes, &of.sha256).await;
+                self.counted(FileWay::Sent, sent)
+            }
+            Some(CommandParameters::AgentUpdate(of)) => {
+                let sent = self.send(of.size_bytes, &of.sha256).await;
+                self.counted(FileWay::Sent, sent)
+            }
             _ => Ok(()),
         }
+    }
+
+    fn counted(&self, way: FileWay, carried: Result<(), Fault>) -> Result<(), Fault> {
+        if carried.is_err() {
+            self.carrier.metrics.file(way, "broken_off");
+        }
+        carried
     }
 
     /// Sends what the agent does not have of a file.
@@ -169,6 +191,7 @@ impl Carried<'_> {
                 return self.give_up("the platform has no such file any more").await;
             }
             at += piece.len() as u64;
+            carrier.metrics.file_bytes(FileWay::Sent, piece.len());
             if timeout(STEP_MAX, send.write(piece)).await?.is_err() {
                 break;
             }
@@ -178,7 +201,10 @@ impl Carried<'_> {
         }
         let answer = timeout(STEP_MAX, recv.head()).await??;
         match answer.status {
-            204 => Ok(()),
+            204 => {
+                carrier.metrics.file(FileWay::Sent, DONE);
+                Ok(())
+            }
             status => Err(Fault::Refused(status)),
         }
     }
@@ -232,6 +258,7 @@ impl Carried<'_> {
         let expires = now.plus(carrier.settings.keep);
         let kept = carrier.store.complete_file(file.id, sha256, expires, audit);
         kept.await?;
+        carrier.metrics.file(FileWay::Fetched, DONE);
         info!(host = %self.host, command = %self.command, size, "a file of a host is kept");
         self.finish(&sha256).await
     }
@@ -315,6 +342,7 @@ impl Carried<'_> {
             if bytes >= WRITTEN_BYTES || ended && bytes > 0 {
                 let pieces = std::mem::take(&mut gathered);
                 self.carrier.blobs.write(file.id, at, pieces).await?;
+                self.carrier.metrics.file_bytes(FileWay::Fetched, bytes);
                 at += bytes as u64;
                 bytes = 0;
             }

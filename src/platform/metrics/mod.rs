@@ -59,6 +59,35 @@ impl ApiDoor {
     }
 }
 
+/// The outcome of a file that came whole.
+pub(super) const DONE: &str = "done";
+
+/// Which way a file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileWay {
+    /// From a client of the API.
+    Uploaded,
+    /// To a client of the API.
+    Downloaded,
+    /// To a host.
+    Sent,
+    /// From a host.
+    Fetched,
+}
+
+impl FileWay {
+    const ALL: [Self; 4] = [Self::Uploaded, Self::Downloaded, Self::Sent, Self::Fetched];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Uploaded => "uploaded",
+            Self::Downloaded => "downloaded",
+            Self::Sent => "sent",
+            Self::Fetched => "fetched",
+        }
+    }
+}
+
 /// A call that is being answered, counted at its end however it ends.
 struct ApiCall<'a> {
     metrics: &'a Metrics,
@@ -85,6 +114,8 @@ pub struct Metrics {
     round_trip: Histogram,
     api_calls: Family<[Label; 4], Counter>,
     api_latency: Family<[Label; 3], Histogram>,
+    files: Family<[Label; 2], Counter>,
+    file_bytes: Family<[Label; 1], Counter>,
     links: Mutex<Links>,
     places: OnceLock<Places>,
     spans: OnceLock<Arc<SpanCounts>>,
@@ -110,6 +141,15 @@ struct Places {
 impl Default for Metrics {
     fn default() -> Self {
         let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
+        // These are there from the start, so that a query finds none in place of nothing.
+        let files = Family::<[Label; 2], Counter>::default();
+        let file_bytes = Family::<[Label; 1], Counter>::default();
+        for way in FileWay::ALL.map(FileWay::name) {
+            files
+                .get_or_create(&[("way", way), ("outcome", DONE)])
+                .inc_by(0);
+            file_bytes.get_or_create(&[("way", way)]).inc_by(0);
+        }
         Self {
             tls_handshakes: Family::default(),
             handshakes: Family::default(),
@@ -118,6 +158,8 @@ impl Default for Metrics {
             round_trip: latency(),
             api_calls: Family::default(),
             api_latency: Family::new_with_constructor(latency),
+            files,
+            file_bytes,
             links: Mutex::default(),
             places: OnceLock::new(),
             spans: OnceLock::new(),
@@ -190,6 +232,18 @@ impl Metrics {
     /// A connection's round trip, as it is now.
     pub(super) fn round_trip(&self, round_trip: Duration) {
         self.round_trip.observe(round_trip.as_secs_f64());
+    }
+
+    /// A file's way came to this: [`DONE`], or a word for why it did not.
+    pub(super) fn file(&self, way: FileWay, outcome: &'static str) {
+        let labels = [("way", way.name()), ("outcome", outcome)];
+        self.files.get_or_create(&labels).inc();
+    }
+
+    /// So many bytes of files went that way.
+    pub(super) fn file_bytes(&self, way: FileWay, bytes: usize) {
+        let labels = [("way", way.name())];
+        self.file_bytes.get_or_create(&labels).inc_by(bytes as u64);
     }
 
     /// Counts what a link carries for as long as what is returned is held; to be held until the link

@@ -248,6 +248,17 @@ pub(super) const DELIVERIES_IGNORED: Definition = Definition::counter(
      not_under_way, unknown, unexpected",
 )
 .by(&["reason"]);
+pub(super) const FILES: Definition = Definition::counter(
+    "fleetwire_files",
+    "Files by way (uploaded, downloaded: by a client; sent, fetched: to and from a host) and outcome: done, \
+     hash_mismatch, disk_full, disk_failed, or broken_off (of a host's; it is begun again); a client that stops \
+     is not counted",
+)
+.by(&["way", "outcome"]);
+pub(super) const FILE_BYTES: Definition =
+    Definition::counter("fleetwire_file", "Their bytes, as far as they came")
+        .bytes()
+        .by(&["way"]);
 pub(super) const SPANS: Definition = Definition::counter(
     "fleetwire_otlp_spans",
     "Spans for OpenTelemetry by outcome: exported, failed (the endpoint did not take them), or \
@@ -298,6 +309,8 @@ pub const ALL: &[Definition] = &[
     DELIVERIES_UNWRITTEN,
     DELIVERIES_RECEIVED,
     DELIVERIES_IGNORED,
+    FILES,
+    FILE_BYTES,
     SPANS,
     PROCESS_CPU,
     PROCESS_RESIDENT,

@@ -49,6 +49,8 @@ impl Collector for Scrape {
         page.metric(&names::API_LATENCY, &metrics.api_latency)?;
         store(platform, &mut page)?;
         deliveries(platform, &mut page)?;
+        page.metric(&names::FILES, &metrics.files)?;
+        page.metric(&names::FILE_BYTES, &metrics.file_bytes)?;
         if let Some(spans) = metrics.spans.get() {
             let outcomes = spans.outcomes();
             let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count));

@@ -21,6 +21,7 @@ use crate::net::own_origin::hash_of;
 use crate::platform::Platform;
 use crate::platform::api::{Answer, Call, CreateFile, FileService, Stream};
 use crate::platform::identity::Caller;
+use crate::platform::metrics::{DONE, FileWay};
 use crate::platform::store::StoreError;
 use crate::platform::store::commands::NewCommand;
 use crate::platform::store::files::{FileFilter, FilePlace, FileRecord};
@@ -36,6 +37,8 @@ use crate::wire::api::{
 const ARRIVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much is read at once.
 const READ_BYTES: usize = 256 << 10;
+/// Refusals of a piece after which its file is no further, or empty again: failures to whoever counts them.
+const WRITING_FAILED: [&str; 3] = ["hash_mismatch", "disk_full", "disk_failed"];
 /// Files that are removed in one transaction.
 const REMOVED_MAX: usize = 256;
 /// Files that are looked at together at the start.
@@ -101,12 +104,19 @@ impl FileService for Platform {
         request: WriteFileRequest,
     ) -> Answer<WriteFileResponse> {
         let record = self.seen_file(&call.caller, request.file_id.into()).await?;
-        // One at a time: what is there decides what may come next.
-        let _turn = self.writing_files.lock().await;
-        let file = self
+        let _turn = self.writing_files.at(record.id).await;
+        let written = self
             .write(&call, record, request.offset, request.data)
-            .await?;
-        Ok(WriteFileResponse { file: Some(file) })
+            .await;
+        match &written {
+            Err(error) if WRITING_FAILED.contains(&error.code) => {
+                self.metrics.file(FileWay::Uploaded, error.code);
+            }
+            _ => {}
+        }
+        Ok(WriteFileResponse {
+            file: Some(written?),
+        })
     }
 
     async fn list_files(
@@ -184,6 +194,10 @@ impl FileService for Platform {
                 ));
             }
             let next = at + data.len() as u64;
+            platform.metrics.file_bytes(FileWay::Downloaded, data.len());
+            if next >= size {
+                platform.metrics.file(FileWay::Downloaded, DONE);
+            }
             Ok(Some((ReadFileResponse { data }, (platform, next))))
         });
         Ok(pieces.boxed())
@@ -257,10 +271,12 @@ impl Platform {
             return Err(error);
         }
         let failed = |error| disk_failed(&error);
+        let length = data.len();
         self.blobs
             .write(id, offset, vec![data])
             .await
             .map_err(failed)?;
+        self.metrics.file_bytes(FileWay::Uploaded, length);
         if end < size {
             return Ok(shown(record, end));
         }
@@ -279,6 +295,7 @@ impl Platform {
             StoreError::NotFound => unknown(),
             error => error.into(),
         })?;
+        self.metrics.file(FileWay::Uploaded, DONE);
         Ok(shown(whole, size))
     }
 
