@@ -259,6 +259,87 @@ fn dead_letters_are_seen_to() {
     assert_eq!(actions, ["delivery.discard", "delivery.redrive"]);
 }
 
+#[test]
+fn dead_letters_are_asked_for_again_by_type_and_time() {
+    let platform = Platform::start(&[]);
+    // What its owner does not allow is a dead letter at once.
+    let _agent = Agent::start(&platform, "kvm");
+    let ask = |line: &[&str], letters_then: usize| {
+        let (code, printed, said) = ran(&platform, line);
+        assert_eq!(code, Some(0), "{said}");
+        let made: Value = serde_json::from_str(&printed).expect("JSON");
+        until("the dead letter", || {
+            (letters(&platform).len() == letters_then).then_some(())
+        });
+        let id = made["command_id"].as_str().expect("an id").to_owned();
+        let command = platform.operate_json(&["command", "get", &id]);
+        (
+            id,
+            command["created_at"].as_str().expect("a time").to_owned(),
+        )
+    };
+    let (script, _) = ask(&["run", "kvm", "--json", "--", "true"], 1);
+    let (install, _) = ask(&["packages", "install", "kvm", "hello", "--json"], 2);
+    let (later, begin) = ask(&["run", "kvm", "--json", "--", "false"], 3);
+
+    // Both have to hold: the type, and that it was asked for before.
+    let filter = ["--type", "script", "--before", &begin, "--json"];
+    let would = [&["dead", "redrive", "--dry-run"][..], &filter].concat();
+    let (code, printed, said) = ran(&platform, &would);
+    assert_eq!(code, Some(0), "{said}");
+    let would: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(would["total"], 1, "{would}");
+    assert_eq!(would["commands"][0]["redrive_of"], *script);
+    assert_eq!(letters(&platform).len(), 3, "a dry run does nothing");
+
+    let (code, printed, said) = ran(&platform, &[&["dead", "redrive"][..], &filter].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let redriven: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(redriven["total"], 1, "{redriven}");
+    let new = redriven["commands"][0]["command_id"]
+        .as_str()
+        .expect("an id");
+    let command = platform.operate_json(&["command", "get", new]);
+    assert_eq!(command["redrive_of"], *script);
+    assert_eq!(command["script"]["arguments"], json!(["true"]));
+    // It is refused again, under its new id.
+    let of = |letters: Vec<Value>| {
+        let mut ids: Vec<_> = letters
+            .iter()
+            .filter_map(|letter| Some(letter["command_id"].as_str()?.to_owned()))
+            .collect();
+        ids.sort();
+        ids
+    };
+    let mut left = vec![install, later, new.to_owned()];
+    left.sort();
+    until("the new dead letter", || {
+        (of(letters(&platform)) == left).then_some(())
+    });
+
+    // What was asked for before all of them is nothing.
+    let line = ["dead", "redrive", "--before", "2000-01-01T00:00:00Z"];
+    let (code, printed, _) = ran(&platform, &line);
+    assert_eq!((code, &*printed), (Some(0), "there are 0 dead letters\n"));
+    let line = [
+        "dead",
+        "discard",
+        "--before",
+        "2999-01-01T00:00:00Z",
+        "--type",
+        "script",
+        "--yes",
+    ];
+    let (code, printed, said) = ran(&platform, &line);
+    assert_eq!(
+        (code, &*printed),
+        (Some(0), "put away: 2 dead letters\n"),
+        "{said}"
+    );
+    let left = of(letters(&platform));
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
 /// A package that is small, needs nothing else, and that no other test touches.
 const PACKAGE: &str = "sl";
 const PACKAGE_FILE: &str = "/usr/games/sl";

@@ -8,4 +8,5 @@ mod events;
 mod fleet;
 mod lost;
 mod machines;
+mod progress;
 mod sign_in;
