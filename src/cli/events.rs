@@ -81,8 +81,8 @@ impl Watching {
         let id = event["host_id"].as_str().filter(|id| !id.is_empty())?;
         let told =
             ["host_created", "host_enrolled", "host_updated"].map(|kind| &event[kind]["name"]);
-        let told = told.into_iter().filter_map(Value::as_str);
-        let told = told.filter(|name| !name.is_empty()).next_back();
+        let mut told = told.into_iter().filter_map(Value::as_str);
+        let told = told.find(|name| !name.is_empty());
         if self.names.len() >= NAMES_MAX {
             self.names.clear();
         }
