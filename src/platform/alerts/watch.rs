@@ -31,8 +31,9 @@ const GRACE: Duration = Duration::from_secs(75);
 const HOSTS_AT_ONCE: usize = 128;
 /// Changes in one transaction.
 const CHANGES_MAX: usize = 64;
-/// Alerts that are over are kept for so long.
+/// Alerts that are over are kept for so long, and removed so often.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const REMOVED_EACH: Duration = Duration::from_secs(60);
 const REMOVED_MAX: usize = 256;
 
 /// Looks until it is dropped.
@@ -59,6 +60,8 @@ type Subject = (AlertRuleId, Option<HostId>);
 
 struct Watch {
     started: Instant,
+    /// When alerts that are over were last removed.
+    removed_at: Option<Instant>,
     /// Who was connected when it was last looked.
     online: HashSet<HostId>,
     /// When who was not any more, of those.
@@ -87,6 +90,7 @@ impl Watch {
     fn new() -> Self {
         Self {
             started: Instant::now(),
+            removed_at: None,
             online: HashSet::new(),
             left: HashMap::new(),
             open: None,
@@ -163,8 +167,12 @@ impl Watch {
             platform.alerts.to_send.notify_one();
         }
         platform.alerts.forget(now);
-        let before = UnixMillis(now.0.saturating_sub(KEPT.as_millis() as u64));
-        store.remove_alerts(before, REMOVED_MAX).await?;
+        let due = |at: Instant| at.elapsed() >= REMOVED_EACH;
+        if self.removed_at.is_none_or(due) {
+            let before = UnixMillis(now.0.saturating_sub(KEPT.as_millis() as u64));
+            store.remove_alerts(before, REMOVED_MAX).await?;
+            self.removed_at = Some(Instant::now());
+        }
         Ok(next)
     }
 
