@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use fleetwire::limits::{SESSION_QUEUE_BYTES_MAX, STREAM_WINDOW_MAX};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -17,8 +18,9 @@ const REQUESTS: usize = 500;
 const BULK_BYTES: u64 = 4 << 30;
 /// What passes beside a stream that has stalled.
 const BESIDE_BYTES: usize = 64 << 20;
-/// What platform and agent may hold of it, each, beside what they hold at rest.
-const MEMORY_KIB_MAX: u64 = 32 << 10;
+/// What platform and agent may hold of it, each, beside what they hold at rest: what may lie unread of one
+/// stream and what may wait to be sent, twice, as an allocator keeps for a moment what it was given back.
+const MEMORY_KIB_MAX: u64 = 2 * (STREAM_WINDOW_MAX + SESSION_QUEUE_BYTES_MAX as u64) >> 10;
 
 /// A device, its agent, and a platform.
 pub struct Site {
