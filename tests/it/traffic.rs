@@ -20,7 +20,7 @@ const BULK_BYTES: u64 = 4 << 30;
 const BESIDE_BYTES: usize = 64 << 20;
 /// What platform and agent may hold of it, each, beside what they hold at rest: what may lie unread of one
 /// stream and what may wait to be sent, twice, as an allocator keeps for a moment what it was given back.
-const MEMORY_KIB_MAX: u64 = 2 * (STREAM_WINDOW_MAX + SESSION_QUEUE_BYTES_MAX as u64) >> 10;
+const MEMORY_KIB_MAX: u64 = 2 * (STREAM_WINDOW_MAX + SESSION_QUEUE_BYTES_MAX as u64) / 1024;
 
 /// A device, its agent, and a platform.
 pub struct Site {
