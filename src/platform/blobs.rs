@@ -58,7 +58,6 @@ impl Blobs {
     pub async fn write(&self, id: FileId, at: u64, pieces: Vec<Bytes>) -> io::Result<()> {
         let (path, folder) = (self.path(id), self.0.clone());
         blocking(move || {
-            let made = !path.exists();
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false);
             let file = options.mode(files::MODE_SECRET).open(path)?;
@@ -76,7 +75,8 @@ impl Blobs {
                 let _ = file.set_len(at);
             }
             written?;
-            if made {
+            // With its first piece the file itself is new, though a try that failed may have made it.
+            if at == 0 {
                 File::open(&*folder)?.sync_all()?;
             }
             Ok(())

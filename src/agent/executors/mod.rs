@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, RwLock, mpsc, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock, mpsc, watch};
 
 use super::transfers::Transfers;
 use super::update::Updates;
@@ -168,10 +168,23 @@ pub struct Executors {
     updates: AgentUpdates,
     /// Held by each that has begun, so that an update can wait for their end.
     running: Arc<RwLock<()>>,
+    /// Held by the update that has begun: another would clear away what this one has brought.
+    update: Arc<Mutex<()>>,
 }
 
-/// What a command holds from its beginning to its end; an update nothing, which waits for all that do.
-pub type Turn = Option<OwnedRwLockReadGuard<()>>;
+/// What a command holds from its beginning to its end.
+pub enum Turn {
+    /// One of many; an update waits for their end.
+    Beside {
+        /// Held, not read.
+        _running: OwnedRwLockReadGuard<()>,
+    },
+    /// The one update at a time.
+    Update {
+        /// Held, not read.
+        _update: OwnedMutexGuard<()>,
+    },
+}
 
 impl Executors {
     /// Executors that do what is allowed, for an agent of the host with this id.
@@ -190,6 +203,7 @@ impl Executors {
             updates: AgentUpdates::new(allowed.agent_update, owner.clone(), running.clone()),
             owner,
             running,
+            update: Arc::default(),
         }
     }
 
@@ -235,13 +249,16 @@ impl Executors {
     }
 
     /// The turn of a command that is to begin; `None` where an update waits for all that runs, or has done so
-    /// and is about to put another agent in this one's place: of what began then nobody would know the end.
+    /// and is about to put another agent in this one's place: of what began then nobody would know the end. One
+    /// update waits for another as well.
     pub fn turn(&self, parameters: &CommandParameters) -> Option<Turn> {
-        let turn = self.running.clone().try_read_owned().ok()?;
-        match parameters {
-            CommandParameters::AgentUpdate(_) => Some(None),
-            _ => Some(Some(turn)),
-        }
+        let running = self.running.clone().try_read_owned().ok()?;
+        Some(match parameters {
+            CommandParameters::AgentUpdate(_) => Turn::Update {
+                _update: self.update.clone().try_lock_owned().ok()?,
+            },
+            _ => Turn::Beside { _running: running },
+        })
     }
 
     /// Runs a command, which has its turn, to its end. It is checked again: what is allowed may have changed since.

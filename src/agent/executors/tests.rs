@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::allowed::ScriptRules;
 use super::*;
-use crate::wire::messages::{Script, ScriptResult, UnknownCommand};
+use crate::wire::messages::{AgentUpdate, Script, ScriptResult, UnknownCommand};
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
@@ -286,6 +286,26 @@ async fn a_run_that_nobody_waits_for_ends() {
     running.printed().await;
     running.outcome.abort();
     gone(&child).await;
+}
+
+#[test]
+fn one_update_waits_for_another_and_nothing_else_for_it() {
+    let executors = executors();
+    let update = CommandParameters::AgentUpdate(AgentUpdate {
+        version: "2".to_owned(),
+        size_bytes: 1,
+        sha256: String::new(),
+        signature: String::new(),
+    });
+    let other = CommandParameters::Script(script("x"));
+    let first = executors.turn(&update).expect("nothing runs");
+    assert!(
+        executors.turn(&update).is_none(),
+        "it would clear away what the first has brought"
+    );
+    assert!(executors.turn(&other).is_some());
+    drop(first);
+    assert!(executors.turn(&update).is_some());
 }
 
 #[test]

@@ -80,8 +80,10 @@ struct Open {
 enum Verdict {
     /// Nobody can say: it stays as it is.
     Unknown,
-    /// It does not; perhaps from this moment on.
-    No(Option<UnixMillis>),
+    /// It does not.
+    No,
+    /// It does not before this moment; what is open already stays, as the clock may have been set back.
+    NotYet(UnixMillis),
     /// It does, and why.
     Yes(String),
 }
@@ -196,12 +198,12 @@ impl Watch {
         match condition {
             Condition::HostOffline(span) => {
                 if self.online.contains(&host.id) {
-                    return Verdict::No(None);
+                    return Verdict::No;
                 }
                 let left = self.left.get(&host.id).copied();
                 let Some(since) = left.or(host.last_seen) else {
                     // It was never there.
-                    return Verdict::No(None);
+                    return Verdict::No;
                 };
                 if left.is_none() && self.started.elapsed() < GRACE {
                     return Verdict::Unknown;
@@ -209,7 +211,7 @@ impl Watch {
                 if now.since(since) >= span {
                     Verdict::Yes(format!("offline since {since}"))
                 } else {
-                    Verdict::No(Some(since.plus(span)))
+                    Verdict::NotYet(since.plus(span))
                 }
             }
             Condition::HostFlapping(count, span) => {
@@ -219,8 +221,11 @@ impl Watch {
                         "its agent came back {found} times within {} s",
                         span.as_secs()
                     ))
+                } else if self.started.elapsed() < span {
+                    // What was before this process began is not known.
+                    Verdict::Unknown
                 } else {
-                    Verdict::No(None)
+                    Verdict::No
                 }
             }
             Condition::HostDisk(percent) => {
@@ -232,7 +237,7 @@ impl Watch {
                     Some(found) if found >= percent as f64 => Verdict::Yes(format!(
                         "its fullest file system is full to {percent} % or more"
                     )),
-                    Some(_) => Verdict::No(None),
+                    Some(_) => Verdict::No,
                     None => Verdict::Unknown,
                 }
             }
@@ -240,7 +245,7 @@ impl Watch {
                 Some(until) if until <= now.plus(span) => {
                     Verdict::Yes(format!("its certificate ends {until}"))
                 }
-                Some(_) | None => Verdict::No(None),
+                Some(_) | None => Verdict::No,
             },
             Condition::DeadLetters(_) => Verdict::Unknown,
         }
@@ -259,10 +264,9 @@ impl Watch {
         };
         let (now, subject) = (course.now, (rule.id, host.map(|host| host.id)));
         match (verdict, all.get_mut(&subject)) {
-            (Verdict::Unknown, _) => {}
-            (Verdict::No(next), None) => course.look_at(next),
-            (Verdict::No(next), Some(open)) => {
-                course.look_at(next);
+            (Verdict::Unknown, _) | (Verdict::No, None) => {}
+            (Verdict::NotYet(next), _) => course.look_at(Some(next)),
+            (Verdict::No, Some(open)) => {
                 if open.alert.state == AlertState::Pending {
                     course.changes.push((open.alert.clone(), AlertStep::Drop));
                     all.remove(&subject);
@@ -270,7 +274,7 @@ impl Watch {
                 }
                 let over = open.clear_since.get_or_insert(now).plus(rule.hold);
                 if over <= now {
-                    course.resolve(open.alert.clone(), &rule.channels);
+                    course.resolve(open.alert.clone());
                     all.remove(&subject);
                 } else {
                     course.look_at(Some(over));
@@ -324,7 +328,7 @@ impl Watch {
             if !stays && open.alert.state == AlertState::Pending {
                 course.changes.push((open.alert.clone(), AlertStep::Drop));
             } else if !stays {
-                course.resolve(open.alert.clone(), &[]);
+                course.resolve(open.alert.clone());
             }
             stays
         });
@@ -355,10 +359,11 @@ impl Course<'_> {
         self.changes.push((alert.clone(), AlertStep::Tell(told)));
     }
 
-    fn resolve(&mut self, mut alert: AlertRecord, channels: &[crate::ids::AlertChannelId]) {
+    /// The store brings the message to those alone who were told that it fires.
+    fn resolve(&mut self, mut alert: AlertRecord) {
         alert.state = AlertState::Resolved;
         alert.resolved = Some(self.now);
-        let told = self.messages(&alert, channels);
+        let told = self.messages(&alert, &[]);
         self.changes.push((alert, AlertStep::Tell(told)));
     }
 
@@ -416,6 +421,6 @@ async fn dead_letters(platform: &Platform, count: u64) -> Result<Verdict, StoreE
     Ok(if found.found.len() >= wanted {
         Verdict::Yes(format!("there are {count} dead letters or more"))
     } else {
-        Verdict::No(None)
+        Verdict::No
     })
 }

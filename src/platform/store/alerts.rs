@@ -188,7 +188,7 @@ pub enum AlertStep {
     Keep,
     /// It never was.
     Drop,
-    /// It is written as it is, told, and these are sent.
+    /// It is written as it is, told, and these are sent; those of its end to who was told of its beginning.
     Tell(Vec<NewNotification>),
 }
 
@@ -319,7 +319,7 @@ pub trait AlertStore: Send + Sync {
         audit: Entry,
     ) -> StoreFuture<'_, AlertRecord>;
 
-    /// Messages that are due, the longest first.
+    /// Messages that are due, the longest first; of one alert to one channel one after the other.
     fn due_notifications(
         &self,
         now: UnixMillis,

@@ -198,7 +198,27 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
     );
     alert.state = AlertState::Resolved;
     alert.resolved = Some(at(20));
-    apply(&alert, AlertStep::Tell(Vec::new())).await;
+    // The end is for who was told of the beginning, and behind it.
+    let late = AlertChannel {
+        id: AlertChannelId(random_uuid(random())),
+        name: "late".to_owned(),
+        ..channel.clone()
+    };
+    store
+        .create_alert_channel(late.clone(), audit("alert_channel.create").into())
+        .await
+        .expect("made");
+    let end = message(channel.id);
+    let ends = vec![end.clone(), message(late.id)];
+    apply(&alert, AlertStep::Tell(ends)).await;
+    assert_eq!(due(at(30)).await, [(known.id, 1)]);
+    let tried =
+        store.notification_tried(known.id, SendState::Waiting, "no".to_owned(), Some(at(99)));
+    tried.await.expect("noted");
+    assert_eq!(due(at(30)).await, [], "it waits behind the first");
+    let tried = store.notification_tried(known.id, SendState::Sent, String::new(), None);
+    tried.await.expect("noted");
+    assert_eq!(due(at(30)).await, [(end.id, 0)]);
     assert_eq!(store.open_alerts().await, Ok(Vec::new()));
     let (kept, sent) = store
         .alert(alert.id, 10)
@@ -206,7 +226,8 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
         .expect("read")
         .expect("there");
     assert_eq!(kept.acknowledged, Some(("ada".to_owned(), T0)));
-    assert_eq!((sent[0].attempts, &*sent[0].error), (1, "no"));
+    assert_eq!(sent.len(), 2, "one for each that was told");
+    assert_eq!((sent[0].attempts, sent[0].state), (3, SendState::Sent));
 
     let removed = store.delete_alert_channel(channel.id, audit("alert_channel.delete"));
     removed.await.expect("removed");
@@ -216,7 +237,7 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
         .await
         .expect("read")
         .expect("there");
-    assert_eq!(sent[0].state, SendState::Failed);
+    assert_eq!(sent[1].state, SendState::Failed);
     assert_eq!(store.remove_alerts(at(20), 10).await, Ok(0));
     assert_eq!(store.remove_alerts(at(21), 10).await, Ok(1));
     assert_eq!(store.alert(alert.id, 10).await, Ok(None));

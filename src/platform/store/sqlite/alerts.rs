@@ -311,7 +311,10 @@ impl AlertStore for SqliteStore {
             let mut query = connection.prepare_cached(
                 "SELECT n.id, c.url, c.secret, n.body, n.attempts
                  FROM alert_notifications n JOIN alert_channels c ON c.id = n.channel
-                 WHERE n.next <= ?1 ORDER BY n.next LIMIT ?2",
+                 WHERE n.next <= ?1 AND NOT EXISTS (SELECT 1 FROM alert_notifications o
+                     WHERE o.alert = n.alert AND o.number < n.number AND o.channel = n.channel
+                         AND o.next IS NOT NULL)
+                 ORDER BY n.next LIMIT ?2",
             )?;
             let due = query.query_map((now, signed(count as u64)), |row| {
                 Ok(DueNotification {
@@ -434,13 +437,17 @@ fn tell(
             severity: alert.severity.code().to_owned(),
         },
     })?;
+    // An end is for who was told of the beginning.
+    let begins = alert.state != AlertState::Resolved;
     for NewNotification { id, channel, body } in notifications {
         connection
             .prepare_cached(
                 "INSERT INTO alert_notifications (id, alert, channel, channel_name, body, created, next)
-                 SELECT ?1, ?2, id, name, ?4, ?5, ?5 FROM alert_channels WHERE id = ?3",
+                 SELECT ?1, ?2, c.id, c.name, ?4, ?5, ?5 FROM alert_channels c
+                 WHERE c.id = ?3 AND (?6 OR EXISTS (SELECT 1 FROM alert_notifications told
+                     WHERE told.alert = ?2 AND told.channel = c.id))",
             )?
-            .execute((id.to_string(), alert.id, *channel, body, at))?;
+            .execute((id.to_string(), alert.id, *channel, body, at, begins))?;
     }
     Ok(())
 }
