@@ -10,6 +10,7 @@ use super::super::alerts::{
     Severity,
 };
 use super::super::{Change, StoreError, StoreFuture};
+use super::values::signed;
 use super::{SqliteStore, Transaction};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
@@ -524,10 +525,6 @@ fn duration(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn bounded(connection: &Connection, count: &str, max: usize) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use tracing::error;
 
 use super::super::{AuditPage, AuditSpan, StoreError};
 use super::Transaction;
+use super::values::signed;
 use crate::audit::seal::{AuditKey, Head, SIGNATURE_BYTES, Start};
 use crate::audit::{ACTION_BROKEN, ACTION_REMOVED, Chained, Entry, Hash, Outcome, Place};
 use crate::clock::UnixMillis;
@@ -395,8 +396,4 @@ fn unchained(row: &Row<'_>) -> Result<Entry, StoreError> {
         entry = entry.detail("detail", detail);
     }
     Ok(entry)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -7,8 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use super::super::StoreError;
 use super::super::deliveries::{Applied, DeliveryState, End, Step};
-use super::commands::signed;
-use super::values::insert_rows;
+use super::values::{insert_rows, signed};
 use super::{Transaction, waves};
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};

@@ -11,6 +11,7 @@ use super::super::deliveries::{Counts, DeliveryState};
 use super::super::{Change, StoreError, StoreFuture};
 use super::changes::{Changes, Past, write_history};
 use super::deliveries::settled;
+use super::values::signed;
 use super::waves::{PLAN, plan};
 use super::{SqliteStore, Transaction};
 use crate::clock::UnixMillis;
@@ -498,8 +499,4 @@ pub(super) fn priority(rank: i64) -> Priority {
 pub(super) fn json(hosts: &[HostId]) -> String {
     let ids: Vec<_> = hosts.iter().map(ToString::to_string).collect();
     serde_json::Value::from(ids).to_string()
-}
-
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

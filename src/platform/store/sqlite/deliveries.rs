@@ -10,7 +10,8 @@ use super::super::deliveries::{
 };
 use super::super::{StoreError, StoreFuture};
 use super::changes::{self, Changes};
-use super::commands::{ROWS_READ_MAX, json, number_of, priority, signed};
+use super::commands::{ROWS_READ_MAX, json, number_of, priority};
+use super::values::signed;
 use super::{SqliteStore, journals};
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId, Uuid};

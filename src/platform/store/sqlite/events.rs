@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::super::{EventPage, EventStore, StoreError, StoreFuture, StoredEvent};
-use super::values::insert_rows;
+use super::values::{insert_rows, signed, unsigned};
 use super::{SqliteStore, Transaction};
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
@@ -189,13 +189,4 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
             what,
         },
     })
-}
-
-/// SQLite's integers have a sign; no number of an event gets that far.
-fn signed(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
-}
-
-fn unsigned(sequence: i64) -> u64 {
-    u64::try_from(sequence).unwrap_or_default()
 }

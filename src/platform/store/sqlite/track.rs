@@ -10,7 +10,7 @@ use super::super::track::{
 };
 use super::super::{StoreError, StoreFuture};
 use super::SqliteStore;
-use super::values::insert_rows;
+use super::values::{insert_rows, signed, unsigned};
 use crate::clock::UnixMillis;
 
 /// Rows that one look reads: some tens of milliseconds of a reader.
@@ -175,12 +175,4 @@ fn tracked(row: &Row<'_>) -> rusqlite::Result<(TrackPlace, Tracked)> {
         missed: unsigned(row.get(10)?),
     };
     Ok((place, tracked))
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }

@@ -15,6 +15,16 @@ use crate::platform::credential::KeyFingerprint;
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
 use crate::secret::SecretHash;
 
+/// SQLite's integers have a sign; nothing that is counted gets that far.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The same back.
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
 /// Rows in one statement, as far as there are so many; few sizes, so that there are few statements to keep
 /// prepared. Of 32 events each takes 0.55 us, of 8 it is 0.65, and one by itself takes 1.3.
 const ROWS: [usize; 3] = [32, 8, 1];
