@@ -22,6 +22,23 @@ pub struct Place {
     pub token: String,
 }
 
+impl Place {
+    fn connect(&self, patience: Duration) -> io::Result<BufReader<TcpStream>> {
+        let socket = TcpStream::connect(*self.address.lock().unwrap())?;
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_nodelay(true)?;
+        Ok(BufReader::new(socket))
+    }
+
+    /// A request's head, to be gone on with.
+    fn head(&self, method: &str, path: &str) -> String {
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n",
+            self.token
+        )
+    }
+}
+
 /// A caller with a connection of its own.
 pub struct Caller {
     place: Place,
@@ -62,6 +79,23 @@ impl Caller {
         }
     }
 
+    /// Reads what is told on and on, over a connection of its own, until the platform has told all of it.
+    ///
+    /// # Panics
+    /// When it is not there, or does not come to an end.
+    pub fn follow(&self, path: &str) {
+        let followed = || -> io::Result<String> {
+            let mut connection = self.place.connect(PATIENCE)?;
+            let head = format!("{}Connection: close\r\n\r\n", self.place.head("GET", path));
+            connection.get_mut().write_all(head.as_bytes())?;
+            let mut told = String::new();
+            connection.read_to_string(&mut told)?;
+            Ok(told)
+        };
+        let told = followed().unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(told.starts_with("HTTP/1.1 200"), "{path}: {told}");
+    }
+
     fn once(
         &mut self,
         method: &str,
@@ -71,18 +105,12 @@ impl Caller {
     ) -> io::Result<(u16, Value)> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => {
-                let address = *self.place.address.lock().unwrap();
-                let socket = TcpStream::connect(address)?;
-                socket.set_read_timeout(Some(ANSWER))?;
-                socket.set_nodelay(true)?;
-                none.insert(BufReader::new(socket))
-            }
+            none => none.insert(self.place.connect(ANSWER)?),
         };
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n",
-            self.place.token,
+            "{}Content-Length: {}\r\n",
+            self.place.head(method, path),
             body.len()
         );
         if !key.is_empty() {

@@ -13,9 +13,7 @@ use serde_json::{Value, json};
 use super::api::Caller;
 use super::books::Books;
 use super::clock::Clock;
-use super::programs::{
-    ANY, HOST, Platform, kill, prepare_agent, start_agent, until_online, until_soon,
-};
+use super::programs::{ANY, HOST, Platform, kill, prepare_agent, start_agent, until, until_online};
 use super::support::Process;
 
 /// Days where nobody says how many: what CI runs.
@@ -90,7 +88,7 @@ fn days_go_by_over_one_connection_and_nothing_grows() {
             }
         }
         // While the clocks stand still: how far they went on before it was seen to depends on the machine.
-        until_soon("the removal of what is old", || {
+        until("the removal of what is old", || {
             (books.rows()["commands"] <= COMMANDS_MAX).then_some(())
         });
         let measures = Measures::take(&books, &data, &state, [&platform.process, &agent]);
@@ -135,10 +133,9 @@ fn run(caller: &mut Caller, number: usize, effects: &Path) {
         "/api/commands/{}",
         made["command_id"].as_str().expect("an id")
     );
-    let command = until_soon("the end of a command", || {
-        let (_, command) = caller.call("GET", &path, "", None);
-        (command["state"] == "finished").then_some(command)
-    });
+    caller.follow(&format!("{path}/watch"));
+    let (_, command) = caller.call("GET", &path, "", None);
+    assert_eq!(command["state"], "finished", "{command}");
     assert_eq!(command["summary"]["succeeded"], 1, "{command}");
 }
 

@@ -6,13 +6,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::api::{Caller, Place};
-use super::support::{Process, command};
+use super::support::{Process, command, until_within};
 
 /// Commands that the agent runs at once.
 pub const CONCURRENT: usize = 4;
@@ -21,9 +20,6 @@ pub const HOST: &str = "kvm";
 /// An address with any port.
 pub const ANY: &str = "127.0.0.1:0";
 
-/// What is waited for between two looks.
-const LOOK: Duration = Duration::from_millis(20);
-const LOOK_SOON: Duration = Duration::from_millis(2);
 /// How long the last commands may take once nothing is in their way. What the agent put off is sent to it
 /// again within five minutes.
 const SETTLING: Duration = Duration::from_secs(400);
@@ -116,23 +112,7 @@ pub fn kill(process: &mut Process) {
     assert_eq!(status.signal(), Some(9), "it had ended by itself");
 }
 
-/// Waits until looking gives something.
+/// Waits until looking gives something, for as long as the last commands may take.
 pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    until_every(LOOK, what, look)
-}
-
-/// The same for what takes no time to speak of.
-pub fn until_soon<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    until_every(LOOK_SOON, what, look)
-}
-
-fn until_every<T>(pause: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + SETTLING;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what} did not come");
-        thread::sleep(pause);
-    }
+    until_within(SETTLING, what, look)
 }

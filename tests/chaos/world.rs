@@ -216,11 +216,10 @@ impl World {
         let (status, made) = caller.call("POST", "/api/commands", "last", Some(&body));
         assert_eq!(status, 202, "{made}");
         let id = made["command_id"].as_str().expect("an id").to_owned();
-        until("the last command done", || {
-            let path = format!("/api/commands/{id}");
-            let (_, command) = caller.call("GET", &path, "", None);
-            (command["state"] == "finished").then_some(())
-        });
+        let path = format!("/api/commands/{id}");
+        caller.follow(&format!("{path}/watch"));
+        let (_, command) = caller.call("GET", &path, "", None);
+        assert_eq!(command["state"], "finished", "{command}");
         id
     }
 }

@@ -23,8 +23,20 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// When it has not after [`PATIENCE`].
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, condition)
+}
+
+/// The same for what may take longer.
+///
+/// # Panics
+/// When it has not after so long.
+pub fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = condition() {
             return found;
