@@ -117,7 +117,8 @@ screenshots: setup web ## Take the documentation's pictures again, in Chromium; 
 	tests/browser/screenshots.sh
 	mkdir -p target/pictures
 	FLEETWIRE_TEST_PICTURES=$(CURDIR)/target/pictures $(CARGO) test --locked --test it web::
-	cp target/pictures/command.png docs/images/command.png
+	for page in overview command alert; do cp target/pictures/$$page.png docs/images/; done
+	cp target/pictures/alerts-phone-dark.png docs/images/
 
 .PHONY: release-schema
 release-schema: setup ## Keep the schema as that of the version in Cargo.toml: later ones stay compatible with it.

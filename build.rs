@@ -23,6 +23,8 @@ mod json;
 mod json_schema;
 #[path = "build/link_schema.rs"]
 mod link_schema;
+#[path = "build/mcp.rs"]
+mod mcp;
 #[path = "build/messages.rs"]
 mod messages;
 #[path = "build/model.rs"]
@@ -115,6 +117,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let version = env::var("CARGO_PKG_VERSION")?;
     write("openapi.json", openapi::generate(&api, &version)?)?;
     write("cli.rs", cli::generate(&api)?)?;
+    write("mcp.json", mcp::generate(&api)?)?;
     write("asyncapi.json", asyncapi::generate(&link, &api, &version)?)?;
     write("api_page.html", api_page::generate(&api, &version)?)?;
     write("console.rs", console::generate(Path::new(CONSOLE))?)?;

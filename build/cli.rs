@@ -26,12 +26,15 @@ const COMMANDS: &[(&str, &str)] = &[
     ("ListAuditEntries", "list"),
     ("GetFile", "show"),
     ("GetHostHealth", "health"),
+    ("GetFleetSummary", "summary"),
 ];
 /// Flags that every command has for itself.
 const RESERVED: &[&str] = &[
     "all", "ca", "context", "dry-run", "help", "json", "output", "server", "token", "version",
     "yes",
 ];
+/// Fields whose own fields say enough.
+const UNSAID: &[&str] = &["matcher", "spec"];
 /// How a method begins that takes away what does not come back.
 const DESTROYS: &[&str] = &["delete", "revoke"];
 /// How deep a request's messages are flags of their own.
@@ -251,7 +254,8 @@ impl Arguments<'_> {
         if many {
             flag = singular(&flag);
         }
-        let mut words: Vec<String> = above.iter().map(|name| kebab(name)).collect();
+        let said = above.iter().filter(|name| !UNSAID.contains(name));
+        let mut words: Vec<String> = said.map(|name| kebab(name)).collect();
         words.push(flag);
         let value = words.join("_").replace('-', "_").to_uppercase();
         let mut flag = words.join("-");

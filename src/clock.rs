@@ -1,8 +1,8 @@
-//! Wall-clock instants and durations as text: RFC 3339 towards people and APIs, `30m` in settings.
-//! Monotonic time and timers are not here.
+//! Wall-clock instants and durations as text: RFC 3339 towards people and APIs, `30m` in settings; and
+//! what a wall clock that is set is told by. Timers are not here.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::wire::values::Timestamp;
 
@@ -59,6 +59,54 @@ impl From<Timestamp> for UnixMillis {
     }
 }
 
+/// An instant by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// By the one that people set.
+    pub wall: UnixMillis,
+    /// By the one that nobody sets, and that stands still while a machine sleeps.
+    pub steady: Instant,
+}
+
+impl Now {
+    /// This one.
+    pub fn of_clocks() -> Self {
+        Self {
+            wall: UnixMillis::now(),
+            steady: Instant::now(),
+        }
+    }
+}
+
+/// Tells whether the wall clock was set, by the one that nobody sets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Steadiness {
+    last: Option<Now>,
+    since: Option<Instant>,
+}
+
+impl Steadiness {
+    /// Between two looks the clocks may go apart so far: corrections of seconds are made all the time.
+    const APART_MAX: Duration = Duration::from_secs(30);
+
+    /// For how long the wall clock has gone on as the other has; nothing where it was set, or was never
+    /// looked at before.
+    pub fn look(&mut self, now: Now) -> Duration {
+        let went_on = self.last.is_some_and(|last| {
+            let steady = now.steady.saturating_duration_since(last.steady);
+            let expected = last.wall.plus(steady);
+            let apart = now.wall.since(expected).max(expected.since(now.wall));
+            apart <= Self::APART_MAX
+        });
+        self.last = Some(now);
+        if !went_on {
+            self.since = Some(now.steady);
+        }
+        let since = self.since.unwrap_or(now.steady);
+        now.steady.saturating_duration_since(since)
+    }
+}
+
 /// The text is no duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a duration is a number and a unit: ms, s, m, h or d, as in 30m")]
@@ -101,6 +149,27 @@ mod tests {
         );
         assert_eq!(UnixMillis(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(UnixMillis(u64::MAX).to_string(), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_told_by_the_other() {
+        let begun = Instant::now();
+        let at = |wall: u64, steady: u64| Now {
+            wall: UnixMillis(1_000_000_000_000 + wall * 1000),
+            steady: begun + Duration::from_secs(steady),
+        };
+        let mut steadiness = Steadiness::default();
+        let mut look = |wall, steady| steadiness.look(at(wall, steady)).as_secs();
+        assert_eq!(look(0, 0), 0);
+        assert_eq!(look(60, 60), 60);
+        // Corrections of some seconds, again and again.
+        assert_eq!(look(140, 120), 120);
+        assert_eq!(look(170, 180), 180);
+        // A year ahead, and back.
+        assert_eq!(look(31_536_000, 240), 0);
+        assert_eq!(look(31_536_060, 300), 60);
+        assert_eq!(look(360, 360), 0);
+        assert_eq!(look(3960, 3960), 3600);
     }
 
     #[test]

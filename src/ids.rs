@@ -168,6 +168,10 @@ typed_uuid! {
     AlertChannelId
 }
 typed_uuid! {
+    /// A while in which alerts are not sent.
+    AlertSilenceId
+}
+typed_uuid! {
     /// Names an enrolment token to those who look after them. It is none of what is in the token.
     EnrolmentTokenId
 }

@@ -17,7 +17,7 @@ const bindings = {
 };
 
 /** Messages whose comments the forms show. */
-const HINTED = [
+const HINTED: readonly (string | RegExp)[] = [
   "PackageOperation",
   "PackageOptions",
   "ServiceOperation",
@@ -29,6 +29,8 @@ const HINTED = [
   "CreateCommandRequest",
   "CommandWaves",
   "CommandSchedule",
+  "MaintenanceWindow",
+  /^AlertRuleSpec$|Condition$|^AlertChannelSpec$|^(Webhook|Email)Target$|^AlertSilence/,
 ];
 
 /** The schema's comments, which descriptors do not hold, out of the document that is made of them. */
@@ -38,7 +40,10 @@ const hints = {
   load(id: string) {
     if (id !== "\0hints") return undefined;
     const { components } = JSON.parse(readFileSync(here("../docs/schema/openapi.json"), "utf8"));
-    const entries = HINTED.flatMap((name) =>
+    const hinted = Object.keys(components.schemas).filter((name) =>
+      HINTED.some((one) => (typeof one === "string" ? one === name : one.test(name))),
+    );
+    const entries = hinted.flatMap((name) =>
       Object.entries<{ description?: string }>(components.schemas[name]?.properties ?? {}).map(
         ([field, { description = "" }]) => [`${name}.${field}`, description.replaceAll("`", "")],
       ),

@@ -24,6 +24,8 @@
 //! | `command-latency` | from asking the API to an agent's journal, both synced, beside two raw fdatasyncs |
 //! | `command-rate` | commands a second from one end to the other, of 1000 agents, beside JetStream |
 //! | `command-waiting` | what it takes to ask where a million wait (`--waiting`), beside where none does |
+//! | `console-events` | an event to a console in Chromium with 99 others that look on; what one costs |
+//! | `console-scale` | 20,000 hosts, 500 events a second: the list in Chromium, long tasks, memory; once |
 //! | `shaped` | a path with rate, delay and queue: small requests beside a download, goodput |
 //!
 //! How it is measured:
@@ -45,7 +47,8 @@
 //!   benchmark.
 //!
 //! `shaped` needs root, `ip` and a C compiler; `requests` and what follows it nginx. What is
-//! missing fails by name. `command-rate` needs nats-server, which `benches/setup.sh` builds with Go.
+//! missing fails by name. `command-rate` needs nats-server, which `benches/setup.sh` builds with Go;
+//! `console-events` and `console-scale` Node.js and Chromium, and a platform that was built with its console.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -57,6 +60,7 @@ mod agents;
 mod api;
 mod codec;
 mod commands;
+mod console;
 mod fleet;
 mod handshakes;
 mod jetstream;
@@ -260,6 +264,7 @@ async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
     handshakes::measure(options, report).await?;
     fleet::measure(options, report).await?;
     commands::measure(options, report).await?;
+    console::measure(options, report).await?;
     loopback::measure(options, report).await?;
     shaped::measure(options, report).await
 }

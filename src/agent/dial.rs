@@ -13,7 +13,7 @@ use crate::{
     ids::{Uuid, random_uuid},
     link::{Agent, AgentEvent, Link, Time},
     net::{
-        backoff::{self, Backoff},
+        backoff::{self, Backoff, DIAL_TIMEOUT},
         capability::{self, COMMAND_ACK, FILE_STREAMS},
         connection::{Connection, Ending, shown},
         driver,
@@ -50,8 +50,6 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
-/// How long the way to the platform may take: name, TCP, TLS and the upgrade.
-pub const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a heartbeat waits for fresh figures: it takes milliseconds where nothing hangs.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 

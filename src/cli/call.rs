@@ -16,7 +16,7 @@ use super::commands::{Call, Command, Kind, Once, Pieces};
 use super::connection::{CallError, CallKey, Connection, Target};
 use super::output::{self, Reader};
 use super::server::{self, UsageError};
-use super::{Error, events, fleet, terminal};
+use super::{Error, events, fleet, follow, terminal};
 use crate::net::http_client::HttpError;
 use crate::wire::json::Fault;
 
@@ -54,6 +54,9 @@ pub(super) async fn run(
         if terminal::confirm(&question).map_err(UsageError::Terminal)? == Some(false) {
             return Err(UsageError::NotConfirmed.into());
         }
+    }
+    if command.method == follow::METHOD && !json {
+        return follow::watch(request, server).await;
     }
     let target = server.target(!command.anyone).await?;
     let mut connection = target.connect().await?;
@@ -109,7 +112,7 @@ pub(super) fn invalid(fault: Fault) -> UsageError {
     }
 }
 
-fn check(command: &Command, request: &Bytes) -> Result<(), UsageError> {
+pub(super) fn check(command: &Command, request: &Bytes) -> Result<(), UsageError> {
     match command.call {
         Call::Once(call) => call(request).map(drop),
         Call::Stream(call) | Call::Raw(call) => call(request).map(drop),
@@ -158,19 +161,29 @@ pub(super) async fn answered(
     connection: &mut Connection,
     server: &server::Args,
 ) -> Result<Bytes, Error> {
+    answered_under(&CallKey::random(), command, request, connection, server).await
+}
+
+/// The same under a key that its caller chose.
+pub(super) async fn answered_under(
+    key: &CallKey,
+    command: &Command,
+    request: &Members,
+    connection: &mut Connection,
+    server: &server::Args,
+) -> Result<Bytes, Error> {
     let Call::Once(call) = command.call else {
         return Err(fleet::unknown(command.method));
     };
     if !command.creates {
         return once(call, request, connection.clone()).await;
     }
-    let key = CallKey::random();
-    match once(call, request, connection.under(&key)).await {
+    match once(call, request, connection.under(key)).await {
         Err(Error::Call(CallError::Reach(error))) => {
             output::beside(&format!("{error}; asking again"));
             sleep(ASKED_AGAIN_AFTER).await;
             *connection = server.target(!command.anyone).await?.connect().await?;
-            once(call, request, connection.under(&key)).await
+            once(call, request, connection.under(key)).await
         }
         answer => answer,
     }

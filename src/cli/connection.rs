@@ -39,6 +39,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(20);
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Makes trying again safe.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// How long one may be that the platform takes.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=255;
 /// Where the codes of `google.rpc.ErrorInfo` are the platform's own.
 const DOMAIN: &str = "fleetwire";
 
@@ -227,6 +229,17 @@ impl CallKey {
         // Whoever has it is given the answer, where they have the credential too.
         value.set_sensitive(true);
         Self(value)
+    }
+
+    /// One that its caller chose; `None` where the platform takes none such.
+    pub fn named(text: &str) -> Option<Self> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible || !KEY_BYTES.contains(&text.len()) {
+            return None;
+        }
+        let mut value = HeaderValue::from_str(text).ok()?;
+        value.set_sensitive(true);
+        Some(Self(value))
     }
 }
 

@@ -121,7 +121,7 @@ fn line(event: &Value, host: Option<&str>) -> String {
     };
     let subject = match host {
         Some(host) => output::plain(host),
-        None => ["command_id", "group_id", "session_id"]
+        None => ["command_id", "group_id", "session_id", "alert_id"]
             .iter()
             .find_map(|id| what[*id].as_str())
             .map_or_else(|| "-".to_owned(), output::plain),
@@ -161,7 +161,12 @@ fn changed(kind: &str, what: &Value) -> String {
             of("reason"),
             format!("of {}", of("command_id")),
         ],
-        "host_revoked" | "group_updated" => Vec::new(),
+        "alert_updated" => vec![
+            of("severity"),
+            of("state"),
+            format!("alert {}", of("alert_id")),
+        ],
+        "host_revoked" | "group_updated" | "alert_silence_updated" => Vec::new(),
         _ => vec![of_any(what)],
     };
     let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
@@ -211,6 +216,12 @@ mod tests {
         assert_eq!(
             line(&event, None),
             "2026-01-01T00:00:00Z  command updated   c  script finished\n"
+        );
+        let event = json!({"at": "2026-01-01T00:00:00Z", "host_id": "h",
+            "alert_updated": {"alert_id": "a", "state": "firing", "severity": "critical"}});
+        assert_eq!(
+            line(&event, Some("kvm")),
+            "2026-01-01T00:00:00Z  alert updated     kvm  critical firing alert a\n"
         );
         let event = json!({"at": "2026-01-01T00:00:00Z", "host_id": "h", "host_health": {"health":
             {"cpu_percent": 12.4, "memory_percent": 50, "temperature_celsius": 41.0}}});

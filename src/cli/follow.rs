@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -15,8 +15,10 @@ use super::connection::CallError;
 use super::fleet::Client;
 use super::output::{self, Reader, cell};
 use super::schedule::wave_line;
-use super::{Error, call, results};
+use super::{Error, call, results, server};
 
+/// The method whose answers are shown here; with `--json` the generated command prints them as they are.
+pub(super) const METHOD: &str = "WatchCommand";
 /// How long to wait before the platform is asked again after it was lost.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often in a row it is asked in vain.
@@ -90,6 +92,17 @@ pub(super) enum Shown<'a> {
     },
     /// It is kept here for whoever asked: each host's delivery with its result, as it ends.
     Kept(&'a mut Vec<Value>),
+}
+
+/// Follows a command that somebody made before, for people.
+pub(super) async fn watch(request: Map<String, Value>, server: &server::Args) -> Result<(), Error> {
+    let waiting = Waiting::new(None)?;
+    let mut client = Client::connect(server).await?;
+    let command = client.once("CommandService", "GetCommand", request.into());
+    let command = command.await?;
+    let several = total(&command) != 1;
+    let shown = Shown::Lines { several };
+    to_the_end(&mut client, text(&command, "id"), shown, waiting).await
 }
 
 /// Follows a command until all of its hosts have ended.

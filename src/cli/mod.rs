@@ -29,6 +29,7 @@ mod follow;
 mod health;
 mod inventory;
 mod login;
+mod mcp;
 mod output;
 mod packages;
 mod results;
@@ -93,6 +94,8 @@ enum Own {
     /// The platforms that were signed in to
     #[command(subcommand, display_order = 92)]
     Context(contexts::Command),
+    #[command(display_order = 93)]
+    Mcp(mcp::Args),
     /// Print what a shell needs to complete commands: bash, zsh or fish
     #[command(display_order = 100)]
     Completion(completion::Args),
@@ -113,6 +116,9 @@ const AUDIT: &str = "audit";
 /// The group of deliveries, which lists them where no more is said.
 const DELIVERY: &str = "delivery";
 const LIST: &str = "list";
+/// The group of the fleet in numbers, which has nothing else.
+const FLEET: &str = "fleet";
+const SUMMARY: &str = "summary";
 
 /// A command line that was understood.
 pub struct Cli {
@@ -173,6 +179,7 @@ impl Cli {
             .and_then(|(group, within)| match within.subcommand() {
                 Some((name, matches)) => Some((group, name, matches)),
                 None if group == DELIVERY => Some((group, LIST, within)),
+                None if group == FLEET => Some((group, SUMMARY, within)),
                 None => None,
             });
         let command = match called {
@@ -221,6 +228,7 @@ impl Cli {
             Command::Own(Own::Login(args)) => login::login(args, &server).await,
             Command::Own(Own::Logout) => login::logout(&server).await,
             Command::Own(Own::Context(command)) => contexts::run(command, json),
+            Command::Own(Own::Mcp(args)) => mcp::run(args, server).await,
             Command::Own(Own::Completion(args)) => completion::run(&args, command()),
             Command::Own(Own::Demo(args)) => Ok(demo::run(args).await?),
             Command::Own(Own::DemoDevice(args)) => Ok(demo_device::run(args).await?),
@@ -239,14 +247,19 @@ fn command() -> clap::Command {
         group.mut_subcommand(health::NAME, |_| health::command())
     });
     // What is mostly wanted of deliveries is their list.
-    command.mut_subcommand(DELIVERY, |group| {
-        let list = group.find_subcommand(LIST).cloned().unwrap_or_default();
-        group
-            .args(list.get_arguments().cloned())
-            .args_conflicts_with_subcommands(true)
-            .subcommand_required(false)
-            .arg_required_else_help(false)
-    })
+    let wanted = [(DELIVERY, LIST), (FLEET, SUMMARY)];
+    wanted
+        .into_iter()
+        .fold(command, |command, (group, wanted)| {
+            command.mut_subcommand(group, |group| {
+                let wanted = group.find_subcommand(wanted).cloned().unwrap_or_default();
+                group
+                    .args(wanted.get_arguments().cloned())
+                    .args_conflicts_with_subcommands(true)
+                    .subcommand_required(false)
+                    .arg_required_else_help(false)
+            })
+        })
 }
 
 /// Why a subcommand failed.

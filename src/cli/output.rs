@@ -191,7 +191,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// What turns the direction of the text around it, so that it reads as what it is not.
-const fn is_direction(letter: char) -> bool {
+pub(super) const fn is_direction(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

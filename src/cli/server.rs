@@ -116,6 +116,14 @@ pub enum UsageError {
     /// A sign-in does not last for ever.
     #[error("{0}: fleetwire login")]
     Ended(String),
+    /// Standard input is taken.
+    #[error("standard input is the client's here: give the token in a file, or in FLEETWIRE_TOKEN")]
+    StandardInput,
+    /// There is no such tool.
+    #[error(
+        "there is no tool {0:?}: they are named after the methods of the API, as list_hosts is"
+    )]
+    NoTool(String),
     /// There is no such context.
     #[error("there is no context {0:?}: see context list, or fleetwire login")]
     NoContext(String),

@@ -1,4 +1,4 @@
-//! How long to wait before dialling again.
+//! How long to wait before dialling again, and so after how long whoever dials is back.
 
 use std::time::Duration;
 
@@ -8,6 +8,11 @@ const FIRST: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(60);
 /// A connection that lasted this long was a good one: the next failure begins anew.
 const STABLE: Duration = Duration::from_secs(60);
+/// How long one try to connect may take: name, TCP, TLS and the upgrade.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// After so long, whoever dials begins another try at the latest: one that began just before this hung, and what
+/// was waited after it.
+pub const DIALS_WITHIN: Duration = DIAL_TIMEOUT.saturating_add(LAST);
 
 /// Ceilings of 1, 2, 4 ... 60 s, and a wait anywhere below the ceiling, so that a fleet that lost
 /// its platform at one moment does not come back at one moment ("full jitter").

@@ -2,7 +2,12 @@
 //! that one that swallows packets does not hide those that answer. Bounding the whole is left to the
 //! caller.
 
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::{
@@ -21,7 +26,24 @@ const ADDRESSES_MAX: usize = 16;
 /// # Errors
 /// The last failure, where no address can be reached or none is known.
 pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses = alternating(lookup_host((host, port)).await?);
+    connect_where(host, port, |_| true).await
+}
+
+/// Connects to the first address of a host that answers, of those alone that are allowed.
+///
+/// # Errors
+/// As [`connect`]; [`io::ErrorKind::PermissionDenied`] where it has addresses, and none is allowed.
+pub async fn connect_where(
+    host: &str,
+    port: u16,
+    allowed: impl Fn(IpAddr) -> bool,
+) -> io::Result<TcpStream> {
+    let found: Vec<_> = lookup_host((host, port)).await?.collect();
+    let may = found.iter().filter(|address| allowed(address.ip()));
+    let addresses = alternating(may.copied());
+    if addresses.is_empty() && !found.is_empty() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     first(addresses, TcpStream::connect).await
 }
 

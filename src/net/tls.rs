@@ -244,6 +244,11 @@ impl ServerCertificates {
         self.current().operator = operator;
     }
 
+    /// The operator's certificate, where there is one.
+    pub fn operator(&self) -> Option<Arc<CertifiedKey>> {
+        self.current().operator.clone()
+    }
+
     fn current(&self) -> MutexGuard<'_, Certificates> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }

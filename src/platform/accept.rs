@@ -14,15 +14,14 @@ use super::{
     agent_link::AgentLink,
     api::problem,
     delivery::{self, Inlet, Said},
-    health::Now,
-    metrics::{Attempt, Watched, ending_word},
+    metrics::{ADMITTED, Attempt, Watched, ending_word},
     peer::Peer,
     registry::{self, Arrival, HostLink, LinkEnd},
     traces::TARGET,
     track::{self, ConnectionTap},
 };
 use crate::{
-    clock::UnixMillis,
+    clock::{Now, UnixMillis},
     ids::{Uuid, random_uuid},
     link::{Admission, Link, Platform as PlatformSide, PlatformEvent, Time},
     net::{
@@ -502,7 +501,7 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
             connection,
             replaced,
         } => {
-            attempt.came_to("admitted");
+            attempt.came_to(ADMITTED);
             // Before anything that the agent may say: it is not read meanwhile.
             let (tunnel, delivery) = (&link.tunnel, &platform.delivery);
             let announced = &hello.capabilities;
@@ -513,12 +512,12 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
             if returned {
                 platform.metrics.reconnect(replaced);
             }
+            if replaced {
+                platform.alerts.replaced(UnixMillis::now(), record.id);
+            }
             platform
                 .health
                 .connected(Now::of_clocks(), record.id, connection, returned);
-            platform
-                .alerts
-                .connected(UnixMillis::now(), record.id, returned);
             // A host with a token alone needs none, and one behind a proxy shows none.
             if let (Some(certificate), Some(_)) = (peer.certificate, record.key) {
                 certificate_end.set(certificate.until);

@@ -205,6 +205,15 @@ impl CertificateAuthority {
         self.fingerprint
     }
 
+    /// When the CA ends, and the certificate that the listener presents.
+    pub fn ends(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
+        let server = self.server.cert.first();
+        (
+            self.trusted.first().and_then(end_of),
+            server.and_then(end_of),
+        )
+    }
+
     /// The server's chain (leaf and CA) with its key.
     pub fn server(&self) -> Arc<CertifiedKey> {
         self.server.clone()
@@ -301,6 +310,13 @@ fn stored_server(chain: &Path, key: &Path) -> Option<Arc<CertifiedKey>> {
     let chain = files::read_text(chain, PEM_BYTES_MAX).ok()?;
     let key = files::read_text(key, PEM_BYTES_MAX).ok()?;
     tls::certified_key_from_pem(&chain, &key).ok()
+}
+
+/// When a certificate ends.
+pub fn end_of(certificate: &CertificateDer<'_>) -> Option<UnixMillis> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let seconds = u64::try_from(certificate.validity.not_after.timestamp()).ok()?;
+    Some(UnixMillis(seconds * 1000))
 }
 
 fn still_good(

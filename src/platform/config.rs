@@ -5,6 +5,7 @@
 
 mod collector;
 mod kept;
+mod sending;
 mod values;
 
 use std::ffi::OsString;
@@ -20,8 +21,11 @@ use tracing::warn;
 use crate::files::{self, FileError};
 use crate::logging::LogFormat;
 use crate::platform::identity::oidc::settings::{OidcSettingError, OidcSettings};
+use crate::platform::mail::{MailSettingError, MailSettings};
 pub use collector::{CollectorUrl, Ratio};
 pub use kept::{FileSettings, HealthSettings};
+pub use sending::AlertSettings;
+pub use values::PublicPort;
 use values::{address_or_off, duration, duration_if_any, list};
 
 /// How the variables of the environment begin.
@@ -60,6 +64,9 @@ pub enum ConfigError {
     /// A value in the table `[oidc]` that does not do.
     #[error("oidc: {0}")]
     Oidc(#[from] OidcSettingError),
+    /// A value in the table `[mail]` that does not do.
+    #[error("mail: {0}")]
+    Mail(#[from] MailSettingError),
     /// A value that is of the right kind, but does not do.
     #[error("{key}: {reason}")]
     Value {
@@ -204,6 +211,12 @@ pub struct Config {
     /// Connections at once, agents and browsers together, on both listeners.
     #[serde(default = "default_connections_max")]
     pub connections_max: usize,
+    /// Where messages about alerts may go.
+    #[serde(default)]
+    pub alerts: AlertSettings,
+    /// How e-mail about them goes out, if any does.
+    #[serde(default)]
+    pub mail: Option<MailSettings>,
     /// Sign-in over an OpenID provider, if any.
     #[serde(default)]
     pub oidc: Option<OidcSettings>,
@@ -225,30 +238,6 @@ pub struct Config {
     /// What is logged, as in `info` or `fleetwire=debug`.
     #[serde(default = "default_log")]
     pub log: String,
-}
-
-/// Scheme and port by which browsers reach a listener that is not ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct PublicPort {
-    /// Whether it is TLS.
-    pub https: bool,
-    /// The port.
-    pub port: u16,
-}
-
-impl TryFrom<String> for PublicPort {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let (https, port) = match text.split_once(':') {
-            Some(("https", port)) => (true, port),
-            Some(("http", port)) => (false, port),
-            _ => return Err(format!("{text:?} is not like https:443")),
-        };
-        let port = port.parse().map_err(|_| format!("{text:?} has no port"))?;
-        Ok(Self { https, port })
-    }
 }
 
 impl Config {
@@ -323,7 +312,7 @@ impl Config {
         let host = machine_name();
         let listen = self.listen.ip();
         let rest = [
-            host.filter(|host| DnsName::try_from(host.as_str()).is_ok()),
+            host,
             (!listen.is_unspecified()).then(|| listen.to_string()),
             Some(self.console_domain.clone()),
             Some(format!("*.{}", self.console_domain)),
@@ -477,6 +466,9 @@ impl Config {
         if self.audit_keep.is_some_and(|keep| keep < day) {
             return refuse("audit_keep", "it must be a day at least, as in 365d");
         }
+        if let Some(mail) = &mut self.mail {
+            mail.check()?;
+        }
         if let Some(oidc) = &self.oidc {
             oidc.check()?;
         }
@@ -585,10 +577,11 @@ fn value_of_text(text: &str) -> toml::Value {
         .unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
-/// The machine's name, as the kernel has it.
-fn machine_name() -> Option<String> {
+/// The machine's name, as the kernel has it, where it is one of DNS.
+pub fn machine_name() -> Option<String> {
     let name = files::read_text(Path::new("/proc/sys/kernel/hostname"), 256).ok()?;
-    Some(name.trim().to_ascii_lowercase())
+    let name = name.trim().to_ascii_lowercase();
+    DnsName::try_from(name.as_str()).is_ok().then_some(name)
 }
 
 #[cfg(test)]

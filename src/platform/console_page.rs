@@ -16,10 +16,12 @@ use bytes::Bytes;
 
 use super::api::{etag, matches};
 
-/// Only what comes from here runs or shows, it speaks to nobody else, and it stands in nobody's frame.
+/// Only what comes from here runs or shows, it speaks to nobody else, and it stands in nobody's frame. No text
+/// becomes a program or markup, wherever it came from.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+     font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
 );
 /// The page; every address of the console leads to it.
 const PAGE: &str = "/index.html";

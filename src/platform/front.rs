@@ -61,6 +61,11 @@ impl Front {
         self.certificates.replace_operator(operator);
     }
 
+    /// The operator's certificate, where one is shown.
+    pub fn operator(&self) -> Option<Arc<CertifiedKey>> {
+        self.certificates.operator()
+    }
+
     /// Shakes hands with a client, in as long as it takes.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;

@@ -15,7 +15,7 @@ use super::config::HealthSettings;
 use super::registry::ConnectionId;
 use super::store::health::{Figures, Gauge, HealthRow, Step};
 use super::store::{Store, StoreError};
-use crate::clock::UnixMillis;
+use crate::clock::{Now, Steadiness, UnixMillis};
 use crate::ids::HostId;
 use crate::link::{Traffic, TrafficLane};
 use crate::wire::api::Health;
@@ -30,6 +30,9 @@ const REMOVALS_MAX: usize = 1024;
 const PAUSE: Duration = Duration::from_millis(20);
 /// After the end of a minute: what came just before it is in by then.
 const AFTER_MINUTE: Duration = Duration::from_millis(500);
+/// What is old is removed only where the clock has gone on for so long as clocks do: one that leaps ahead, and is
+/// put right again, has removed nothing.
+const STEADY_FOR: Duration = Duration::from_secs(60 * 60);
 /// Minutes that wait while the store fails, of all hosts together: about 40 MiB. The oldest are lost then.
 const WAITING_MAX: usize = 128 * 1024;
 
@@ -48,23 +51,6 @@ impl From<&Traffic> for Carried {
         Self {
             from_agent: sum(&|lane| traffic.received(lane).bytes),
             to_agent: sum(&|lane| traffic.sent(lane).bytes),
-        }
-    }
-}
-
-/// An instant by both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    wall: UnixMillis,
-    steady: Instant,
-}
-
-impl Now {
-    /// This one.
-    pub fn of_clocks() -> Self {
-        Self {
-            wall: UnixMillis::now(),
-            steady: Instant::now(),
         }
     }
 }
@@ -256,15 +242,18 @@ impl History {
 
     /// Writes each minute once it is over, and removes what is old, until it is dropped.
     pub async fn run(self: Arc<Self>) {
+        let mut steadiness = Steadiness::default();
+        steadiness.look(Now::of_clocks());
         loop {
             let minute = Step::Minute.length().as_millis() as u64;
             let left = minute - UnixMillis::now().0 % minute;
             sleep(Duration::from_millis(left) + AFTER_MINUTE).await;
-            self.close(Now::of_clocks(), false);
+            let now = Now::of_clocks();
+            self.close(now, false);
             if let Err(error) = self.write_waiting(PAUSE).await {
                 warn!(%error, "how hosts have been could not be written yet");
             }
-            self.remove_old(UnixMillis::now()).await;
+            self.remove_old(now, &mut steadiness).await;
         }
     }
 
@@ -331,10 +320,13 @@ impl History {
     }
 
     /// Removes what is kept no longer.
-    async fn remove_old(&self, now: UnixMillis) {
+    async fn remove_old(&self, now: Now, steadiness: &mut Steadiness) {
+        if steadiness.look(now) < STEADY_FOR {
+            return;
+        }
         for step in Step::ALL {
             let keep = self.keeps(step).as_millis() as u64;
-            let before = UnixMillis(now.0.saturating_sub(keep));
+            let before = UnixMillis(now.wall.0.saturating_sub(keep));
             for _ in 0..REMOVALS_MAX {
                 match self.store.remove_health(step, before, REMOVED_MAX).await {
                     Ok(REMOVED_MAX..) => sleep(PAUSE).await,
@@ -493,6 +485,47 @@ mod tests {
             .collect();
         // The first minute was there twice, and in neither for longer than it is.
         assert_eq!(online, [(0, 70), (60, 40)]);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_leaps_ahead_removes_nothing() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (platform, host) = history(dir.path()).await;
+        let history = &platform.health;
+        let begun = Instant::now();
+        let at = |wall: u64, steady: u64| Now {
+            wall: UnixMillis(T0.0 + wall * 1000),
+            steady: begun + Duration::from_secs(steady),
+        };
+        history.connected(at(0, 0), host, ONE, false);
+        history.report(
+            at(10, 10),
+            (host, ONE),
+            &health(1.0),
+            None,
+            Carried::default(),
+        );
+        history.close(at(60, 60), true);
+        history
+            .write_waiting(Duration::ZERO)
+            .await
+            .expect("written");
+        let mut steadiness = Steadiness::default();
+        let year = 31_536_000;
+        for (wall, steady, kept) in [
+            (60, 60, 1),
+            (3660, 3660, 1),
+            // A year ahead, for less than an hour, and back.
+            (year, 3720, 1),
+            (year + 3540, 7260, 1),
+            (7320, 7320, 1),
+            // And to stay.
+            (year, 7380, 1),
+            (year + 3600, 10_980, 0),
+        ] {
+            history.remove_old(at(wall, steady), &mut steadiness).await;
+            assert_eq!(minutes(&platform, host).await.len(), kept, "{wall}");
+        }
     }
 
     #[tokio::test]

@@ -16,11 +16,13 @@ pub mod credential;
 pub mod delivery;
 mod door;
 pub mod events;
+pub mod fetch;
 mod front;
 pub mod health;
 mod http2;
 pub mod identity;
 pub mod ingress;
+pub mod mail;
 pub mod metrics;
 pub mod peer;
 pub mod progress;
@@ -62,6 +64,7 @@ use front::Front;
 use health::History;
 use identity::oidc::{Oidc, OidcStartError};
 use identity::{Identity, KeyFileError};
+use mail::{Mail, MailStartError};
 use metrics::Metrics;
 use progress::Progress;
 use registry::Registry;
@@ -111,6 +114,9 @@ pub enum StartError {
     /// Sign-in over an OpenID provider cannot be set up.
     #[error("oidc: {0}")]
     Oidc(#[from] OidcStartError),
+    /// E-mail cannot be set up.
+    #[error("mail: {0}")]
+    Mail(#[from] MailStartError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] TlsError),
@@ -166,8 +172,10 @@ pub struct Platform {
     /// How hosts have been.
     pub health: Arc<History>,
     /// What wakes those who look after alerts.
-    pub alerts: Alerts,
-    /// What messages about them go out with; `None` where this machine trusts nobody's certificates.
+    pub alerts: Arc<Alerts>,
+    /// How e-mail about them goes out, if that is set up.
+    mail: Option<Mail>,
+    /// What messages about them go out with to webhooks; `None` where this machine trusts nobody's certificates.
     webhooks: Option<Webhooks>,
     /// Held, not read: what writes, tells and delivers ends with the platform.
     _running: [Running; 4],
@@ -216,6 +224,7 @@ impl Platform {
         let ca = CertificateAuthority::open(&dir, &config.certificate_names(), SystemTime::now())?;
         let operator = operator_certificate(&config)?;
         let oidc = config.oidc.as_ref().map(Oidc::open).transpose()?;
+        let mail = open_mail(&config)?;
         let certificates = ServerCertificates::new(config.agents_names(), ca.server(), operator);
         let front = Front::new(certificates, ca.trusted())?;
 
@@ -229,6 +238,9 @@ impl Platform {
         let store_figures = store.figures();
         let store: Arc<dyn Store> = Arc::new(store);
         let identity = Identity::open(UnixMillis::now(), &dir, store.clone()).await?;
+        alerts::seal_secrets(&*store, &identity)
+            .await
+            .map_err(failed)?;
         let sessions = open_sessions(&config, &*store).await.map_err(failed)?;
         let events = Bus::open(store.clone()).await.map_err(failed)?;
         let tracked = track::Settings {
@@ -243,8 +255,12 @@ impl Platform {
         let kept = config.files.clone();
         let carrier = Carrier::new(store.clone(), blobs.clone(), kept, metrics.clone());
         let (delivery, deliveries) = Delivery::new(store.clone(), progress.clone(), carrier);
-        let watched = events.clone();
-        let registry = Registry::watched(Box::new(move |host, what| watched.tell(host, what)));
+        let alerts = Arc::<Alerts>::default();
+        let (watched, noticed) = (events.clone(), alerts.clone());
+        let registry = Registry::watched(Box::new(move |host, what| {
+            noticed.happened(host, &what);
+            watched.tell(host, what);
+        }));
 
         Ok(Arc::new(Self {
             store,
@@ -263,8 +279,9 @@ impl Platform {
             blobs,
             track,
             health,
-            alerts: Alerts::default(),
-            webhooks: Webhooks::open(),
+            alerts,
+            mail,
+            webhooks: Webhooks::open(config.alerts.private_webhooks),
             progress,
             sessions: Mutex::new(sessions),
             seen: Mutex::default(),
@@ -309,10 +326,11 @@ impl Platform {
     /// Checks what a start would read beside the settings, and makes nothing.
     ///
     /// # Errors
-    /// When the operator's certificate, or a file for the OpenID provider, cannot be used.
+    /// When the operator's certificate, or a file for the OpenID provider or the mail server, cannot be used.
     pub fn check(config: &Config) -> Result<(), StartError> {
         operator_certificate(config)?;
         config.oidc.as_ref().map(Oidc::open).transpose()?;
+        open_mail(config)?;
         Ok(())
     }
 
@@ -401,6 +419,11 @@ async fn open_sessions(config: &Config, store: &dyn Store) -> Result<Sessions, S
         }
     }
     Ok(sessions)
+}
+
+fn open_mail(config: &Config) -> Result<Option<Mail>, MailStartError> {
+    let open = |settings| Mail::open(settings, config::machine_name());
+    config.mail.as_ref().map(open).transpose()
 }
 
 fn operator_certificate(

@@ -258,7 +258,8 @@ impl<L: HostLink + ?Sized> Registry<L> {
             && entry.connection == connection
         {
             entry.health = Some(health.clone());
-            (self.watcher)(host, Happening::HostHealth(health));
+            let round_trip = entry.link.round_trip();
+            (self.watcher)(host, Happening::HostHealth { health, round_trip });
         }
     }
 

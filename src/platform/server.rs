@@ -108,6 +108,7 @@ impl Server {
     pub fn with_traces(mut self, traces: Option<Traces>) -> Self {
         if let Some(traces) = &traces {
             self.platform.metrics.watch_spans(traces.counts());
+            self.platform.delivery.spans().watch(traces.tracer());
         }
         self.traces = traces;
         self

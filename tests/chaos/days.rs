@@ -49,6 +49,10 @@ fn days_go_by_over_one_connection_and_nothing_grows() {
     let days = std::env::var("FLEETWIRE_CHAOS_DAYS").map_or(DAYS, |days| {
         days.parse().expect("FLEETWIRE_CHAOS_DAYS is a number")
     });
+    assert!(
+        days >= 2,
+        "FLEETWIRE_CHAOS_DAYS: a day is compared with one before"
+    );
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (data, state) = (dir.path().join("data"), dir.path().join("state"));
     let effects = dir.path().join("effects");

@@ -16,7 +16,7 @@ use crate::support::{Agent, PATIENCE, Platform, until, until_status, until_true}
 
 /// A receiver that answers each request with the next of these statuses, the last again and again, and hands on
 /// what it was sent: the fields and the body.
-fn receiver(statuses: &'static [&'static str]) -> (String, Receiver<(Vec<String>, String)>) {
+pub fn receiver(statuses: &'static [&'static str]) -> (String, Receiver<(Vec<String>, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
     let (sender, requests) = channel();
@@ -52,21 +52,59 @@ fn receiver(statuses: &'static [&'static str]) -> (String, Receiver<(Vec<String>
     (url, requests)
 }
 
-fn field(fields: &[String], name: &str) -> String {
+pub fn field(fields: &[String], name: &str) -> String {
     let start = format!("{name}: ");
     let found = fields.iter().find_map(|field| field.strip_prefix(&start));
     found.expect(name).to_owned()
 }
 
-async fn ask(platform: &Platform, method: Method, path: &str, body: Option<Value>) -> Value {
+pub async fn ask(platform: &Platform, method: Method, path: &str, body: Option<Value>) -> Value {
     let client = platform.client();
     client.call(method, path, body.as_ref()).await.expect(path)
 }
 
-async fn alerts(platform: &Platform, query: &str) -> Vec<Value> {
+/// Asks for a webhook.
+pub fn hook(name: &str, url: &str) -> Value {
+    json!({"spec": {"name": name, "webhook": {"url": url}}})
+}
+
+pub async fn alerts(platform: &Platform, query: &str) -> Vec<Value> {
     let path = format!("/api/alerts{query}");
     let answer = ask(platform, Method::GET, &path, None).await;
     answer["alerts"].as_array().expect("alerts").clone()
+}
+
+/// Makes a rule of that name, ends the agent, and answers the alert that fires.
+pub async fn fire(platform: &Platform, mut agent: Agent, rule: &str) -> Value {
+    let wanted = json!({"spec": {
+        "name": rule, "severity": "critical", "host_offline": {"seconds": 1},
+    }});
+    ask(platform, Method::POST, "/api/alert-rules", Some(wanted)).await;
+    // Once it was seen to be there.
+    until_true("it was looked at", async || {
+        let rest = ask(platform, Method::GET, "/api/hosts/kvm", None).await;
+        rest["last_seen_at"].is_string()
+    })
+    .await;
+    agent.process.end();
+    let mut firing = Vec::new();
+    until_true("an alert fires", async || {
+        firing = alerts(platform, "?state=firing").await;
+        !firing.is_empty()
+    })
+    .await;
+    firing.remove(0)
+}
+
+/// The message of an alert to a channel, once it stands so.
+pub fn until_sent(platform: &Platform, alert: &Value, channel: &str, state: &str) -> Value {
+    let id = alert["id"].as_str().expect("an id");
+    until(&format!("it is {state} to {channel}"), || {
+        let shown = platform.operate_json(&["alert", "get", id]);
+        let sent = shown["notifications"].as_array()?.clone();
+        sent.into_iter()
+            .find(|sent| sent["channel"] == channel && sent["state"] == state)
+    })
 }
 
 #[tokio::test]
@@ -80,11 +118,11 @@ async fn a_host_that_goes_away_is_told_of_once() {
     let mut platform = Platform::start_on(&data, &flags);
     let rules = ask(&platform, Method::GET, "/api/alert-rules", None).await;
     let rules = rules["rules"].as_array().expect("rules").clone();
-    assert_eq!(rules.len(), 5, "those of the beginning: {rules:?}");
+    assert_eq!(rules.len(), 10, "those of the beginning: {rules:?}");
 
     // The first try of each message fails.
     let (url, requests) = receiver(&["503 Service Unavailable", "204 No Content"]);
-    let wanted = json!({"name": "hook", "url": url});
+    let wanted = hook("hook", &url);
     let made = ask(&platform, Method::POST, "/api/alert-channels", Some(wanted)).await;
     let secret = made["secret"].as_str().expect("a secret").to_owned();
     let wanted = json!({"spec": {
@@ -176,7 +214,7 @@ async fn a_host_that_goes_away_is_told_of_once() {
 async fn a_channel_is_tried_and_what_is_wrong_is_refused() {
     let platform = Platform::start(&[]);
     let (url, requests) = receiver(&["302 Found", "200 OK"]);
-    let wanted = json!({"name": "hook", "url": url});
+    let wanted = hook("hook", &url);
     let made = ask(&platform, Method::POST, "/api/alert-channels", Some(wanted)).await;
     let id = made["channel"]["id"].as_str().expect("an id");
     let path = format!("/api/alert-channels/{id}/test");
@@ -201,18 +239,8 @@ async fn a_channel_is_tried_and_what_is_wrong_is_refused() {
         assert!(refused.contains(code), "{body}: {refused}");
     };
     let channels = "/api/alert-channels";
-    refuse(
-        channels,
-        json!({"name": "hook", "url": "https://a.example"}),
-        "name_taken",
-    )
-    .await;
-    refuse(
-        channels,
-        json!({"name": "x", "url": "http://a.example"}),
-        "url_invalid",
-    )
-    .await;
+    refuse(channels, hook("hook", "https://a.example"), "name_taken").await;
+    refuse(channels, hook("x", "http://a.example"), "url_invalid").await;
     let rules = "/api/alert-rules";
     refuse(rules, json!({"spec": {"name": "x"}}), "rule_incomplete").await;
     refuse(

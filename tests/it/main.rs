@@ -11,6 +11,9 @@
 
 #[path = "../support/agents/mod.rs"]
 mod agents;
+mod alert_mail;
+mod alert_rules;
+mod alert_sending;
 mod alerts;
 mod api;
 mod audit;
@@ -20,6 +23,7 @@ mod cli;
 mod clients;
 mod commands;
 mod console;
+mod console_scale;
 mod delivery;
 mod demo;
 mod devices;
@@ -31,13 +35,16 @@ mod executors;
 mod files;
 mod health;
 mod hostile;
+mod hostile_device;
 mod lifecycle;
+mod mcp;
 mod metrics;
 mod oidc;
 mod on_hosts;
 mod oracle;
 mod peers;
 mod programs;
+mod prometheus;
 mod random;
 mod restored;
 mod round_trips;

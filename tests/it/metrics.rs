@@ -33,6 +33,11 @@ impl Watched {
         Self { platform, address }
     }
 
+    /// Where it is scraped.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
@@ -134,7 +139,10 @@ impl Scrape {
 }
 
 /// What is there only once somebody uses it, and is looked at elsewhere.
-const ELSEWHERE: [&str; 1] = ["fleetwire_otlp_spans_total"];
+const ELSEWHERE: [&str; 2] = [
+    "fleetwire_otlp_spans_total",
+    "fleetwire_backup_newest_seconds",
+];
 
 #[tokio::test]
 async fn every_metric_is_there_and_moves() {
@@ -241,6 +249,9 @@ async fn every_metric_is_there_and_moves() {
 async fn files_are_counted_by_their_way_and_outcome() {
     let watched = Watched::start(&[]);
     let platform = &watched.platform;
+    // A rate needs a beginning: of what is not to happen as well.
+    let begun = r#"fleetwire_files_total{way="uploaded",outcome="disk_full"} 0"#;
+    assert!(watched.text().contains(begun));
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("file");
     std::fs::write(&file, "abc").expect("written");

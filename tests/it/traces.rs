@@ -29,12 +29,12 @@ const PARENT: &str = "00f067aa0ba902b7";
 
 /// What has come, message by message.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+pub struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
 
 impl Collector {
     /// One that answers with this status, and its address. It has a thread of its own, as tests wait
     /// for its platform on theirs.
-    fn start(status: StatusCode) -> (Self, String) {
+    pub fn start(status: StatusCode) -> (Self, String) {
         let collector = Self::default();
         let taken = collector.clone();
         let url = serve(move |stream| {
@@ -197,6 +197,54 @@ async fn the_spans_of_a_request_come_to_a_collector_in_its_callers_trace() {
     let secret = platform.admin_token();
     let all = format!("{:?}", collector.spans());
     assert!(!all.contains(&secret), "a credential is no attribute");
+}
+
+#[tokio::test]
+async fn what_an_agent_runs_is_in_the_trace_of_who_asked_for_it() {
+    let (collector, url) = Collector::start(StatusCode::OK);
+    let watched = watched(&url, &[]);
+    let platform = &watched.platform;
+    let _agent = Agent::start_allowing(platform, "kvm", &["script"]);
+    let body = r#"{"targets": {"hosts": ["kvm"]}, "script": {"content": "true"}}"#;
+    let mut stream = TcpStream::connect(platform.http).await.expect("it listens");
+    let request = format!(
+        "POST /api/commands HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\
+         traceparent: 00-{TRACE}-{PARENT}-01\r\nConnection: close\r\n\r\n{body}",
+        platform.admin_token(),
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    let names = ["CommandService/CreateCommand", "delivery", "agent.run"];
+    let all = async || names.iter().all(|name| collector.named(name).is_some());
+    until_true("the request, the delivery and the run", all).await;
+    let [request, delivery, run] = names.map(|name| collector.named(name).expect("it came"));
+    for (inner, outer) in [(&delivery, &request), (&run, &delivery)] {
+        assert_eq!(hexadecimal(&inner.trace_id), TRACE);
+        assert_eq!(
+            inner.parent_span_id, outer.span_id,
+            "{} within {}",
+            inner.name, outer.name
+        );
+        assert!(inner.end_time_unix_nano >= inner.start_time_unix_nano);
+    }
+    assert_eq!(hexadecimal(&request.parent_span_id), PARENT);
+    assert_eq!(delivery.kind, SpanKind::Producer as i32);
+    assert_eq!(run.kind, SpanKind::Consumer as i32);
+    let said = attributes(&delivery.attributes);
+    let (_, command) = answer.split_once("\"command_id\":\"").expect("an id");
+    let command = command.split('"').next().expect("its end");
+    for (key, value) in [
+        ("command_id", command),
+        ("command_type", "script"),
+        ("state", "succeeded"),
+        ("reason", ""),
+    ] {
+        assert_eq!(said.get(key).map(String::as_str), Some(value), "{said:?}");
+    }
 }
 
 #[tokio::test]

@@ -63,7 +63,12 @@ function configuration() {
   const client = (client_id, more) => ({
     client_id,
     application_type: 'native',
-    redirect_uris: ['https://fleet.example.com/signed-in', 'http://127.0.0.1/callback', 'http://[::1]/callback'],
+    redirect_uris: [
+      'https://fleet.example.com/signed-in',
+      'http://127.0.0.1/callback',
+      'http://127.0.0.1/signed-in',
+      'http://[::1]/callback',
+    ],
     grant_types: ['authorization_code'],
     response_types: ['code'],
     ...more,

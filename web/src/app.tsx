@@ -2,6 +2,7 @@
 // navigation is made as well: a page that its reader may not use is not there for them.
 
 import type { DescMethod } from "@bufbuild/protobuf";
+import { AlertChannelService } from "fleetwire/api/v1/alert";
 import { AuditService } from "fleetwire/api/v1/audit";
 import { CommandService } from "fleetwire/api/v1/command";
 import { EnrolmentTokenService } from "fleetwire/api/v1/enrolment_token";
@@ -28,6 +29,15 @@ export const PLACES: readonly Place[] = [
   { path: "/commands", load: () => import("./pages/commands") },
   { path: "/commands/:id", load: () => import("./pages/command") },
   { path: "/dead-letters", load: () => import("./pages/dead-letters") },
+  { path: "/alerts", load: () => import("./pages/alerts") },
+  { path: "/alerts/rules", load: () => import("./pages/alert-rules") },
+  {
+    path: "/alerts/channels",
+    needs: AlertChannelService.method.listAlertChannels,
+    load: () => import("./pages/alert-channels"),
+  },
+  { path: "/alerts/silences", load: () => import("./pages/alert-silences") },
+  { path: "/alerts/:id", load: () => import("./pages/alert") },
   { path: "/sessions", load: () => import("./pages/sessions") },
   {
     path: "/enrolment",
@@ -84,13 +94,19 @@ function routed({ path, needs, load }: Place): RouteObject {
   return { path, element: needs ? <Allowed needs={needs}>{page}</Allowed> : page };
 }
 
-const router = createBrowserRouter([
-  {
-    element: <Shell />,
-    errorElement: <Broken />,
-    children: [...PLACES.map(routed), { path: "*", element: <Nothing /> }],
-  },
-]);
+let router: ReturnType<typeof createBrowserRouter> | undefined;
+
+/** Begins where the address leads once somebody is in: a provider sends the browser back to another. */
+function routes() {
+  router ??= createBrowserRouter([
+    {
+      element: <Shell />,
+      errorElement: <Broken />,
+      children: [...PLACES.map(routed), { path: "*", element: <Nothing /> }],
+    },
+  ]);
+  return router;
+}
 
 export function App() {
   const session = useSession();
@@ -102,5 +118,5 @@ export function App() {
     );
   }
   if (session.state === "out") return <SignIn why={session.why} />;
-  return <RouterProvider router={router} />;
+  return <RouterProvider router={routes()} />;
 }

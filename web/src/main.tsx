@@ -3,8 +3,8 @@
 import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { arrive } from "./api/provider";
 import { client } from "./api/query";
-import { resume } from "./api/session";
 import { App } from "./app";
 import { start } from "./live/live";
 import "./style/base.css";
@@ -15,7 +15,7 @@ import { applyTheme } from "./theme";
 
 applyTheme();
 start();
-void resume();
+void arrive();
 
 const root = document.getElementById("root");
 if (root) {

@@ -1,6 +1,7 @@
 // The frame around every page: where one can go, who is signed in, and whether what is shown is current.
 
 import type { DescMethod } from "@bufbuild/protobuf";
+import { AlertService, AlertState } from "fleetwire/api/v1/alert";
 import { AuditService } from "fleetwire/api/v1/audit";
 import { CommandService } from "fleetwire/api/v1/command";
 import { EnrolmentTokenService } from "fleetwire/api/v1/enrolment_token";
@@ -8,7 +9,7 @@ import { UserService } from "fleetwire/api/v1/user";
 import { useEffect, useState } from "react";
 import { Link, NavLink, Outlet, useLocation } from "react-router";
 import { allows } from "./api/call";
-import { useSession } from "./api/query";
+import { useCall, useSession } from "./api/query";
 import { role, signOut } from "./api/session";
 import { useStanding } from "./live/live";
 import { switchTheme } from "./theme";
@@ -21,6 +22,8 @@ interface Entry {
   text: string;
   icon: IconName;
   needs?: DescMethod;
+  /** Beside its name. */
+  badge?: () => React.ReactNode;
 }
 
 const NAVIGATION: readonly { title?: string; entries: readonly Entry[] }[] = [
@@ -28,6 +31,7 @@ const NAVIGATION: readonly { title?: string; entries: readonly Entry[] }[] = [
     entries: [
       { to: "/", text: "Overview", icon: "overview" },
       { to: "/hosts", text: "Hosts", icon: "hosts" },
+      { to: "/alerts", text: "Alerts", icon: "alerts", badge: () => <Firing /> },
       { to: "/sessions", text: "Console sessions", icon: "sessions" },
     ],
   },
@@ -112,16 +116,31 @@ function Navigation() {
         return (
           <div className="nav" key={title ?? ""}>
             {title && <h2>{title}</h2>}
-            {may.map(({ to, text, icon }) => (
+            {may.map(({ to, text, icon, badge }) => (
               <NavLink key={to} to={to} end={to === "/"}>
                 <Icon name={icon} />
                 {text}
+                {badge?.()}
               </NavLink>
             ))}
           </div>
         );
       })}
     </nav>
+  );
+}
+
+/** How many alerts fire and have nobody who looks after them. */
+function Firing() {
+  const answer = useCall(AlertService.method.listAlerts, { state: AlertState.FIRING, pageSize: 100 });
+  const count = answer.data?.alerts.filter(({ acknowledgedBy }) => !acknowledgedBy).length ?? 0;
+  if (!count) return null;
+  return (
+    <span className="badge">
+      <span className="visually-hidden">, firing: </span>
+      {count}
+      {answer.data?.nextPageToken && "+"}
+    </span>
   );
 }
 

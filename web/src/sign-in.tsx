@@ -1,9 +1,11 @@
-// The door: a name and a password, a second factor where the user has one, or an API key.
+// The door: a name and a password, a second factor where the user has one, the OpenID provider, or an API key.
 
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Refused } from "./api/call";
+import { leave, provider } from "./api/provider";
 import { useKey as enterWithKey, signIn } from "./api/session";
 import { Field, Wrong } from "./ui/parts";
+import { Word } from "./ui/text";
 
 type Step = "password" | "code" | "key";
 
@@ -15,7 +17,20 @@ export function SignIn({ why }: { why?: string }) {
   const [key, setKey] = useState("");
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
+  const [over, setOver] = useState<string>();
+  // Without an answer the other ways are still there.
+  useEffect(() => void provider().then(setOver, () => undefined), []);
 
+  const goOver = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await leave();
+    } catch (error) {
+      setError(error);
+      setBusy(false);
+    }
+  };
   const submit = async () => {
     setBusy(true);
     setError(undefined);
@@ -124,6 +139,13 @@ export function SignIn({ why }: { why?: string }) {
             <button type="submit" className="primary" disabled={busy}>
               {busy ? "One moment…" : "Sign in"}
             </button>
+            {step === "password" && over && (
+              <button type="button" disabled={busy} onClick={() => void goOver()}>
+                <span className="cut">
+                  Sign in with <Word>{over}</Word>
+                </span>
+              </button>
+            )}
             {step === "password" && (
               <button type="button" className="link" onClick={() => go("key")}>
                 Use an API key

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use crate::clock::Now;
 use crate::ids::HostId;
 use crate::net::stream::Tunnel;
 use crate::platform::Platform;
-use crate::platform::health::{Carried, Now};
+use crate::platform::health::Carried;
 use crate::platform::registry::ConnectionId;
 use crate::wire::api::Health;
 use crate::wire::messages::Heartbeat;

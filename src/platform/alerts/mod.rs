@@ -1,8 +1,17 @@
 //! Alerts: `watch` finds which rules hold, and what becomes of alerts by that; `send` brings messages about them to
 //! their receivers. What is told of an alert is committed with the alert's change, so that nothing is told twice
-//! and nothing is forgotten; here is only what the two are woken by.
+//! and nothing is forgotten; here is what the two are woken by, and what of hosts nobody else knows: when they went
+//! and came while this process ran.
 
+mod course;
+mod fleet;
+mod judge;
+#[cfg(test)]
+mod measure;
+mod samples;
 mod send;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,9 +21,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Platform;
+use super::events::Happening;
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
-pub use send::{Webhooks, secret};
+pub use send::{Webhooks, seal_secrets, secret};
 
 /// Returns of one host that are remembered: as many as a rule may ask for.
 const RETURNS_MAX: usize = 32;
@@ -24,60 +34,120 @@ const RETURNS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What wakes those who look after alerts.
 #[derive(Default)]
 pub struct Alerts {
-    /// When hosts came back. Of those alone that did so within a day.
-    returns: Mutex<HashMap<HostId, VecDeque<UnixMillis>>>,
-    /// Who has connected since it was last looked, however short that was.
-    came: Mutex<HashSet<HostId>>,
+    noticed: Mutex<Noticed>,
     changed: Notify,
     to_send: Notify,
 }
 
+#[derive(Default)]
+struct Noticed {
+    /// When hosts came back. Of those alone that did so within a day.
+    returns: HashMap<HostId, VecDeque<UnixMillis>>,
+    /// Since when hosts are away that were there since this process began.
+    left: HashMap<HostId, UnixMillis>,
+    /// Of which hosts something has changed since it was last looked.
+    hosts: HashSet<HostId>,
+    /// Whether rules have.
+    rules: bool,
+    /// Whether it is of interest what hosts report.
+    reports: bool,
+}
+
+impl Noticed {
+    fn returned(&mut self, now: UnixMillis, host: HostId) {
+        let returns = self.returns.entry(host).or_default();
+        if returns.len() == RETURNS_MAX {
+            returns.pop_front();
+        }
+        returns.push_back(now);
+    }
+}
+
 impl Alerts {
-    /// Something has changed by which a rule may hold or not: it is looked at soon.
-    pub fn look(&self) {
+    /// A rule was made, changed or removed: it is looked soon.
+    pub fn rules_changed(&self) {
+        self.noticed().rules = true;
         self.changed.notify_one();
     }
 
-    /// A host's agent has connected; `returned` where it had been connected before.
-    pub fn connected(&self, now: UnixMillis, host: HostId, returned: bool) {
-        if returned {
-            let mut all = self.returns();
-            let returns = all.entry(host).or_default();
-            if returns.len() == RETURNS_MAX {
-                returns.pop_front();
+    /// Something has happened to a host. Waits for nothing.
+    pub fn happened(&self, host: HostId, what: &Happening) {
+        let mut noticed = self.noticed();
+        match what {
+            Happening::HostOnline { .. } => {
+                // After the platform's own start every host comes, and none of them has left.
+                if noticed.left.remove(&host).is_some() {
+                    noticed.returned(UnixMillis::now(), host);
+                }
             }
-            returns.push_back(now);
+            Happening::HostOffline { .. } => {
+                noticed.left.insert(host, UnixMillis::now());
+            }
+            // Many come each second, and none is urgent.
+            Happening::HostHealth { .. } if noticed.reports => {
+                noticed.hosts.insert(host);
+                return;
+            }
+            _ => return,
         }
-        self.came().insert(host);
-        self.look();
+        noticed.hosts.insert(host);
+        drop(noticed);
+        self.changed.notify_one();
     }
 
-    /// Who has connected since this was last asked.
-    fn take_came(&self) -> HashSet<HostId> {
-        std::mem::take(&mut *self.came())
+    /// A host's agent has connected anew while it was connected still.
+    pub fn replaced(&self, now: UnixMillis, host: HostId) {
+        let mut noticed = self.noticed();
+        noticed.returned(now, host);
+        noticed.hosts.insert(host);
+        drop(noticed);
+        self.changed.notify_one();
     }
 
-    /// How often a host came back within a time.
-    fn came_back(&self, now: UnixMillis, host: HostId, within: Duration) -> u64 {
-        let all = self.returns();
-        let returns = all.get(&host).into_iter().flatten();
-        returns.filter(|at| now.since(**at) <= within).count() as u64
+    /// Of which hosts something has changed since this was last asked, and whether rules have.
+    fn take(&self) -> (HashSet<HostId>, bool) {
+        let mut noticed = self.noticed();
+        let hosts = std::mem::take(&mut noticed.hosts);
+        (hosts, std::mem::take(&mut noticed.rules))
+    }
+
+    /// Says whether it is of interest what hosts report.
+    fn want_reports(&self, wanted: bool) {
+        self.noticed().reports = wanted;
+    }
+
+    /// Since when a host is away, where it was there since this process began.
+    fn left(&self, host: HostId) -> Option<UnixMillis> {
+        self.noticed().left.get(&host).copied()
+    }
+
+    /// How often a host came back within a time, and when it came for the time that is so many before the last.
+    fn came_back(
+        &self,
+        now: UnixMillis,
+        host: HostId,
+        within: Duration,
+        before_last: u64,
+    ) -> (u64, Option<UnixMillis>) {
+        let noticed = self.noticed();
+        let returns = noticed.returns.get(&host).into_iter().flatten();
+        let returns = returns.filter(|at| now.since(**at) <= within);
+        let before_last = usize::try_from(before_last).unwrap_or(usize::MAX);
+        let nth = returns.clone().rev().nth(before_last).copied();
+        (returns.count() as u64, nth)
     }
 
     /// Forgets what no rule can ask for.
     fn forget(&self, now: UnixMillis) {
-        self.returns().retain(|_, returns| {
+        self.noticed().returns.retain(|_, returns| {
             returns.retain(|at| now.since(*at) <= RETURNS_KEPT);
             !returns.is_empty()
         });
     }
 
-    fn came(&self) -> MutexGuard<'_, HashSet<HostId>> {
-        self.came.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn returns(&self) -> MutexGuard<'_, HashMap<HostId, VecDeque<UnixMillis>>> {
-        self.returns.lock().unwrap_or_else(PoisonError::into_inner)
+    fn noticed(&self) -> MutexGuard<'_, Noticed> {
+        // No code that can panic runs under the lock.
+        self.noticed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,109 +1,208 @@
-//! Messages about alerts to their receivers: webhooks, signed as Standard Webhooks has it, tried again with growing
-//! pauses for about a day. A receiver tells doubles, as after a crash between its answer and our note of it, by
-//! `webhook-id`. No redirect is followed.
+//! Messages about alerts to their receivers, tried again with growing pauses for about a day. Each channel has tries of
+//! its own, so that one whose receiver is slow or dead holds no other. A receiver tells doubles, as after a crash
+//! between its answer and our note of it, by the message's id. How a webhook is asked is `webhook`'s, what e-mail says `email`'s.
 
+mod email;
+mod webhook;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
-use futures_util::future::join_all;
-use ring::hmac;
-use tokio::time::{sleep, timeout};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::Alerts;
+use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::Uuid;
-use crate::net::{roots, tls};
+use crate::ids::{AlertChannelId, Uuid, random_uuid};
 use crate::platform::Platform;
-use crate::platform::identity::oidc::fetch::{Ask, Endpoint, Fetcher};
-use crate::platform::store::StoreError;
-use crate::platform::store::alerts::{DueNotification, SendState};
+use crate::platform::identity::Identity;
+use crate::platform::store::alert_channels::{
+    AlertChannel, ChannelTarget, DueNotification, SendTry, Tried,
+};
+use crate::platform::store::{Store, StoreError};
 use crate::secret::{Secret, random};
+pub use webhook::{Webhooks, secret};
 
-/// How a secret begins, as Standard Webhooks has it.
-const SECRET_PREFIX: &str = "whsec_";
-/// Tries at once.
-const AT_ONCE: usize = 8;
-/// How long is waited at most until it is looked whether something is due.
-const LOOKED_AT: Duration = Duration::from_secs(5);
+/// Tries to one channel at once.
+const AT_ONCE: usize = 4;
+/// How long is waited at most until it is looked whether something is due: clocks may be set.
+const LOOKED_AT: Duration = Duration::from_secs(60);
+/// And where that could not be looked.
+const FAILED_FOR: Duration = Duration::from_secs(5);
 /// The pause after the first try that failed; each is twice the one before, up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_LONGEST: Duration = Duration::from_secs(3 * 60 * 60);
 /// Tries of one message: 26 hours with their pauses.
 const TRIES_MAX: u32 = 20;
 /// Most of a reason that is kept.
-const ERROR_CHARACTERS_MAX: usize = 512;
+const ERROR_CHARACTERS_MAX: usize = 256;
 
-/// What requests to receivers go out with.
-pub struct Webhooks(Fetcher);
-
-impl Webhooks {
-    /// Trusts what this machine trusts; `None` where that is nothing.
-    pub fn open() -> Option<Self> {
-        let (_, roots) = roots::of_this_machine()?;
-        let tls = roots.and_then(|roots| tls::client_trusting(roots, false));
-        Some(Self(Fetcher::new(tls.ok()?)))
+impl Alerts {
+    /// Something may be due to be sent that was not: it is looked soon.
+    pub fn send_soon(&self) {
+        self.to_send.notify_one();
     }
 }
 
-/// A new secret, as the receiver is given it.
-pub fn secret() -> Secret {
-    let key = BASE64_STANDARD.encode(random::<32>());
-    Secret::new(format!("{SECRET_PREFIX}{key}"))
+/// Why a message was not taken.
+#[derive(Debug)]
+struct NotTaken {
+    /// For people; it names nothing that is secret.
+    why: String,
+    /// Whether the receiver will not take it later either.
+    for_good: bool,
+}
+
+impl NotTaken {
+    fn for_now(why: impl Into<String>) -> Self {
+        let why = why.into();
+        let for_good = false;
+        Self { why, for_good }
+    }
+}
+
+/// Seals the secrets of webhooks that stand in the store as they are, as they did at first.
+///
+/// # Errors
+/// When the store fails.
+pub async fn seal_secrets(store: &dyn Store, identity: &Identity) -> Result<(), StoreError> {
+    for channel in store.alert_channels().await? {
+        let ChannelTarget::Webhook { sealed, .. } = &channel.target else {
+            continue;
+        };
+        let text = std::str::from_utf8(sealed).ok();
+        let plain = text.filter(|text| webhook::is_secret(text));
+        let plain = plain.map(|text| Secret::new(text.to_owned()));
+        let sealed = plain.and_then(|secret| identity.seal_webhook_secret(channel.id, &secret));
+        if let Some(sealed) = sealed {
+            let target = format!("alert_channel:{}", channel.id);
+            let audit = Entry::new(
+                UnixMillis::now(),
+                "platform",
+                "alert_channel.seal_secret",
+                target,
+            );
+            store.seal_alert_channel(channel.id, sealed, audit).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Sends what is due until it is dropped.
 pub(super) async fn run(platform: &Arc<Platform>) {
+    let mut trying: HashMap<AlertChannelId, HashSet<Uuid>> = HashMap::new();
+    let mut tries = FuturesUnordered::new();
     loop {
-        match send_due(platform).await {
-            Ok(0) => {
-                // Over or not: it is looked again.
-                let _ = timeout(LOOKED_AT, platform.alerts.to_send.notified()).await;
+        let now = UnixMillis::now();
+        let mut wake = Instant::now();
+        match due(platform, now, &trying).await {
+            Ok((due, next)) => {
+                for (channel, message) in due {
+                    let trying = trying.entry(channel.id).or_default();
+                    if trying.insert(message.id) {
+                        tries.push(one(platform, channel, message));
+                    }
+                }
+                let next = next.map_or(LOOKED_AT, |next| next.since(now));
+                wake += next.min(LOOKED_AT);
             }
-            Ok(_) => {}
             Err(error) => {
                 warn!(%error, "messages about alerts could not be looked for");
-                sleep(LOOKED_AT).await;
+                wake += FAILED_FOR;
             }
         }
+        tokio::select! {
+            Some((channel, id)) = tries.next() => {
+                if let Some(all) = trying.get_mut(&channel) {
+                    all.remove(&id);
+                    if all.is_empty() {
+                        trying.remove(&channel);
+                    }
+                }
+            }
+            () = platform.alerts.to_send.notified() => {}
+            () = tokio::time::sleep_until(wake) => {}
+        }
     }
 }
 
-/// Tries what is due, some of it; answers how many that were.
-async fn send_due(platform: &Platform) -> Result<usize, StoreError> {
-    let due = platform
-        .store
-        .due_notifications(UnixMillis::now(), AT_ONCE)
-        .await?;
-    let tries = due.iter().map(|due| one(platform, due));
-    for tried in join_all(tries).await {
-        tried?;
+/// What is to be tried now beside what is being tried, and when more may be due.
+async fn due(
+    platform: &Platform,
+    now: UnixMillis,
+    trying: &HashMap<AlertChannelId, HashSet<Uuid>>,
+) -> Result<
+    (
+        Vec<(Arc<AlertChannel>, DueNotification)>,
+        Option<UnixMillis>,
+    ),
+    StoreError,
+> {
+    let mut found = Vec::new();
+    for channel in platform.store.alert_channels().await? {
+        let busy = trying.get(&channel.id);
+        let room = AT_ONCE.saturating_sub(busy.map_or(0, HashSet::len));
+        if channel.disabled || room == 0 {
+            continue;
+        }
+        // What is being tried is still due.
+        let due = platform.store.due_notifications(channel.id, now, AT_ONCE);
+        let due = due.await?.into_iter();
+        let new = due.filter(|due| !busy.is_some_and(|busy| busy.contains(&due.id)));
+        let channel = Arc::new(channel);
+        found.extend(new.take(room).map(|due| (channel.clone(), due)));
     }
-    Ok(due.len())
+    let next = platform.store.next_notification(now).await?;
+    Ok((found, next))
 }
 
-async fn one(platform: &Platform, due: &DueNotification) -> Result<(), StoreError> {
-    let tried = platform
-        .send_webhook(&due.url, &due.secret, due.id, &due.body)
-        .await;
-    let (state, error, next) = match tried {
-        Ok(()) => (SendState::Sent, String::new(), None),
-        Err(error) if due.attempts + 1 >= TRIES_MAX => {
-            warn!(message = %due.id, error, "a message about an alert was given up");
-            (SendState::Failed, error, None)
+/// Tries one message, and notes what came of it. That it is tried is committed before: where the store cannot write,
+/// nothing is sent again and again, and of a receiver that may have been told it is known.
+async fn one(
+    platform: &Platform,
+    channel: Arc<AlertChannel>,
+    due: DueNotification,
+) -> (AlertChannelId, Uuid) {
+    let (at, began) = (UnixMillis::now(), Instant::now());
+    let next = at.plus(pause(due.attempts));
+    match platform.store.notification_begun(due.id, next).await {
+        Ok(true) => {}
+        Ok(false) => return (channel.id, due.id),
+        Err(error) => {
+            warn!(%error, message = %due.id, "a message about an alert is not tried: that could not be noted");
+            // It keeps its place meanwhile, and no other channel waits.
+            sleep(FAILED_FOR).await;
+            return (channel.id, due.id);
+        }
+    }
+    let taken = platform.send(&channel, due.id, &due.body).await;
+    let (then, error) = match taken {
+        Ok(note) => (Tried::Sent, note.unwrap_or_default()),
+        Err(error) if error.for_good || due.attempts + 1 >= TRIES_MAX => {
+            warn!(message = %due.id, error = error.why, "a message about an alert was given up");
+            (Tried::GivenUp, error.why)
         }
         Err(error) => {
-            info!(message = %due.id, error, "a message about an alert is tried again later");
+            info!(message = %due.id, error = error.why, "a message about an alert is tried again later");
             let next = UnixMillis::now().plus(pause(due.attempts));
-            (SendState::Waiting, error, Some(next))
+            (Tried::Again(next), error.why)
         }
     };
-    platform
-        .store
-        .notification_tried(due.id, state, error, next)
-        .await
+    let tried = SendTry {
+        at,
+        took: began.elapsed(),
+        error,
+    };
+    platform.metrics.alert_message(&then);
+    let store = &platform.store;
+    while let Err(error) = store.notification_tried(due.id, tried.clone(), then).await {
+        warn!(%error, message = %due.id, "what came of a try could not be noted");
+        sleep(FAILED_FOR).await;
+    }
+    (channel.id, due.id)
 }
 
 /// The pause after a try, of which there were so many before.
@@ -114,70 +213,65 @@ fn pause(before: u32) -> Duration {
 }
 
 impl Platform {
-    /// Sends one message to a webhook, once.
+    /// Sends a message for trial, once. Answers for which recipients it was not taken, where it was for others.
     ///
     /// # Errors
     /// Why it was not taken, for people.
-    pub async fn send_webhook(
+    pub async fn try_channel(&self, channel: &AlertChannel) -> Result<Option<String>, String> {
+        let body = serde_json::json!({
+            "type": "test",
+            "timestamp": UnixMillis::now().to_string(),
+            "data": {"channel": channel.name},
+        });
+        let id = random_uuid(random());
+        let sent = self.send(channel, id, &body.to_string()).await;
+        sent.map_err(|error| error.why)
+    }
+
+    /// As [`Self::try_channel`], any message.
+    async fn send(
         &self,
-        url: &str,
-        secret: &Secret,
+        channel: &AlertChannel,
         id: Uuid,
         body: &str,
-    ) -> Result<(), String> {
-        let Some(Webhooks(fetcher)) = &self.webhooks else {
-            return Err(
-                "this machine trusts no certificates that a receiver could show".to_owned(),
-            );
+    ) -> Result<Option<String>, NotTaken> {
+        let short = |text: String| text.chars().take(ERROR_CHARACTERS_MAX).collect();
+        let sent = match &channel.target {
+            ChannelTarget::Webhook { url, sealed } => {
+                let secret = self.identity.open_webhook_secret(channel.id, sealed);
+                match (&self.webhooks, secret) {
+                    (None, _) => Err(NotTaken::for_now(
+                        "this machine trusts no certificates that a receiver could show",
+                    )),
+                    (_, None) => Err(NotTaken::for_now(
+                        "the channel's secret cannot be opened: give it another one",
+                    )),
+                    (Some(webhooks), Some(secret)) => {
+                        let sent = webhooks.send(url, &secret, id, body).await;
+                        sent.map(|()| None)
+                    }
+                }
+            }
+            ChannelTarget::Email { recipients } => match &self.mail {
+                None => Err(NotTaken::for_now(
+                    "the platform's settings say nothing of e-mail: they need a table [mail]",
+                )),
+                Some(mail) => email::send(mail, recipients, id, body).await,
+            },
         };
-        let endpoint = Endpoint::parse(url)?;
-        let timestamp = (UnixMillis::now().0 / 1000).to_string();
-        let id = id.to_string();
-        let signature = signature(secret, &id, &timestamp, body)
-            .ok_or_else(|| "the channel's secret is broken: make another channel".to_owned())?;
-        let ask = Ask::Signed {
-            body: Bytes::copy_from_slice(body.as_bytes()),
-            fields: [
-                ("webhook-id", id),
-                ("webhook-timestamp", timestamp),
-                ("webhook-signature", signature),
-            ],
-        };
-        let short = |error: String| error.chars().take(ERROR_CHARACTERS_MAX).collect::<String>();
-        match fetcher.fetch(&endpoint, ask).await {
-            Ok((status, _)) if status.is_success() => Ok(()),
-            Ok((status, _)) => Err(format!("the receiver answered {status}")),
-            Err(error) => Err(short(error.to_string())),
+        match sent {
+            Ok(note) => Ok(note.map(short)),
+            Err(NotTaken { why, for_good }) => Err(NotTaken {
+                why: short(why),
+                for_good,
+            }),
         }
     }
-}
-
-/// The signature as Standard Webhooks has it.
-fn signature(secret: &Secret, id: &str, timestamp: &str, body: &str) -> Option<String> {
-    let key = secret.expose().strip_prefix(SECRET_PREFIX)?;
-    let key = zeroize::Zeroizing::new(BASE64_STANDARD.decode(key).ok()?);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let signed = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());
-    Some(format!("v1,{}", BASE64_STANDARD.encode(signed)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The example of the Standard Webhooks libraries.
-    #[test]
-    fn a_signature_is_as_others_make_it() {
-        let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
-        let signature = signature(
-            &secret,
-            "msg_p5jXN8AQM9LWM0D4loKWxJek",
-            "1614265330",
-            r#"{"test": 2432232314}"#,
-        );
-        let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        assert_eq!(signature.as_deref(), Some(expected));
-    }
 
     #[test]
     fn pauses_grow_up_to_a_bound_and_a_day_in_all() {

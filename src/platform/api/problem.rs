@@ -1,7 +1,10 @@
 //! A refusal over HTTP: RFC 9457 problem details with a stable code.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -40,6 +43,19 @@ pub(in crate::platform) fn problem(status: StatusCode, code: &str, detail: Strin
     write(status, code, &detail, None)
 }
 
+/// What each answer of the API says to browsers: it may hold a secret that is shown once, so that no cache keeps
+/// it; it is what it says it is; and no page of another origin, such as a device's, has it as a picture or a script.
+pub(super) fn guard(headers: &mut HeaderMap) {
+    const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (RESOURCE_POLICY, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
 /// `field` is the one at fault, as in `packages[3]`.
 fn write(status: StatusCode, code: &str, detail: &str, field: Option<&str>) -> Response {
     let mut problem = json!({
@@ -59,6 +75,7 @@ fn write(status: StatusCode, code: &str, detail: &str, field: Option<&str>) -> R
         CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
+    guard(headers);
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

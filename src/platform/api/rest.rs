@@ -8,9 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
-use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH,
-};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -19,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 
+use super::problem::guard;
 use super::{
     Allowed, Answer, ComesFrom, Context, Grpc, Method, Streaming, Unary, bearer, documents,
     grpc_routes, json, problem, rest_routes, standard,
@@ -97,7 +96,7 @@ async fn call_unary<M: Unary>(platform: Arc<Platform>, request: Request) -> Answ
     if let Some(etag) = etag {
         response.headers_mut().insert(ETAG, etag);
     }
-    not_stored(&mut response);
+    guard(response.headers_mut());
     Ok(response)
 }
 
@@ -135,7 +134,7 @@ async fn call_streaming<M: Streaming>(
     let media_type = M::RAW.unwrap_or("text/event-stream");
     let kind = [(CONTENT_TYPE, media_type)];
     let mut response = (kind, Body::from_stream(pieces)).into_response();
-    not_stored(&mut response);
+    guard(response.headers_mut());
     Ok(response)
 }
 
@@ -145,12 +144,6 @@ fn server_sent_event(answer: &impl JsonMessage) -> Bytes {
     json::write(answer, &mut text);
     text.extend_from_slice(b"\n\n");
     text.freeze()
-}
-
-/// Answers may hold a secret that is shown once: no cache keeps them.
-fn not_stored(response: &mut Response) {
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
 }
 
 fn context(request: &Request) -> Context {

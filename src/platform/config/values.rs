@@ -1,4 +1,4 @@
-//! How a setting's value is written: durations with a unit, addresses or `off`, lists.
+//! How a setting's value is written: durations with a unit, addresses or `off`, lists, a port.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,6 +6,30 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use crate::clock::parse_duration;
+
+/// Scheme and port by which browsers reach a listener that is not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicPort {
+    /// Whether it is TLS.
+    pub https: bool,
+    /// The port.
+    pub port: u16,
+}
+
+impl TryFrom<String> for PublicPort {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (https, port) = match text.split_once(':') {
+            Some(("https", port)) => (true, port),
+            Some(("http", port)) => (false, port),
+            _ => return Err(format!("{text:?} is not like https:443")),
+        };
+        let port = port.parse().map_err(|_| format!("{text:?} has no port"))?;
+        Ok(Self { https, port })
+    }
+}
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;

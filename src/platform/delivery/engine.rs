@@ -32,6 +32,7 @@ use crate::platform::store::deliveries::{
     Applied, DeliveryState, Due, End, JournalClaim, Step, Transition,
 };
 use crate::platform::store::waves::Begun;
+use crate::platform::traces::Ended;
 use crate::wire::messages::ErrorCode;
 use plans::{Offline, Plans};
 
@@ -361,7 +362,7 @@ impl Engine {
             command,
             host,
             step,
-            ..
+            at,
         } = transition;
         let delivery = &self.delivery;
         match applied {
@@ -370,6 +371,20 @@ impl Engine {
             Applied::Made(DeliveryState::Queued) => {}
             Applied::Made(state) => {
                 delivery.figures.came_to(state);
+                if let Step::Ended(end) = &step {
+                    let known = self.hosts.get(&host);
+                    let flight = known.and_then(|known| known.flights.get(&command));
+                    delivery.spans.ended(&Ended {
+                        command,
+                        host,
+                        kind: flight.map_or("", |flight| &flight.kind),
+                        sent: flight.map_or(at, |flight| flight.sent),
+                        started: end.started,
+                        at,
+                        state: state.code(),
+                        reason: &end.reason,
+                    });
+                }
                 self.plans.ended |= state.is_final();
             }
             Applied::Unchanged(_) => delivery.figures.ignored("backwards"),

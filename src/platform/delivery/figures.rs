@@ -1,6 +1,6 @@
 //! What is counted of deliveries, for the metrics.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +9,9 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::platform::metrics::LATENCY_BUCKETS;
 use crate::platform::store::deliveries::DeliveryState;
+
+/// How many deliveries there were in each of [`LATENCY_BUCKETS`], and beyond.
+pub type Latencies = [u64; LATENCY_BUCKETS.len() + 1];
 
 /// What is counted of deliveries.
 #[derive(Debug)]
@@ -19,6 +22,9 @@ pub struct DeliveryFigures {
     pub ignored: Family<[(&'static str, &'static str); 1], Counter>,
     /// From a command's acceptance to its agent's word that it has it, of those that were sent at once.
     pub received_after: Histogram,
+    /// The same, for whom the histogram does not tell what it holds: of each of [`LATENCY_BUCKETS`] how many there
+    /// were in it and not in the one before, and at the end how many were beyond.
+    received_in: [AtomicU64; LATENCY_BUCKETS.len() + 1],
     /// Deliveries under way to hosts that are connected.
     under_way: AtomicUsize,
     /// What waits to be written.
@@ -31,6 +37,7 @@ impl Default for DeliveryFigures {
             steps: Family::default(),
             ignored: Family::default(),
             received_after: Histogram::new(LATENCY_BUCKETS),
+            received_in: Default::default(),
             under_way: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
         };
@@ -59,8 +66,22 @@ impl DeliveryFigures {
         self.ignored.get_or_create(&[("reason", why)]).inc();
     }
 
-    pub(super) fn received(&self, after: Duration) {
-        self.received_after.observe(after.as_secs_f64());
+    /// An agent has said that it has what was sent at once, so long after that was accepted.
+    pub fn received(&self, after: Duration) {
+        let seconds = after.as_secs_f64();
+        self.received_after.observe(seconds);
+        let bucket = LATENCY_BUCKETS.iter().take_while(|bound| **bound < seconds);
+        if let Some(count) = self.received_in.get(bucket.count()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many there were in each bucket since the platform began.
+    pub fn received_in(&self) -> Latencies {
+        std::array::from_fn(|bucket| {
+            let count = self.received_in.get(bucket);
+            count.map_or(0, |count| count.load(Ordering::Relaxed))
+        })
     }
 
     /// Deliveries under way, and steps that wait to be written.

@@ -61,6 +61,8 @@ pub(super) struct Host {
 pub(super) struct Flight {
     pub kind: String,
     pub state: DeliveryState,
+    /// When it was sent over this connection, or found to have been sent before.
+    pub sent: UnixMillis,
     pub attempts: u32,
     /// Until when the agent is to say that it has it.
     pub deadline: Option<Instant>,
@@ -82,6 +84,7 @@ impl Flight {
         Self {
             kind: outgoing.kind.clone(),
             state: outgoing.state,
+            sent: UnixMillis::now(),
             attempts: outgoing.attempts,
             deadline: None,
             again: None,

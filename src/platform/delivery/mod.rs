@@ -28,13 +28,14 @@ use super::registry::ConnectionId;
 use super::store::commands::{Cancelled, DeliveryStart, NewCommand, Redrive};
 use super::store::deliveries::{DeliveryState, Outgoing};
 use super::store::{Change, Store, StoreError};
+use super::traces::DeliverySpans;
 use crate::clock::UnixMillis;
 use crate::ids::{CommandId, HostId};
 use crate::net::capability::{self, COMMAND_ACK, FILE_STREAMS};
 use crate::net::stream::Tunnel;
 use crate::wire::values::Name;
 pub use carrier::Carrier;
-pub use figures::DeliveryFigures;
+pub use figures::{DeliveryFigures, Latencies};
 use intake::Intake;
 pub use intake::{Inlet, Said};
 use room::{Reservation, Rooms};
@@ -65,6 +66,7 @@ pub struct Delivery {
     intake: Arc<Intake>,
     progress: Arc<Progress>,
     figures: Arc<DeliveryFigures>,
+    spans: DeliverySpans,
     carrier: Arc<Carrier>,
 }
 
@@ -122,6 +124,7 @@ impl Delivery {
             intake: Arc::default(),
             progress,
             figures: Arc::default(),
+            spans: DeliverySpans::default(),
             carrier: Arc::new(carrier),
         });
         let engine = engine::run(delivery.clone(), received);
@@ -131,6 +134,11 @@ impl Delivery {
     /// What is counted of it.
     pub fn figures(&self) -> Arc<DeliveryFigures> {
         self.figures.clone()
+    }
+
+    /// Where its spans are made.
+    pub fn spans(&self) -> &DeliverySpans {
+        &self.spans
     }
 
     /// Keeps a new command, and has it sent to whoever of its hosts is connected: see
@@ -143,6 +151,7 @@ impl Delivery {
         command: NewCommand,
         change: Change,
     ) -> Result<(), StoreError> {
+        self.spans.asked(command.id);
         let delivery = self.clone();
         // Followed through, whether or not the caller is still there.
         let made = tokio::spawn(async move { delivery.make(command, change).await });

@@ -176,7 +176,7 @@ impl Bus {
             actor: String::new(),
             what,
         };
-        if matches!(event.what, Happening::HostHealth(_)) {
+        if matches!(event.what, Happening::HostHealth { .. }) {
             self.state().tell_passing(event);
             return;
         }
@@ -227,6 +227,11 @@ impl Bus {
         state.seats.insert(seat, seated);
         drop(state);
         Ok(Follower::new(place, Box::new(viewer), filter, position))
+    }
+
+    /// How many follow at present.
+    pub fn followers(&self) -> usize {
+        self.state().seats.len()
     }
 
     /// Writes and tells until it is dropped.

@@ -1,9 +1,11 @@
 //! What can happen: events as the rooms of the platform tell them, which of them follow from an entry
 //! of the audit log, and how they stand in the store. Who is told, and when, is the bus's affair.
 
+use std::time::Duration;
+
 use crate::audit::{Entry, Outcome};
 use crate::clock::UnixMillis;
-use crate::ids::{AlertId, CommandId, ConsoleSessionId, HostId, Uuid};
+use crate::ids::{AlertId, AlertSilenceId, CommandId, ConsoleSessionId, HostId, Uuid};
 use crate::wire::api::Health;
 
 /// An event before it has its place.
@@ -35,7 +37,12 @@ pub enum Happening {
         reason: OfflineReason,
     },
     /// A host's agent has reported. Told to whoever listens, and never kept.
-    HostHealth(Health),
+    HostHealth {
+        /// What it says of its machine.
+        health: Health,
+        /// The link's round trip, as it was last measured.
+        round_trip: Option<Duration>,
+    },
     /// An administrator has made a host.
     HostCreated {
         /// Its name.
@@ -93,10 +100,20 @@ pub enum Happening {
         /// How bad it is, as a stable word.
         severity: String,
     },
+    /// A silence of alerts was made, changed or removed.
+    AlertSilenceUpdated {
+        /// Its id.
+        silence: AlertSilenceId,
+    },
     /// A group was made, changed or removed.
     GroupUpdated {
         /// Its id.
         group: Uuid,
+    },
+    /// Something else that is kept was made, changed or removed.
+    RecordUpdated {
+        /// What kind of thing, as a stable word.
+        kind: String,
     },
     /// Events were lost before this one: whoever follows has to look anew.
     Lost,
@@ -179,13 +196,17 @@ pub enum Kind {
     GroupUpdated,
     /// [`Happening::AlertUpdated`].
     AlertUpdated,
+    /// [`Happening::AlertSilenceUpdated`].
+    AlertSilenceUpdated,
+    /// [`Happening::RecordUpdated`].
+    RecordUpdated,
     /// [`Happening::Lost`].
     Lost,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::HostOnline,
         Self::HostOffline,
         Self::HostHealth,
@@ -201,6 +222,8 @@ impl Kind {
         Self::DeliveryUpdated,
         Self::GroupUpdated,
         Self::AlertUpdated,
+        Self::AlertSilenceUpdated,
+        Self::RecordUpdated,
         Self::Lost,
     ];
 
@@ -222,6 +245,8 @@ impl Kind {
             Self::DeliveryUpdated => "delivery_updated",
             Self::GroupUpdated => "group_updated",
             Self::AlertUpdated => "alert_updated",
+            Self::AlertSilenceUpdated => "alert_silence_updated",
+            Self::RecordUpdated => "record_updated",
             Self::Lost => "lost",
         }
     }
@@ -238,7 +263,7 @@ impl Happening {
         match self {
             Self::HostOnline { .. } => Kind::HostOnline,
             Self::HostOffline { .. } => Kind::HostOffline,
-            Self::HostHealth(_) => Kind::HostHealth,
+            Self::HostHealth { .. } => Kind::HostHealth,
             Self::HostCreated { .. } => Kind::HostCreated,
             Self::HostEnrolled { .. } => Kind::HostEnrolled,
             Self::HostUpdated { .. } => Kind::HostUpdated,
@@ -251,6 +276,8 @@ impl Happening {
             Self::DeliveryUpdated { .. } => Kind::DeliveryUpdated,
             Self::GroupUpdated { .. } => Kind::GroupUpdated,
             Self::AlertUpdated { .. } => Kind::AlertUpdated,
+            Self::AlertSilenceUpdated { .. } => Kind::AlertSilenceUpdated,
+            Self::RecordUpdated { .. } => Kind::RecordUpdated,
             Self::Lost => Kind::Lost,
         }
     }
@@ -281,12 +308,14 @@ impl Happening {
                 reason,
             } => [command.to_string(), text(status), text(reason)],
             Self::GroupUpdated { group } => [group.to_string(), text(""), text("")],
+            Self::RecordUpdated { kind } => [text(kind), text(""), text("")],
+            Self::AlertSilenceUpdated { silence } => [silence.to_string(), text(""), text("")],
             Self::AlertUpdated {
                 alert,
                 state,
                 severity,
             } => [alert.to_string(), text(state), text(severity)],
-            Self::HostHealth(_) | Self::HostRevoked | Self::HostDuplicated | Self::Lost => {
+            Self::HostHealth { .. } | Self::HostRevoked | Self::HostDuplicated | Self::Lost => {
                 Default::default()
             }
         }
@@ -336,6 +365,10 @@ impl Happening {
                 state: b,
                 severity: c,
             },
+            Kind::AlertSilenceUpdated => Self::AlertSilenceUpdated {
+                silence: a.parse().ok()?,
+            },
+            Kind::RecordUpdated => Self::RecordUpdated { kind: a },
             Kind::Lost => Self::Lost,
         })
     }
@@ -389,10 +422,17 @@ impl Event {
                 state: detail("state"),
                 severity: detail("severity"),
             },
+            "alert_silence.create" | "alert_silence.update" | "alert_silence.delete" => {
+                Happening::AlertSilenceUpdated {
+                    silence: entry.target.strip_prefix("alert_silence:")?.parse().ok()?,
+                }
+            }
             "group.create" | "group.update" | "group.delete" => Happening::GroupUpdated {
                 group: entry.target.strip_prefix("group:")?.parse().ok()?,
             },
-            _ => return None,
+            action => Happening::RecordUpdated {
+                kind: record(action)?.to_owned(),
+            },
         };
         Some(Self {
             at: entry.at,
@@ -401,6 +441,26 @@ impl Event {
             what,
         })
     }
+}
+
+/// Things that are kept and have no event of their own, by what their entries in the audit log begin with.
+const RECORDS: [(&str, &str); 7] = [
+    ("user", "user"),
+    ("api_key", "api_key"),
+    ("token", "enrolment_token"),
+    ("alert_rule", "alert_rule"),
+    ("alert_channel", "alert_channel"),
+    ("file", "file"),
+    ("backup", "backup"),
+];
+/// What is done to them: all else, such as a sign-in, changes no list.
+const CHANGES: [&str; 6] = ["create", "update", "delete", "revoke", "complete", "lost"];
+
+/// What kind of thing an action has changed.
+fn record(action: &str) -> Option<&'static str> {
+    let (of, change) = action.split_once('.')?;
+    let (_, kind) = RECORDS.into_iter().find(|(known, _)| *known == of)?;
+    CHANGES.contains(&change).then_some(kind)
 }
 
 #[cfg(test)]
@@ -421,14 +481,17 @@ mod tests {
             Happening::HostOffline {
                 reason: OfflineReason::CredentialVoid,
             },
-            Happening::HostHealth(Health {
-                uptime_seconds: Some(1),
-                cpu_percent: None,
-                memory_percent: None,
-                disk_percent: None,
-                load_average: None,
-                temperature_celsius: None,
-            }),
+            Happening::HostHealth {
+                health: Health {
+                    uptime_seconds: Some(1),
+                    cpu_percent: None,
+                    memory_percent: None,
+                    disk_percent: None,
+                    load_average: None,
+                    temperature_celsius: None,
+                },
+                round_trip: None,
+            },
             Happening::HostCreated { name: name() },
             Happening::HostEnrolled { name: name() },
             Happening::HostUpdated { name: name() },
@@ -458,6 +521,12 @@ mod tests {
                 state: "firing".to_owned(),
                 severity: "critical".to_owned(),
             },
+            Happening::AlertSilenceUpdated {
+                silence: AlertSilenceId(Uuid::from_u128(11)),
+            },
+            Happening::RecordUpdated {
+                kind: "user".to_owned(),
+            },
             Happening::Lost,
         ]
     }
@@ -468,7 +537,7 @@ mod tests {
         assert_eq!(kinds, Kind::ALL);
         for what in all() {
             let read = Happening::from_texts(what.kind().code(), what.to_texts());
-            let kept = !matches!(what, Happening::HostHealth(_));
+            let kept = !matches!(what, Happening::HostHealth { .. });
             assert_eq!(read, kept.then_some(what));
         }
         assert_eq!(Happening::from_texts("other", Default::default()), None);
@@ -487,7 +556,10 @@ mod tests {
         let name = "kvm".to_owned();
         assert_eq!(event.what, Happening::HostCreated { name });
         assert_eq!(Event::of_audit(&created.outcome(Outcome::Failed)), None);
-        assert_eq!(Event::of_audit(&entry("user.create", "user:1")), None);
+        assert_eq!(Event::of_audit(&entry("user.sign_in", "user:1")), None);
+        let event = Event::of_audit(&entry("token.revoke", "token:1")).expect("told");
+        let kind = "enrolment_token".to_owned();
+        assert_eq!(event.what, Happening::RecordUpdated { kind });
         // A target that names nothing is no event, and no panic.
         assert_eq!(Event::of_audit(&entry("group.update", "group:x")), None);
         assert_eq!(Event::of_audit(&entry("session.open", "session:x")), None);

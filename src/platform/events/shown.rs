@@ -9,11 +9,11 @@ use crate::platform::service::{ErrorKind, ServiceError};
 use crate::schema::api as pb;
 use crate::wire::Encoding;
 use crate::wire::api::{
-    AlertUpdated, CommandUpdated, DeliveryUpdated, EventKind, EventMark, EventReload,
-    EventReloadReason, EventWhat, GroupUpdated, HostCreated, HostDuplicated, HostEnrolled,
-    HostHealth, HostOffline, HostOfflineReason, HostOnline, HostRevoked, HostUpdated,
-    SessionClosed, SessionEntered, SessionOpened, WatchEventsRequest, WatchEventsResponse,
-    WatchEventsResponseMessage,
+    AlertSilenceUpdated, AlertUpdated, CommandUpdated, DeliveryUpdated, EventKind, EventMark,
+    EventReload, EventReloadReason, EventWhat, GroupUpdated, HostCreated, HostDuplicated,
+    HostEnrolled, HostHealth, HostOffline, HostOfflineReason, HostOnline, HostRevoked, HostUpdated,
+    RecordUpdated, SessionClosed, SessionEntered, SessionOpened, WatchEventsRequest,
+    WatchEventsResponse, WatchEventsResponseMessage,
 };
 use crate::wire::json::api as json;
 
@@ -122,8 +122,9 @@ fn what_shown(what: &Happening) -> Option<EventWhat> {
                 OfflineReason::PlatformStopped => HostOfflineReason::PlatformStopped,
             },
         }),
-        Happening::HostHealth(health) => EventWhat::HostHealth(HostHealth {
+        Happening::HostHealth { health, round_trip } => EventWhat::HostHealth(HostHealth {
             health: Some(health),
+            round_trip_ms: round_trip.map(|round_trip| round_trip.as_secs_f64() * 1000.0),
         }),
         Happening::HostCreated { name } => EventWhat::HostCreated(HostCreated { name }),
         Happening::HostEnrolled { name } => EventWhat::HostEnrolled(HostEnrolled { name }),
@@ -173,6 +174,12 @@ fn what_shown(what: &Happening) -> Option<EventWhat> {
             state,
             severity,
         }),
+        Happening::AlertSilenceUpdated { silence } => {
+            EventWhat::AlertSilenceUpdated(AlertSilenceUpdated {
+                alert_silence_id: silence.into(),
+            })
+        }
+        Happening::RecordUpdated { kind } => EventWhat::RecordUpdated(RecordUpdated { kind }),
         Happening::Lost => return None,
     })
 }
@@ -194,6 +201,8 @@ fn kind(kind: &EventKind) -> Option<Kind> {
         EventKind::DeliveryUpdated => Kind::DeliveryUpdated,
         EventKind::GroupUpdated => Kind::GroupUpdated,
         EventKind::AlertUpdated => Kind::AlertUpdated,
+        EventKind::RecordUpdated => Kind::RecordUpdated,
+        EventKind::AlertSilenceUpdated => Kind::AlertSilenceUpdated,
         EventKind::Unspecified | EventKind::Unknown(_) => return None,
     })
 }

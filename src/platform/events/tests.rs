@@ -302,7 +302,11 @@ async fn health_passes_and_is_not_kept() {
     let mut follower = world.follow(None);
     let position = mark(&mut follower).await;
     for _ in 0..10_000 {
-        world.bus.tell(host(1), Happening::HostHealth(health()));
+        let reported = Happening::HostHealth {
+            health: health(),
+            round_trip: None,
+        };
+        world.bus.tell(host(1), reported);
     }
     let told = event(&mut follower).await;
     assert_eq!(

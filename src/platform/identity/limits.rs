@@ -10,6 +10,7 @@
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Limits {
     meters: Mutex<Meters>,
     failures: Mutex<Failures>,
+    failed: AtomicU64,
 }
 
 struct Meters {
@@ -90,6 +92,7 @@ impl Limits {
                 account: Meter::new(BY_ACCOUNT),
             }),
             failures: Mutex::default(),
+            failed: AtomicU64::new(0),
         }
     }
 
@@ -139,10 +142,16 @@ impl Limits {
 
     /// Whether one more failure is to be audited by itself, and how many before it were not.
     pub(super) fn failed(&self, now: UnixMillis) -> (bool, u64) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
         let mut failures = self.failures();
         let uncounted = failures.begin(now);
         failures.count += 1;
         (failures.count <= AUDITED_A_MINUTE, uncounted)
+    }
+
+    /// How many failures there were since this process began.
+    pub(super) fn all_failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// How many failures of a minute that is over are not audited yet.

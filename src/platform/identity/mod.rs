@@ -46,7 +46,7 @@ use super::StartError;
 use super::service::{ErrorKind, ServiceError};
 use super::store::{Store, StoreError};
 use crate::clock::UnixMillis;
-use crate::ids::{ApiKeyId, GroupId, HostId, UserId};
+use crate::ids::{AlertChannelId, ApiKeyId, GroupId, HostId, UserId};
 use crate::secret::Secret;
 use directory::{Directory, Known};
 use limits::Limits;
@@ -96,7 +96,7 @@ impl Identity {
             )?),
             vault: Vault::new(&key_file::open(
                 &dir.join("secrets.key"),
-                "second factors have to be reset",
+                "second factors have to be reset, and webhooks need other secrets",
             )?),
             keys_used: Mutex::default(),
         });
@@ -109,6 +109,16 @@ impl Identity {
                 source,
             })?;
         Ok(Self { shared })
+    }
+
+    /// Seals what a channel's requests are signed with; none where no key can.
+    pub fn seal_webhook_secret(&self, channel: AlertChannelId, secret: &Secret) -> Option<Vec<u8>> {
+        self.shared.vault.seal_webhook(channel, secret)
+    }
+
+    /// Opens that; none where no key does.
+    pub fn open_webhook_secret(&self, channel: AlertChannelId, sealed: &[u8]) -> Option<Secret> {
+        self.shared.vault.open_webhook(channel, sealed)
     }
 
     /// Who calls with this bearer token: an access token or an API key. What it may do is what its user

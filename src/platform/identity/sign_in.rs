@@ -296,6 +296,11 @@ impl Identity {
             .await;
     }
 
+    /// How many sign-ins have failed since this process began.
+    pub fn failed_sign_ins(&self) -> u64 {
+        self.shared.limits.all_failed()
+    }
+
     /// The proof that a code is, if it is one; a recovery code is proven once it is used up.
     pub(super) async fn second_factor(
         &self,

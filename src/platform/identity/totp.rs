@@ -1,7 +1,7 @@
 //! The second factor: codes of the time (TOTP, RFC 6238, as all authenticator apps have it: SHA-1, six
 //! digits, 30 seconds), and the recovery codes for who has lost the app. This file owns their
 //! arithmetic and how they are kept: secrets sealed with a key of the data directory, recovery codes as
-//! their MAC under it. So the database alone gives neither.
+//! their MAC under it. So the database alone gives neither. The secrets of webhooks are kept in the same way.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::UserName;
 use super::key_file::Key;
 use crate::clock::UnixMillis;
-use crate::ids::UserId;
+use crate::ids::{AlertChannelId, UserId, Uuid};
 use crate::secret::{Secret, SecretHash, random};
 
 /// Bytes of a secret, as of an HMAC-SHA-1 (RFC 4226 section 4).
@@ -80,56 +80,60 @@ impl TotpSecret {
     }
 }
 
-/// What keeps second factors: the first key seals, all of them open.
-pub(super) struct Vault(Vec<(LessSafeKey, hmac::Key)>);
+/// What keeps second factors and the secrets of others: the first key seals, all of them open.
+pub(super) struct Vault(Vec<Seals>);
+
+/// What is made of one key: one a purpose, so that what is made for one is nothing to another.
+struct Seals {
+    totp: LessSafeKey,
+    webhooks: LessSafeKey,
+    recovery: hmac::Key,
+}
 
 impl Vault {
     /// The keys of a key file.
     pub(super) fn new(keys: &[Key]) -> Self {
         let of = |key: &Key| {
-            // One key a purpose, so that what is made for one is nothing to another.
             let key = hmac::Key::new(hmac::HMAC_SHA256, &**key);
-            let seals = hmac::sign(&key, b"fleetwire totp secrets 1");
+            let seals = |purpose: &[u8]| {
+                let bytes = hmac::sign(&key, purpose);
+                let key = UnboundKey::new(&AES_256_GCM, bytes.as_ref()).ok()?;
+                Some(LessSafeKey::new(key))
+            };
             let hashes = hmac::sign(&key, b"fleetwire recovery codes 1");
-            let seals = UnboundKey::new(&AES_256_GCM, seals.as_ref()).ok()?;
-            Some((
-                LessSafeKey::new(seals),
-                hmac::Key::new(hmac::HMAC_SHA256, hashes.as_ref()),
-            ))
+            Some(Seals {
+                totp: seals(b"fleetwire totp secrets 1")?,
+                webhooks: seals(b"fleetwire webhook secrets 1")?,
+                recovery: hmac::Key::new(hmac::HMAC_SHA256, hashes.as_ref()),
+            })
         };
         Self(keys.iter().filter_map(of).collect())
     }
 
     /// Seals a secret for its user: under another's id it does not open.
     pub(super) fn seal(&self, user: UserId, secret: &TotpSecret) -> Option<Vec<u8>> {
-        let nonce: [u8; NONCE_LEN] = random();
-        let mut sealed = secret.0.to_vec();
-        self.0
-            .first()?
-            .0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(user.0.as_bytes()),
-                &mut sealed,
-            )
-            .ok()?;
-        Some([&nonce[..], &sealed].concat())
+        sealed(&self.0.first()?.totp, user.0, &*secret.0)
     }
 
     /// Opens what was sealed; none where no key does.
     pub(super) fn open(&self, user: UserId, sealed: &[u8]) -> Option<TotpSecret> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        self.0.iter().find_map(|(key, _)| {
-            let mut bytes = Zeroizing::new(sealed.to_vec());
-            let opened = key
-                .open_in_place(
-                    Nonce::assume_unique_for_key(*nonce),
-                    Aad::from(user.0.as_bytes()),
-                    &mut bytes,
-                )
-                .ok()?;
-            Some(TotpSecret(Zeroizing::new((&*opened).try_into().ok()?)))
-        })
+        let mut opened = self.0.iter().map(|key| opened(&key.totp, user.0, sealed));
+        let bytes = opened.find_map(|opened| opened)?;
+        Some(TotpSecret(Zeroizing::new((&**bytes).try_into().ok()?)))
+    }
+
+    /// Seals what a channel's requests are signed with.
+    pub(super) fn seal_webhook(&self, channel: AlertChannelId, secret: &Secret) -> Option<Vec<u8>> {
+        let secret = secret.expose().as_bytes();
+        sealed(&self.0.first()?.webhooks, channel.0, secret)
+    }
+
+    /// Opens that; none where no key does.
+    pub(super) fn open_webhook(&self, channel: AlertChannelId, sealed: &[u8]) -> Option<Secret> {
+        let opened = |key: &Seals| opened(&key.webhooks, channel.0, sealed);
+        let bytes = self.0.iter().find_map(opened)?;
+        let text = std::str::from_utf8(&bytes).ok()?;
+        Some(Secret::new(text.to_owned()))
     }
 
     /// New recovery codes, and what is kept of them.
@@ -156,8 +160,8 @@ impl Vault {
                 .map(|char| char.to_ascii_uppercase())
                 .collect(),
         );
-        let hash = |(_, key): &(_, hmac::Key)| {
-            let mut context = hmac::Context::with_key(key);
+        let hash = |key: &Seals| {
+            let mut context = hmac::Context::with_key(&key.recovery);
             context.update(user.0.as_bytes());
             context.update(code.as_bytes());
             let bytes = context.sign().as_ref().try_into().ok()?;
@@ -165,6 +169,30 @@ impl Vault {
         };
         self.0.iter().filter_map(hash).collect()
     }
+}
+
+/// Seals bytes for whoever has this id: a nonce, and what AES-256-GCM makes of them.
+fn sealed(key: &LessSafeKey, whose: Uuid, bytes: &[u8]) -> Option<Vec<u8>> {
+    let nonce: [u8; NONCE_LEN] = random();
+    let mut sealed = bytes.to_vec();
+    key.seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(whose.as_bytes()),
+        &mut sealed,
+    )
+    .ok()?;
+    Some([&nonce[..], &sealed].concat())
+}
+
+/// Opens what was sealed with this key for whoever has this id.
+fn opened(key: &LessSafeKey, whose: Uuid, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut bytes = Zeroizing::new(sealed.to_vec());
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let aad = Aad::from(whose.as_bytes());
+    let length = key.open_in_place(nonce, aad, &mut bytes).ok()?.len();
+    bytes.truncate(length);
+    Some(bytes)
 }
 
 /// Whether a text is of the form of a code of the time; what is not may be a recovery code.
@@ -273,6 +301,26 @@ mod tests {
         let plain = sealed.windows(20).any(|bytes| bytes == *rfc().0);
         assert!(!plain);
         assert_ne!(vault(&[7]).seal(one, &rfc()).expect("sealed"), sealed);
+    }
+
+    #[test]
+    fn a_webhooks_secret_opens_for_its_channel_alone() {
+        let one = AlertChannelId(Uuid::from_u128(1));
+        let other = AlertChannelId(Uuid::from_u128(2));
+        let secret = Secret::new("whsec_eA==".to_owned());
+        let sealed = vault(&[7]).seal_webhook(one, &secret).expect("sealed");
+        let opened = |vault: Vault, channel| {
+            let opened = vault.open_webhook(channel, &sealed);
+            opened.map(|secret| secret.expose().to_owned())
+        };
+        assert_eq!(opened(vault(&[9, 7]), one).as_deref(), Some("whsec_eA=="));
+        assert_eq!(opened(vault(&[7]), other), None);
+        assert_eq!(opened(vault(&[9]), one), None);
+        let user = UserId(one.0);
+        assert!(
+            vault(&[7]).open(user, &sealed).is_none(),
+            "nor as another kind"
+        );
     }
 
     #[test]

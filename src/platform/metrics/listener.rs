@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use super::scrape;
+use super::standing::Standing;
 use crate::platform::Platform;
 
 /// Where the metrics are.
@@ -120,7 +121,9 @@ async fn exposition(platform: Arc<Platform>, newest: Arc<Newest>) -> Option<Byte
     {
         return Some(text.clone());
     }
-    match tokio::task::spawn_blocking(move || scrape::text(&platform)).await {
+    let standing = Standing::ask(&platform).await;
+    let text = move || scrape::text(&platform, standing);
+    match tokio::task::spawn_blocking(text).await {
         Ok(text) => {
             let text = Bytes::from(text);
             *newest = Some((Instant::now(), text.clone()));

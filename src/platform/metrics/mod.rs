@@ -1,6 +1,6 @@
 //! What the platform counts, for `/metrics`. This file owns the counts that are made where things
-//! happen, and the handles by which others make them; `scrape` adds what is only looked at when
-//! somebody asks, `names` says what each means, `listener` serves it.
+//! happen, and the handles by which others make them; `scrape` and `standing` add what is only looked
+//! at when somebody asks, `names` says what each means, `listener` serves it.
 //!
 //! The way of a request through a tunnel is not slowed by any of it: links keep plain integers, which
 //! are added up at a scrape and once more when a connection ends.
@@ -8,6 +8,7 @@
 mod listener;
 mod names;
 mod scrape;
+pub(in crate::platform) mod standing;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +21,13 @@ use prometheus_client::metrics::histogram::Histogram;
 use slab::Slab;
 use tokio::sync::Semaphore;
 
+use crate::clock::UnixMillis;
 use crate::link::Traffic;
 use crate::net::connection::Ending;
 use crate::net::stream::Tunnel;
 use crate::platform::api::About;
 use crate::platform::service::ServiceError;
+use crate::platform::store::alert_channels::Tried;
 use crate::platform::traces::{self, SpanCounts};
 pub use listener::serve;
 pub use names::{ALL, Definition, reference};
@@ -59,6 +62,12 @@ impl ApiDoor {
     }
 }
 
+/// The outcome of an agent's attempt to connect that was let in.
+pub(super) const ADMITTED: &str = "admitted";
+/// The outcomes of tries to send a message about an alert.
+const SENT: &str = "sent";
+const TRIED_AGAIN: &str = "tried_again";
+const GIVEN_UP: &str = "given_up";
 /// The outcome of a file that came whole.
 pub(super) const DONE: &str = "done";
 
@@ -114,6 +123,7 @@ pub struct Metrics {
     round_trip: Histogram,
     api_calls: Family<[Label; 4], Counter>,
     api_latency: Family<[Label; 3], Histogram>,
+    alert_messages: Family<[Label; 1], Counter>,
     files: Family<[Label; 2], Counter>,
     file_bytes: Family<[Label; 1], Counter>,
     links: Mutex<Links>,
@@ -150,9 +160,20 @@ impl Default for Metrics {
                 .inc_by(0);
             file_bytes.get_or_create(&[("way", way)]).inc_by(0);
         }
+        for outcome in ["hash_mismatch", "disk_full", "disk_failed"] {
+            let way = FileWay::Uploaded.name();
+            let _ = files.get_or_create(&[("way", way), ("outcome", outcome)]);
+        }
+        let handshakes = Family::<[Label; 1], Counter>::default();
+        let _ = handshakes.get_or_create(&[("outcome", ADMITTED)]);
+        let alert_messages = Family::<[Label; 1], Counter>::default();
+        for outcome in [SENT, TRIED_AGAIN, GIVEN_UP] {
+            let _ = alert_messages.get_or_create(&[("outcome", outcome)]);
+        }
         Self {
+            alert_messages,
             tls_handshakes: Family::default(),
-            handshakes: Family::default(),
+            handshakes,
             reconnects: Family::default(),
             disconnects: Family::default(),
             round_trip: latency(),
@@ -172,6 +193,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// When the platform started.
+    pub const fn started(&self) -> UnixMillis {
+        UnixMillis(self.started.as_millis() as u64)
+    }
+
     /// A call of the API was answered with `ok` or the code of the refusal, a word of this program and
     /// never of the caller's.
     pub fn api(&self, about: &'static About, door: ApiDoor, code: &'static str, elapsed: Duration) {
@@ -232,6 +258,17 @@ impl Metrics {
     /// A connection's round trip, as it is now.
     pub(super) fn round_trip(&self, round_trip: Duration) {
         self.round_trip.observe(round_trip.as_secs_f64());
+    }
+
+    /// A try to send a message about an alert came to this.
+    pub(super) fn alert_message(&self, tried: &Tried) {
+        let outcome = match tried {
+            Tried::Sent => SENT,
+            Tried::Again(_) => TRIED_AGAIN,
+            Tried::GivenUp => GIVEN_UP,
+        };
+        let labels = [("outcome", outcome)];
+        self.alert_messages.get_or_create(&labels).inc();
     }
 
     /// A file's way came to this: [`DONE`], or a word for why it did not.

@@ -113,6 +113,21 @@ impl Definition {
 
 pub(super) const BUILD: Definition =
     Definition::gauge("fleetwire_build", "1, with the program's version as label").by(&["version"]);
+pub(super) const HOSTS: Definition = Definition::gauge(
+    "fleetwire_hosts",
+    "Hosts by state: online, offline, or revoked",
+)
+.by(&["state"]);
+pub(super) const ALERTS: Definition = Definition::gauge(
+    "fleetwire_alerts_firing",
+    "The platform's own alerts that fire, by severity",
+)
+.by(&["severity"]);
+pub(super) const ALERT_MESSAGES: Definition = Definition::counter(
+    "fleetwire_alert_messages",
+    "Tries to send a message about an alert, by outcome: sent, tried_again (later), given_up",
+)
+.by(&["outcome"]);
 pub(super) const CONNECTIONS: Definition = Definition::gauge(
     "fleetwire_connections",
     "Connections on both listeners, agents' and browsers' and clients' together",
@@ -206,6 +221,14 @@ pub(super) const API_LATENCY: Definition = Definition::histogram(
 )
 .seconds()
 .by(&["service", "method", "door"]);
+pub(super) const EVENT_FOLLOWERS: Definition = Definition::gauge(
+    "fleetwire_event_followers",
+    "Followers of events: consoles in browsers, and clients of the API",
+);
+pub(super) const EVENTS: Definition = Definition::counter(
+    "fleetwire_events",
+    "Events that were kept, since the database was made",
+);
 pub(super) const STORE_COMMIT: Definition = Definition::histogram(
     "fleetwire_store_commit",
     "How long transactions took from their begin to the end of their sync",
@@ -224,6 +247,39 @@ pub(super) const STORE_QUEUED: Definition = Definition::gauge(
     "What waits for the store by kind: writes or reads",
 )
 .by(&["kind"]);
+pub(super) const STORE_SIZE: Definition = Definition::gauge(
+    "fleetwire_store",
+    "Size of the store's files: database, and journal (what goes in there next)",
+)
+.bytes()
+.by(&["file"]);
+pub(super) const DISK_SIZE: Definition = Definition::gauge(
+    "fleetwire_data_size",
+    "Size of the file system that the data directory is on",
+)
+.bytes();
+pub(super) const DISK_FREE: Definition =
+    Definition::gauge("fleetwire_data_free", "What of it is free for the platform").bytes();
+pub(super) const BACKUP: Definition = Definition::gauge(
+    "fleetwire_backup_newest",
+    "When the newest whole backup on the disk was begun, in seconds since 1970; absent where there is none",
+)
+.seconds();
+pub(super) const CERTIFICATE_ENDS: Definition = Definition::gauge(
+    "fleetwire_certificate_ends",
+    "When certificates end, in seconds since 1970: server (the platform's own), authority (its CA's), operator (the \
+     one that the settings name)",
+)
+.seconds()
+.by(&["certificate"]);
+pub(super) const DELIVERIES_WAITING: Definition = Definition::gauge(
+    "fleetwire_deliveries_waiting",
+    "Deliveries that wait for their host, or their turn there",
+);
+pub(super) const DEAD_LETTERS: Definition = Definition::gauge(
+    "fleetwire_dead_letters",
+    "Dead letters that nobody has redriven or discarded",
+);
 pub(super) const DELIVERIES: Definition = Definition::counter(
     "fleetwire_deliveries",
     "Steps of deliveries by the state that they led to; queued is not counted",
@@ -282,6 +338,11 @@ pub(super) const PROCESS_START: Definition = Definition::gauge(
 /// Every metric, in the order of the exposition.
 pub const ALL: &[Definition] = &[
     BUILD,
+    HOSTS,
+    ALERTS,
+    ALERT_MESSAGES,
+    DELIVERIES_WAITING,
+    DEAD_LETTERS,
     CONNECTIONS,
     CONNECTIONS_MAX,
     TLS_HANDSHAKES,
@@ -300,10 +361,17 @@ pub const ALL: &[Definition] = &[
     SESSIONS_ENDED,
     API_CALLS,
     API_LATENCY,
+    EVENT_FOLLOWERS,
+    EVENTS,
     STORE_COMMIT,
     STORE_CHANGES,
     STORE_FAILURES,
     STORE_QUEUED,
+    STORE_SIZE,
+    DISK_SIZE,
+    DISK_FREE,
+    BACKUP,
+    CERTIFICATE_ENDS,
     DELIVERIES,
     DELIVERIES_UNDER_WAY,
     DELIVERIES_UNWRITTEN,

@@ -1,5 +1,5 @@
-//! One scrape: what is looked at only now (links, sessions, the store's queues, the process), and the
-//! text of it all with what was counted on the way. It runs on a thread of its own, as a hundred
+//! One scrape: what is looked at only now (links, sessions, the store's queues, the process, and what
+//! `standing` has), and the text of it all with what was counted on the way. It runs on a thread of its own, as a hundred
 //! thousand links take some milliseconds to add up.
 
 use std::fmt;
@@ -13,22 +13,29 @@ use prometheus_client::encoding::{
 use prometheus_client::registry::Registry;
 
 use super::names::{self, Definition};
+use super::standing::{Disk, Standing};
 use super::{Label, Places};
 use crate::link::{Stage, Traffic, TrafficLane};
-use crate::platform::Platform;
+use crate::platform::store::alerts::Severity;
+use crate::platform::{Platform, ca};
 use crate::process;
 
 /// The exposition in OpenMetrics' text format.
-pub(super) fn text(platform: &Arc<Platform>) -> String {
+pub(super) fn text(platform: &Arc<Platform>, standing: Option<Standing>) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape(platform.clone())));
+    let platform = platform.clone();
+    registry.register_collector(Box::new(Scrape { platform, standing }));
     let mut out = String::with_capacity(16 << 10);
     // Writing to a text cannot fail, and values have a form each.
     let _ = text::encode(&mut out, &registry);
     out
 }
 
-struct Scrape(Arc<Platform>);
+struct Scrape {
+    platform: Arc<Platform>,
+    /// `None` where the store did not say.
+    standing: Option<Standing>,
+}
 
 impl fmt::Debug for Scrape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,16 +45,23 @@ impl fmt::Debug for Scrape {
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let platform = &*self.0;
+        let platform = &*self.platform;
         let mut page = Page(encoder);
         page.gauges(&names::BUILD, [([("version", VERSION)], 1)])?;
+        if let Some(standing) = &self.standing {
+            fleet(standing, &mut page)?;
+        }
+        page.metric(&names::ALERT_MESSAGES, &platform.metrics.alert_messages)?;
         connections(platform, &mut page)?;
         links(platform, &mut page)?;
         sessions(platform, &mut page)?;
         let metrics = &platform.metrics;
         page.metric(&names::API_CALLS, &metrics.api_calls)?;
         page.metric(&names::API_LATENCY, &metrics.api_latency)?;
+        events(platform, &mut page)?;
         store(platform, &mut page)?;
+        disk(platform, &mut page)?;
+        certificates(platform, &mut page)?;
         deliveries(platform, &mut page)?;
         page.metric(&names::FILES, &metrics.files)?;
         page.metric(&names::FILE_BYTES, &metrics.file_bytes)?;
@@ -61,6 +75,67 @@ impl Collector for Scrape {
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn fleet(standing: &Standing, page: &mut Page<'_>) -> fmt::Result {
+    let Standing { counts, online } = standing;
+    let states = [
+        ("online", *online),
+        (
+            "offline",
+            (counts.hosts - online).saturating_sub(counts.revoked),
+        ),
+        ("revoked", counts.revoked),
+    ];
+    let states = states.map(|(state, count)| ([("state", state)], whole(count)));
+    page.gauges(&names::HOSTS, states)?;
+    let firing = Severity::ALL.into_iter().zip(counts.firing);
+    let firing = firing.map(|(severity, count)| ([("severity", severity.code())], whole(count)));
+    page.gauges(&names::ALERTS, firing)?;
+    let [queued, ..] = counts.under_way;
+    page.gauge(&names::DELIVERIES_WAITING, whole(queued))?;
+    page.gauge(&names::DEAD_LETTERS, whole(counts.dead_letters))
+}
+
+fn events(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {
+    page.gauge(&names::EVENT_FOLLOWERS, number(platform.events.followers()))?;
+    page.counter(&names::EVENTS, *platform.store.event_head().borrow())
+}
+
+fn disk(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {
+    let disk = Disk::look(&platform.config.data_dir);
+    let files = [("database", disk.database), ("journal", disk.journal)];
+    let files = files
+        .into_iter()
+        .filter_map(|(file, bytes)| Some(([("file", file)], whole(bytes?))));
+    page.gauges(&names::STORE_SIZE, files)?;
+    for (definition, bytes) in [
+        (&names::DISK_SIZE, disk.size),
+        (&names::DISK_FREE, disk.free),
+    ] {
+        if let Some(bytes) = bytes {
+            page.gauge(definition, whole(bytes))?;
+        }
+    }
+    match disk.backup {
+        Some(begun) => page.gauge(&names::BACKUP, whole(begun)),
+        None => Ok(()),
+    }
+}
+
+fn certificates(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {
+    let (authority, server) = platform.authority().ends();
+    let operator = platform.front.operator();
+    let operator = operator.as_ref().and_then(|key| key.cert.first());
+    let ends = [
+        ("server", server),
+        ("authority", authority),
+        ("operator", operator.and_then(ca::end_of)),
+    ];
+    let ends = ends
+        .into_iter()
+        .filter_map(|(which, end)| Some(([("certificate", which)], whole(end?.0 / 1000))));
+    page.gauges(&names::CERTIFICATE_ENDS, ends)
+}
 
 fn connections(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {
     let metrics = &platform.metrics;
@@ -184,6 +259,11 @@ fn this_process(platform: &Platform, page: &mut Page<'_>) -> fmt::Result {
 
 /// More than any gauge of this program ever holds is shown as the most there is.
 fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The same of a count.
+fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

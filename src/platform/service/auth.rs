@@ -15,7 +15,8 @@ use crate::wire::api::{
     BeginOidcSignInRequest, BeginOidcSignInResponse, BeginTotpRequest, BeginTotpResponse,
     ChangePasswordRequest, ChangePasswordResponse, CompleteOidcSignInRequest,
     CompleteOidcSignInResponse, ConfirmTotpRequest, ConfirmTotpResponse, DisableTotpRequest,
-    DisableTotpResponse, GetMeRequest, GetMeResponse, RefreshTokensRequest, RefreshTokensResponse,
+    DisableTotpResponse, GetMeRequest, GetMeResponse, GetSignInOptionsRequest,
+    GetSignInOptionsResponse, RefreshTokensRequest, RefreshTokensResponse,
     RenewRecoveryCodesRequest, RenewRecoveryCodesResponse, SignInRequest, SignInResponse,
     SignOutRequest, SignOutResponse, Tokens,
 };
@@ -46,6 +47,16 @@ impl AuthService for Platform {
         let next = self.identity.refresh(now, &request.refresh_token, client);
         Ok(RefreshTokensResponse {
             tokens: Some(tokens(next.await?)),
+        })
+    }
+
+    async fn get_sign_in_options(
+        self: Arc<Self>,
+        _: Guest,
+        _: GetSignInOptionsRequest,
+    ) -> Answer<GetSignInOptionsResponse> {
+        Ok(GetSignInOptionsResponse {
+            oidc_provider: self.oidc.as_ref().map(|oidc| oidc.name().to_owned()),
         })
     }
 

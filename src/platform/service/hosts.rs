@@ -288,7 +288,6 @@ impl Platform {
     pub(super) fn host_left(&self, host: HostId, why: &str) {
         info!(%host, why, "disconnected");
         self.seen().hosts.insert(host, UnixMillis::now());
-        self.alerts.look();
     }
 
     fn show_host(&self, now: UnixMillis, entry: HostEntry) -> Host {

@@ -4,6 +4,9 @@
 //! The doors to them are `api`'s.
 
 pub mod access;
+mod alert_channels;
+mod alert_rules;
+mod alert_silences;
 mod alerts;
 mod api_keys;
 mod audit;
@@ -17,6 +20,7 @@ pub mod enrolment;
 mod enrolment_tokens;
 mod events;
 mod files;
+mod fleet;
 mod groups;
 mod health;
 mod hosts;
@@ -152,6 +156,14 @@ impl From<StoreError> for ServiceError {
                 ErrorKind::Invalid,
                 "group_unknown",
                 "there is no group of this id",
+            ),
+            StoreError::GroupInRules(rules) => Self::new(
+                ErrorKind::Conflict,
+                "group_in_rules",
+                format!(
+                    "rules of alerts are about this group: {}; remove them first, or have them be about other hosts",
+                    rules.join(", ")
+                ),
             ),
             StoreError::VersionChanged => Self::new(
                 ErrorKind::Changed,

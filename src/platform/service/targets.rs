@@ -68,7 +68,9 @@ impl Platform {
                         "" => format!("label {key}"),
                         value => format!("label {key}={value}"),
                     });
-                    filter.labels.push(selector(&key, &value)?);
+                    filter
+                        .labels
+                        .push(label_selector("targets.labels", &key, &value)?);
                 }
                 Targets {
                     hosts: self.select(call, filter).await?,
@@ -162,7 +164,12 @@ impl Platform {
     }
 }
 
-fn selector(key: &str, value: &str) -> Result<LabelSelector, ServiceError> {
+/// A label that is asked for, as `field` of a request has it.
+pub(super) fn label_selector(
+    field: &str,
+    key: &str,
+    value: &str,
+) -> Result<LabelSelector, ServiceError> {
     let selector = key.parse().and_then(|key| {
         Ok(match value {
             "" => LabelSelector::Has(key),
@@ -170,6 +177,6 @@ fn selector(key: &str, value: &str) -> Result<LabelSelector, ServiceError> {
         })
     });
     selector.map_err(|error: crate::platform::identity::NameError| {
-        refused("targets.labels", "label_invalid", &error.to_string())
+        refused(field, "label_invalid", &error.to_string())
     })
 }

@@ -50,16 +50,21 @@ macro_rules! contract {
     };
 }
 
+mod alert_channels;
+mod alert_rules;
+mod alert_silences;
 mod alerts;
 mod backup;
 mod commands;
 mod deliveries;
 mod files;
+mod fleet;
 mod groups;
 mod health;
 mod journals;
 mod once;
 mod users;
+mod watch;
 mod waves;
 
 contract!(

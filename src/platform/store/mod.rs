@@ -3,6 +3,9 @@
 //! Each change carries its audit entry, and both are on disk when the answer comes. The store chains
 //! the entries (`crate::audit`) and signs how far the chain goes, in the same transaction.
 
+pub mod alert_channels;
+pub mod alert_rules;
+pub mod alert_silences;
 pub mod alerts;
 pub mod commands;
 #[cfg(test)]
@@ -12,6 +15,7 @@ mod enrolment;
 mod events;
 mod figures;
 pub mod files;
+pub mod fleet;
 pub mod groups;
 pub mod health;
 pub mod once;
@@ -19,6 +23,7 @@ pub mod search;
 mod sqlite;
 pub mod track;
 pub mod users;
+pub mod watch;
 pub mod waves;
 
 use std::ffi::OsStr;
@@ -26,6 +31,9 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+pub use alert_channels::AlertChannelStore;
+pub use alert_rules::AlertRuleStore;
+pub use alert_silences::AlertSilenceStore;
 pub use alerts::AlertStore;
 pub use commands::CommandStore;
 pub use deliveries::DeliveryStore;
@@ -36,6 +44,7 @@ pub use enrolment::{
 pub use events::{EventPage, EventStore, StoredEvent};
 pub use figures::StoreFigures;
 pub use files::FileStore;
+pub use fleet::FleetStore;
 pub use groups::GroupStore;
 pub use health::HealthStore;
 pub use once::{AnswerStore, Answered, Change};
@@ -43,6 +52,7 @@ pub use search::{AuditFilter, AuditSearch};
 pub use sqlite::SqliteStore;
 pub use track::TrackStore;
 pub use users::UserStore;
+pub use watch::WatchStore;
 pub use waves::WaveStore;
 
 use crate::audit::seal::Start;
@@ -73,6 +83,9 @@ pub enum StoreError {
     /// A group that is named is not there.
     #[error("there is no such group")]
     GroupUnknown,
+    /// Rules of alerts are about this group: these, by their names.
+    #[error("rules of alerts are about it: {}", .0.join(", "))]
+    GroupInRules(Vec<String>),
     /// It is another version by now.
     #[error("it was changed meanwhile")]
     VersionChanged,
@@ -189,7 +202,10 @@ pub trait Copies: Send + Sync {
 /// The platform's store. An operation that changes something is one transaction, is on disk when it
 /// answers, and takes effect whole or not at all; what it reads back is what was committed.
 pub trait Store:
-    AlertStore
+    AlertChannelStore
+    + AlertRuleStore
+    + AlertSilenceStore
+    + AlertStore
     + AnswerStore
     + AuditSearch
     + CommandStore
@@ -197,10 +213,12 @@ pub trait Store:
     + EnrolmentStore
     + EventStore
     + FileStore
+    + FleetStore
     + GroupStore
     + HealthStore
     + TrackStore
     + UserStore
+    + WatchStore
     + WaveStore
     + Send
     + Sync

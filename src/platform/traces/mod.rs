@@ -1,7 +1,9 @@
 //! Spans for OpenTelemetry: what becomes one, and whose trace it belongs to. They are apart from the
 //! spans of log lines, by their target: where no collector is set they are not made at all, and in a
-//! tunnel's way there are none. `export` brings them to the collector.
+//! tunnel's way there are none. `deliveries` has those of commands at
+//! their hosts, `export` brings all of them to the collector.
 
+mod deliveries;
 mod export;
 
 use axum::http::Method;
@@ -10,7 +12,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tracing::field::Empty;
 use tracing::{Level, Metadata, Span, info, trace_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -20,6 +22,7 @@ use tracing_subscriber::filter::filter_fn;
 use super::config::Config;
 use super::request_id::{RequestId, TraceParent};
 use crate::logging::Extra;
+pub use deliveries::{DeliverySpans, Ended};
 use export::Export;
 pub use export::{ExportError, SpanCounts};
 
@@ -78,6 +81,11 @@ impl Traces {
             .with_tracked_inactivity(false)
             .with_filter(filter_fn(is_traced));
         Box::new(layer)
+    }
+
+    /// What makes spans whose times are not those of this program's doing.
+    pub(super) fn tracer(&self) -> SdkTracer {
+        self.provider.tracer(SERVICE)
     }
 
     /// Sends spans until [`Self::finish`]; within a runtime.

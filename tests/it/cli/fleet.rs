@@ -232,6 +232,11 @@ fn who_waits_is_told_the_end() {
     assert_eq!(lines[0]["command_id"], *id);
     assert_eq!(lines[1]["delivery"]["state"], "cancelled");
     assert_eq!(lines[2]["state"], "finished");
+    // Who comes later is told the same.
+    let later = ran(&platform, &["command", "watch", &id]);
+    assert_eq!(later.status.code(), Some(1), "{}", said(&later));
+    assert!(said(&later).contains("kvm: cancelled"), "{}", said(&later));
+    assert!(said(&later).contains("1 cancelled"), "{}", said(&later));
     let list = made(&ran(&platform, &["deliveries", "--command", &id]));
     assert!(list.contains("cancelled") && list.contains("kvm"), "{list}");
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Commands as an agent runs them, with the real programs behind them: package managers against folders
 //! that stand for a system, and Debian's own against the system. Who sends them is not here.
 
-mod packages;
+pub mod packages;
 mod systemd;
 
 use std::path::Path;

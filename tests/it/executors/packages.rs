@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{check, reason, run, tool};
 
 /// The made package that needs the other one, and has a file.
-const MADE: &str = "fleetwire-made";
+pub const MADE: &str = "fleetwire-made";
 const NEEDED: &str = "fleetwire-needed";
 const FILE: &str = "usr/share/fleetwire-made/file";
 
@@ -36,7 +36,7 @@ fn result(outcome: &Outcome) -> &PackageResult {
 }
 
 /// A folder that stands for a system, beside what its packages come from.
-struct System {
+pub struct System {
     manager: &'static str,
     folder: TempDir,
 }
@@ -67,7 +67,8 @@ impl System {
         String::from_utf8(tool(program, arguments, self.folder.path())).unwrap()
     }
 
-    fn rules(&self) -> String {
+    /// What its owner allows of `package_operation`, as the agent's settings have it.
+    pub fn rules(&self) -> String {
         format!(
             "[package_operation]\nmanager = {:?}\nroot = {:?}\npackages = [\"fleetwire-*\"]\n",
             self.manager,
@@ -212,8 +213,8 @@ impl System {
     }
 }
 
-#[tokio::test]
-async fn apt_installs_and_removes() {
+/// A system of apt's with a repository of the two packages.
+pub fn apt_system() -> System {
     let system = System::new("apt");
     let mut index = String::new();
     for (name, needs) in [
@@ -257,6 +258,12 @@ async fn apt_installs_and_removes() {
     ] {
         fs::create_dir_all(system.root().join(folder)).unwrap();
     }
+    system
+}
+
+#[tokio::test]
+async fn apt_installs_and_removes() {
+    let system = apt_system();
     system.live().await;
 
     // apt-get takes such a name for a pattern, where nobody tells it not to.

@@ -5,7 +5,7 @@
 mod api;
 mod browser;
 mod command;
-mod provider;
+pub mod provider;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const PAGE: &str = "https://fleet.example.com/signed-in";
 /// Where the operator's command listens; the provider takes any port for it.
 const COMMAND: &str = "http://127.0.0.1:49152/callback";
 /// The secret of the script's confidential clients.
-const SECRET: &str = "se:cr+et %41&=\n";
+pub const SECRET: &str = "se:cr+et %41&=\n";
 /// A quarter of what would be answered, and more than the platform takes with what kernels hold.
 const TAKEN_BYTES_MAX: u64 = 100 * 1024 * 1024;
 

@@ -90,6 +90,7 @@ export async function send(route: Route, credential?: string, more: RequestInit 
       redirect: "error",
     });
   } catch (error) {
+    // Whoever asked does not want it any more; that it took too long is another thing.
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Refused(
       0,
@@ -107,6 +108,15 @@ export async function send(route: Route, credential?: string, more: RequestInit 
   throw new Refused(answer.status, of("code") ?? "unknown", sentence(detail), of("field"));
 }
 
+/** What is only read and has not come after so long is asked for once more. */
+const ANSWERED_MS_MAX = 60_000;
+
+/** An answer that broke off. */
+function cut(error: unknown): unknown {
+  if (error instanceof DOMException && error.name === "AbortError") return error;
+  return new Refused(0, "unreachable", "The platform's answer broke off.");
+}
+
 /** Calls a method that answers once. */
 export async function call<I extends DescMessage, O extends DescMessage>(
   method: Method<I, O>,
@@ -114,8 +124,14 @@ export async function call<I extends DescMessage, O extends DescMessage>(
   credential?: string,
   more?: RequestInit,
 ): Promise<MessageShape<O>> {
-  const answer = await send(route(method, create(method.input, init)), credential, more);
-  return parse(method, answer.status === 204 ? {} : await answer.json());
+  const asked = route(method, create(method.input, init));
+  const reads = asked.verb === "GET" && !more?.signal?.aborted;
+  const late = reads ? AbortSignal.timeout(ANSWERED_MS_MAX) : undefined;
+  const signals = [more?.signal, late].filter((signal) => !!signal);
+  const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
+  const answer = await send(asked, credential, { ...more, signal });
+  const json = answer.status === 204 ? {} : await answer.json().catch((error) => Promise.reject(cut(error)));
+  return parse(method, json);
 }
 
 /** Calls a method that answers more than once, and hands on each answer as it comes. */

@@ -17,7 +17,7 @@ import {
   useQuery,
 } from "@tanstack/react-query";
 import { AuditService } from "fleetwire/api/v1/audit";
-import { useSyncExternalStore } from "react";
+import { useRef, useSyncExternalStore } from "react";
 import { allows, call, type Method, Refused } from "./call";
 import { write } from "./codec";
 import { current, role, subscribe, token } from "./session";
@@ -30,11 +30,15 @@ export const client = new QueryClient({
       gcTime: 5 * 60_000,
       refetchOnWindowFocus: false,
       refetchOnReconnect: false,
+      networkMode: "always",
       // Messages hold 64-bit integers, which have no JSON to compare.
       structuralSharing: false,
       retry: (failures, error) =>
         failures < 2 && error instanceof Refused && (error.status === 0 || error.status === 503),
     },
+    // What was asked for without a network fails at once: it is not sent by itself when nobody looks any more.
+    // And its answer may be a secret: none is kept once nobody shows it.
+    mutations: { networkMode: "always", gcTime: 0 },
   },
 });
 
@@ -105,8 +109,22 @@ export function useChange<I extends DescMessage, O extends DescMessage>(
   method: Method<I, O>,
   done?: (answer: MessageShape<O>, init: MessageInitShape<I>) => void,
 ) {
+  // Of the last try, where nobody knows whether it was done: the same, asked for again, is done once.
+  const unsure = useRef<{ asked: string; key: string }>(undefined);
   return useMutation<MessageShape<O>, Error, MessageInitShape<I>>({
-    mutationFn: (init) => calling(method, init, { headers: { "idempotency-key": randomKey() } }),
+    mutationFn: async (init) => {
+      const asked = JSON.stringify(write(method.input, create(method.input, init)));
+      const key = unsure.current?.asked === asked ? unsure.current.key : randomKey();
+      unsure.current = { asked, key };
+      try {
+        const answer = await calling(method, init, { headers: { "idempotency-key": key } });
+        unsure.current = undefined;
+        return answer;
+      } catch (error) {
+        if (error instanceof Refused && error.status > 0 && error.status < 500) unsure.current = undefined;
+        throw error;
+      }
+    },
     onSuccess: (answer, init) => done?.(answer, init),
   });
 }

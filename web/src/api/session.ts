@@ -6,6 +6,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { AuthService, type Tokens } from "fleetwire/api/v1/auth";
 import { Role } from "fleetwire/api/v1/role";
 import type { User } from "fleetwire/api/v1/user";
+import { alone } from "./alone";
 import { call, Refused } from "./call";
 
 /** Where the tokens of a sign-in are kept. */
@@ -16,10 +17,14 @@ const KEY = "fleetwire.api-key";
 const BEFORE_END_MS = 60_000;
 /** A token is good for so long at least, whatever this machine's clock says. */
 const GOOD_MS_MIN = 5 * 60_000;
+/** A renewal is given up after so long, before another tab has its turn (`alone`). */
+const RENEWED_MS_MAX = 10_000;
 /** A platform that does not answer is asked again after so long. */
 const AWAY_MS = 2_000;
 
 interface SignIn {
+  /** Whose it is. */
+  user: string;
   access: string;
   /** By this machine's clock. */
   accessUntil: number;
@@ -54,22 +59,37 @@ export function role(): Role {
   return session.state === "in" ? session.user.role : Role.UNSPECIFIED;
 }
 
-/** Takes up the sign-in that an earlier page or another tab has left. */
-export async function resume(): Promise<void> {
-  addEventListener("storage", ({ key, newValue }) => {
-    if (key !== SIGN_IN) return;
-    if (newValue === null && !apiKey()) become({ state: "out", why: "You signed out in another tab." });
-    else if (newValue !== null && session.state === "out") void identify();
+/** Takes up the sign-in that an earlier page or another tab has left; `why` says why there is none. */
+export async function resume(why?: string): Promise<void> {
+  addEventListener("storage", ({ key }) => {
+    if (key === SIGN_IN) look();
   });
   if (apiKey() || kept()) await identify();
-  else become({ state: "out" });
+  else become({ state: "out", why });
+}
+
+/** Another tab has signed in, signed out, or renewed what it signed in with. */
+function look(): void {
+  if (apiKey()) return;
+  const now = kept();
+  if (!now) {
+    if (session.state !== "out") become({ state: "out", why: "You signed out in another tab." });
+  } else if (session.state === "out" || (session.state === "in" && session.user.id !== now.user)) {
+    // What is shown is the one's before: none of it stays, and nothing is asked for in the other's name for it.
+    become({ state: "unknown" });
+    void identify();
+  }
 }
 
 /** Asks who is signed in. */
 export async function identify(): Promise<void> {
   try {
     const { user } = await call(AuthService.method.getMe, {}, await token());
-    if (user) become({ state: "in", user, byKey: apiKey() !== null });
+    if (!user) return;
+    // Another tab may have signed in as somebody else meanwhile.
+    const now = apiKey() ? undefined : kept()?.user;
+    if (now && now !== user.id) return identify();
+    become({ state: "in", user, byKey: apiKey() !== null });
   } catch (error) {
     const refused = error instanceof Refused && (error.status === 401 || error.status === 403);
     if (refused && session.state !== "out") forget(error.message);
@@ -81,7 +101,12 @@ export async function identify(): Promise<void> {
 /** Signs in with a password, and a code where one is asked for. */
 export async function signIn(user: string, password: string, code?: string): Promise<void> {
   const { tokens } = await call(AuthService.method.signIn, { user, password, code });
-  if (!tokens?.user) throw new Refused(0, "unknown", "The platform's answer has no tokens.");
+  if (tokens) enter(tokens);
+}
+
+/** Takes what a sign-in gave. */
+export function enter(tokens: Tokens): void {
+  if (!tokens.user) throw new Refused(0, "unknown", "The platform's answer has no tokens.");
   sessionStorage.removeItem(KEY);
   keep(tokens);
   become({ state: "in", user: tokens.user, byKey: false });
@@ -118,7 +143,7 @@ export async function token(refused?: string): Promise<string> {
     const fresh = signIn && signIn.access !== refused && signIn.accessUntil - BEFORE_END_MS > Date.now();
     return fresh ? signIn.access : undefined;
   };
-  return good() ?? alone(async () => good() ?? renew());
+  return good() ?? alone(SIGN_IN, async () => good() ?? renew());
 }
 
 /** Until when the present credential is good; `undefined` for one that does not end. */
@@ -132,30 +157,28 @@ async function renew(): Promise<string> {
     forget(session.state === "in" ? "The credential is not taken any more." : undefined);
     throw new Refused(401, "not_signed_in", "You are not signed in.");
   }
+  // Another tab may sign in or out meanwhile: then what this one learns is of a sign-in that is none any more.
+  const still = () => kept()?.refresh === refreshToken;
   try {
     const { tokens } = await call(AuthService.method.refreshTokens, { refreshToken }, undefined, {
       keepalive: true,
+      signal: AbortSignal.timeout(RENEWED_MS_MAX),
     });
-    if (tokens) return keep(tokens);
-    throw new Refused(0, "unknown", "The platform's answer has no tokens.");
+    if (tokens && still()) return keep(tokens);
+    const other = kept();
+    if (other) return other.access;
+    throw new Refused(401, "not_signed_in", "You are not signed in.");
   } catch (error) {
-    if (error instanceof Refused && error.status === 401) forget("Your sign-in has ended. Sign in again.");
+    if (error instanceof Refused && error.status === 401 && still())
+      forget("Your sign-in has ended. Sign in again.");
     throw error;
   }
 }
 
-/** One tab at a time: of two that traded the same token, both would lose their sign-in. */
-function alone<T>(work: () => Promise<T>): Promise<T> {
-  // Absent where the page came over plain HTTP from another machine; then it is this tab's alone.
-  if (navigator.locks) return navigator.locks.request(SIGN_IN, work) as Promise<T>;
-  renewing = renewing.then(work, work);
-  return renewing as Promise<T>;
-}
-let renewing: Promise<unknown> = Promise.resolve();
-
-function keep({ accessToken, accessExpiresAt, refreshToken }: Tokens): string {
+function keep({ accessToken, accessExpiresAt, refreshToken, user }: Tokens): string {
   const until = accessExpiresAt ? timestampMs(accessExpiresAt) : 0;
   const signIn: SignIn = {
+    user: user?.id ?? kept()?.user ?? "",
     access: accessToken,
     accessUntil: Math.max(until, Date.now() + GOOD_MS_MIN),
     refresh: refreshToken,

@@ -1,14 +1,16 @@
 // Forms out of the schema: what is filled in becomes the message, and what breaks its rules is said.
 
 import { create } from "@bufbuild/protobuf";
+import { AlertRuleSpecSchema, AlertSeverity } from "fleetwire/api/v1/alert";
 import { CreateCommandRequestSchema } from "fleetwire/api/v1/command";
+import { MaintenanceWindowSchema } from "fleetwire/api/v1/group";
 import { InventorySchema } from "fleetwire/link/v1/inventory";
 import { PackageOperationSchema } from "fleetwire/link/v1/package";
 import { ScriptSchema } from "fleetwire/link/v1/script";
 import { SystemOperationSchema } from "fleetwire/link/v1/system";
 import { expect, test } from "vitest";
 import { write } from "../api/codec";
-import { type Draft, fill, kindOf } from "./fields";
+import { type Draft, draftOf, fill, kindOf, spanRead, spanText } from "./fields";
 
 const wire = (desc: Parameters<typeof fill>[0], draft: Draft) => {
   const { value, faults } = fill(desc, draft);
@@ -24,14 +26,16 @@ test("every kind of command can be filled in", () => {
   }
 });
 
-test("a script keeps its text as it is, and its lists are lines", () => {
+test("a script is given what was typed, and its lists are lines", () => {
   const draft = { content: "  echo 1\n", arguments: "a b\n\n c ", environment: "A=1=2\nB=", user: " ada " };
   expect(wire(ScriptSchema, draft)).toEqual({
     content: "  echo 1\n",
-    arguments: ["a b", "c"],
+    arguments: ["a b", "", " c "],
     environment: { A: "1=2", B: "" },
     user: "ada",
   });
+  const twice = fill(ScriptSchema, { content: "id", environment: "A=1\nA=2" });
+  expect(twice.faults.get("environment")).toMatch(/twice/);
 });
 
 test("choices, boxes and forms within", () => {
@@ -65,4 +69,50 @@ test("the schema's rules are said before anything is sent", () => {
     expect(faults(CreateCommandRequestSchema, { timeout })).toEqual(["timeout"]);
   }
   expect(faults(CreateCommandRequestSchema, { timeout: "60", expires_at: "soon" })).toEqual(["expires_at"]);
+});
+
+test("spans are written as people write them", () => {
+  expect(["90", "90 s", "10min", "2 H", "7 days", ""].map(spanRead)).toEqual([
+    90,
+    90,
+    600,
+    7200,
+    604_800,
+    undefined,
+  ]);
+  expect(["soon", "1.5 h", "2 weeks", "-1", "1 h 3"].map(spanRead)).toEqual(Array(5).fill(Number.NaN));
+  expect([0, 45, 90, 600, 5400, 7200, 86_400].map(spanText)).toEqual([
+    "0 s",
+    "45 s",
+    "90 s",
+    "10 min",
+    "90 min",
+    "2 h",
+    "1 d",
+  ]);
+});
+
+test("what is changed begins as it is, and comes out the same", () => {
+  const spec = create(AlertRuleSpecSchema, {
+    name: "gone",
+    severity: AlertSeverity.CRITICAL,
+    holdSeconds: 90,
+    channelIds: ["0190f3c2-0000-7000-8000-000000000001", "0190f3c2-0000-7000-8000-000000000002"],
+    condition: { case: "hostFlapping", value: { reconnects: 3, seconds: 600 } },
+  });
+  const draft = draftOf(AlertRuleSpecSchema, spec);
+  expect(draft).toMatchObject({ severity: "critical", hold_seconds: "90 s" });
+  const { value, faults } = fill(AlertRuleSpecSchema, draft);
+  expect([...faults]).toEqual([]);
+  expect(create(AlertRuleSpecSchema, value)).toEqual(spec);
+  const window = create(MaintenanceWindowSchema, { days: [6, 7], start: "02:30", minutes: 90 });
+  const again = fill(MaintenanceWindowSchema, draftOf(MaintenanceWindowSchema, window));
+  expect(create(MaintenanceWindowSchema, again.value)).toEqual(window);
+});
+
+test("a span is held to the schema's bounds, in its own words", () => {
+  const draft = { name: "gone", host_offline: { seconds: "2 years" } };
+  expect(fill(AlertRuleSpecSchema, draft).faults.get("host_offline.seconds")).toMatch(/written such as/);
+  draft.host_offline.seconds = "400 d";
+  expect(fill(AlertRuleSpecSchema, draft).faults.get("host_offline.seconds")).toBe("At most 365 d.");
 });

@@ -1,8 +1,16 @@
 // A message of the schema as a form: what its fields are to whoever fills them in, what they were given, and what
 // is wrong with that by the schema's own rules. What it looks like is `form.tsx`'s. The platform checks again.
 
-import { type DescEnum, type DescField, type DescMessage, getOption, ScalarType } from "@bufbuild/protobuf";
-import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type DescEnum,
+  type DescField,
+  type DescMessage,
+  getOption,
+  isFieldSet,
+  type Message,
+  ScalarType,
+} from "@bufbuild/protobuf";
+import { type Timestamp, TimestampSchema, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Format, type Rules, rules } from "fleetwire/link/v1/options";
 
 /** What is typed, by the field's name: text, or a box, or several, or a form within. */
@@ -12,6 +20,7 @@ export type Kind =
   | "text"
   | "long"
   | "number"
+  | "span"
   | "check"
   | "choice"
   | "choices"
@@ -40,7 +49,7 @@ export function kindOf(field: DescField): Kind {
     case ScalarType.STRING:
       return rulesOf(field).maxCharacters > LINE_CHARACTERS_MAX ? "long" : "text";
     default:
-      return "number";
+      return /(^|_)seconds$/.test(field.name) ? "span" : "number";
   }
 }
 
@@ -67,7 +76,8 @@ export function fill(desc: DescMessage, draft: Draft, without: readonly string[]
     if (field.message && kindOf(field) === "form") {
       if (typed === undefined) continue;
       const inner = fill(field.message, typed as Draft, [], `${at}.`);
-      value[field.localName] = inner.value;
+      if (field.oneof) value[field.oneof.localName] = { case: field.localName, value: inner.value };
+      else value[field.localName] = inner.value;
       for (const [path, fault] of inner.faults) faults.set(path, fault);
       continue;
     }
@@ -100,16 +110,26 @@ function readTyped(field: DescField, typed: Draft[string]): Read {
       return { value: all.filter(({ name }) => names.includes(name)).map(({ number }) => number) };
     }
     case "lines": {
-      const lines = linesOf(text);
+      const lines = isExact(field) ? exactLines(text) : linesOf(text);
       if (rule.maxItems && lines.length > rule.maxItems)
         return { fault: `At most ${rule.maxItems}, one a line.` };
+      if (rule.format === Format.UUID && lines.some((line) => !UUID.test(line)))
+        return { fault: "One of these is no id." };
       return tooLong(lines, rule) ?? { value: lines };
     }
     case "pairs": {
-      const pairs = linesOf(text).map((line): [string, string] => {
-        const at = line.indexOf("=");
-        return at < 0 ? [line, ""] : [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-      });
+      const exact = isExact(field);
+      const pairs = (exact ? exactLines(text).filter(Boolean) : linesOf(text)).map(
+        (line): [string, string] => {
+          // Labels are written with a colon too; where every character counts it is a part of the name.
+          const at = exact ? line.indexOf("=") : line.search(/[:=]/);
+          if (at < 0) return [line, ""];
+          const value = line.slice(at + 1);
+          return [line.slice(0, at).trim(), exact ? value : value.trim()];
+        },
+      );
+      if (new Set(pairs.map(([name]) => name)).size < pairs.length)
+        return { fault: "A name stands here twice." };
       if (rule.maxItems && pairs.length > rule.maxItems)
         return { fault: `At most ${rule.maxItems}, one a line.` };
       if (pairs.some(([name]) => !name)) return { fault: "Each line is a name, = and a value." };
@@ -122,6 +142,11 @@ function readTyped(field: DescField, typed: Draft[string]): Read {
     }
     case "number":
       return readNumber(field, rule, text.trim());
+    case "span": {
+      const seconds = spanRead(text);
+      if (Number.isNaN(seconds)) return { fault: "A time is written such as 45 s, 10 min, 2 h or 7 d." };
+      return readNumber(field, rule, seconds === undefined ? "" : String(seconds));
+    }
     default: {
       const given = kindOf(field) === "long" ? text : text.trim();
       if (!given) return rule.required ? { fault: "This is needed." } : { value: undefined };
@@ -131,6 +156,75 @@ function readTyped(field: DescField, typed: Draft[string]): Read {
   }
 }
 
+const SPANS: readonly (readonly [number, string, RegExp])[] = [
+  [86_400, "d", /^d(ays?)?$/],
+  [3_600, "h", /^h(ours?)?$/],
+  [60, "min", /^m(in(utes?)?)?$/],
+  [1, "s", /^s(ec(onds?)?)?$/],
+];
+
+/** Seconds out of `90`, `90 s`, `10 min`, `2h` or `7 days`; nothing of nothing, and no number of anything else. */
+export function spanRead(text: string): number | undefined {
+  if (!text.trim()) return undefined;
+  const [, count, unit = ""] = /^\s*(\d{1,10})\s*([a-z]*)\s*$/i.exec(text) ?? [];
+  const found = SPANS.find(([, , words]) => words.test(unit.toLowerCase() || "s"));
+  return count && found ? Number(count) * found[0] : Number.NaN;
+}
+
+/** The same the other way, whole: `10 min`, `90 s`. */
+export function spanText(seconds: number): string {
+  const [unit, word] = SPANS.find(([unit]) => seconds >= unit && seconds % unit === 0) ?? [1, "s"];
+  return `${seconds / unit} ${word}`;
+}
+
+/** What was typed to get this message: a form begins with it where something is changed. */
+export function draftOf(desc: DescMessage, message: Message): Draft {
+  const draft: Draft = {};
+  const fields = message as unknown as Record<string, unknown>;
+  for (const field of desc.fields) {
+    if (!isFieldSet(message, field)) continue;
+    const value = field.oneof
+      ? (fields[field.oneof.localName] as { value: unknown }).value
+      : fields[field.localName];
+    const typed = typedOf(field, value);
+    if (typed !== undefined) draft[field.name] = typed;
+  }
+  return draft;
+}
+
+function typedOf(field: DescField, value: unknown): Draft[string] {
+  const name = (number: unknown) =>
+    field.enum && options(field.enum).find((option) => option.number === number)?.name;
+  switch (kindOf(field)) {
+    case "check":
+      return value === true;
+    case "choice":
+      return name(value);
+    case "choices":
+      return (value as number[]).flatMap((number) => name(number) ?? []);
+    case "lines":
+      return (value as unknown[]).join("\n");
+    case "pairs":
+      return Object.entries(value as Record<string, unknown>)
+        .map(([key, value]) => `${key}=${value}`)
+        .join("\n");
+    case "form":
+      return field.message ? draftOf(field.message, value as Message) : undefined;
+    case "span":
+      return spanText(Number(value));
+    case "time":
+      return localTime(timestampMs(value as Timestamp));
+    default:
+      return String(value);
+  }
+}
+
+/** A time as a field of the browser's has it, by the clock of this machine. */
+export function localTime(ms: number): string {
+  const at = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
+  return at.toISOString().slice(0, 16);
+}
+
 function readNumber(field: DescField, rule: Rules, text: string): Read {
   if (!text) return rule.required ? { fault: "This is needed." } : { value: undefined };
   const number = Number(text);
@@ -138,14 +232,25 @@ function readNumber(field: DescField, rule: Rules, text: string): Read {
   if (!Number.isFinite(number) || number < 0 || (whole && !Number.isSafeInteger(number))) {
     return { fault: whole ? "This is no whole number." : "This is no number." };
   }
-  if (rule.min && number < Number(rule.min)) return { fault: `At least ${rule.min}.` };
-  if (rule.max && number > Number(rule.max)) return { fault: `At most ${rule.max}.` };
+  const said = (bound: bigint) => (kindOf(field) === "span" ? spanText(Number(bound)) : String(bound));
+  if (rule.min && number < Number(rule.min)) return { fault: `At least ${said(rule.min)}.` };
+  if (rule.max && number > Number(rule.max)) return { fault: `At most ${said(rule.max)}.` };
   return { value: field.scalar === ScalarType.UINT64 ? BigInt(number) : number };
 }
 
 /** The schema refuses the unspecified value of what is to be done: an enum of actions is always wanted. */
 export function isWanted(field: DescField): boolean {
   return field.name === "operation" || field.name === "direction";
+}
+
+/** A script is given what was typed: spaces and empty lines are arguments as well. */
+function isExact(field: DescField): boolean {
+  return field.parent.typeName === "fleetwire.link.v1.Script";
+}
+
+/** The line that ends with the text is none of its own. */
+function exactLines(text: string): string[] {
+  return text ? text.replace(/\n$/, "").split("\n") : [];
 }
 
 function linesOf(text: string): string[] {

@@ -3,9 +3,22 @@
 
 import hints from "virtual:hints";
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import type { ReactNode } from "react";
 import { Check, Choice, Field } from "../ui/parts";
 import { human } from "../ui/words";
 import { type Draft, isWanted, kindOf, options, rulesOf } from "./fields";
+
+/** In the place of a field that is more than its type says, such as an id: by the field's name. */
+export type Widgets = Record<string, (field: Widget) => ReactNode>;
+
+/** What such a one is given. */
+export interface Widget {
+  label: string;
+  hint: string | undefined;
+  wrong: string | undefined;
+  typed: Draft[string];
+  onChange: (typed: Draft[string]) => void;
+}
 
 /** Options of an enum that stand beside each other; more are a list. */
 const CHOICES_MAX = 6;
@@ -16,6 +29,7 @@ export function MessageForm({
   faults,
   onChange,
   without = [],
+  widgets = {},
   path = "",
 }: {
   desc: DescMessage;
@@ -24,6 +38,7 @@ export function MessageForm({
   faults: Map<string, string>;
   onChange: (draft: Draft) => void;
   without?: readonly string[];
+  widgets?: Widgets;
   path?: string;
 }) {
   // What cannot be left out comes first.
@@ -40,6 +55,7 @@ export function MessageForm({
         faults={faults}
         path={`${path}${field.name}.`}
         hint={hints[`${desc.name}.${field.name}`]}
+        widgets={widgets}
         onChange={(typed) => onChange({ ...draft, [field.name]: typed })}
       />
     ));
@@ -52,6 +68,7 @@ function One({
   faults,
   path,
   hint,
+  widgets,
   onChange,
 }: {
   field: DescField;
@@ -60,12 +77,15 @@ function One({
   faults: Map<string, string>;
   path: string;
   hint: string | undefined;
+  widgets: Widgets;
   onChange: (typed: Draft[string]) => void;
 }) {
   const kind = kindOf(field);
   const text = typeof typed === "string" ? typed : "";
-  const label = human(field.name);
+  const label = human(kind === "span" ? field.name.replace(/_?seconds$/, "") || "for" : field.name);
   const rule = rulesOf(field);
+  const widget = widgets[field.name];
+  if (widget) return widget({ label, hint, wrong: fault, typed, onChange });
   switch (kind) {
     case "check":
       return (
@@ -86,6 +106,7 @@ function One({
               options={all.map(({ name }) => [name, human(name)])}
               onChange={onChange}
             />
+            {hint && <span className="hint">{hint}</span>}
             {fault && <span className="wrong">{fault}</span>}
           </div>
         );
@@ -133,6 +154,7 @@ function One({
             draft={(typed as Draft | undefined) ?? {}}
             faults={faults}
             onChange={onChange}
+            widgets={widgets}
             path={path}
           />
         </fieldset>
@@ -166,6 +188,7 @@ function One({
             <input
               {...ids}
               name={field.name}
+              placeholder={kind === "span" ? "such as 45 s, 10 min, 2 h" : undefined}
               type={kind === "time" ? "datetime-local" : "text"}
               inputMode={kind === "number" ? "numeric" : undefined}
               spellCheck={false}

@@ -1,186 +1,134 @@
-// What an event changes of what the pages hold: what it says itself is laid over the answers at once; what it only
-// hints at is asked for again, together with all that came within a moment.
+// What an event changes of what the pages hold: what it says of a host is laid over the answers at once (`hosts`);
+// what it only hints at is asked for again (`ask`).
 
-import { clone } from "@bufbuild/protobuf";
-import type { InfiniteData, QueryClient } from "@tanstack/react-query";
+import type { QueryClient, QueryKey } from "@tanstack/react-query";
+import { AlertService } from "fleetwire/api/v1/alert";
 import { AuditService } from "fleetwire/api/v1/audit";
 import { CommandService } from "fleetwire/api/v1/command";
 import { DeliveryService } from "fleetwire/api/v1/delivery";
 import type { Event } from "fleetwire/api/v1/event";
+import { FleetService } from "fleetwire/api/v1/fleet";
 import { GroupService } from "fleetwire/api/v1/group";
-import {
-  type GetHostResponse,
-  type Host,
-  HostSchema,
-  HostService,
-  HostStatus,
-  type ListHostsResponse,
-} from "fleetwire/api/v1/host";
+import { HostService, HostStatus } from "fleetwire/api/v1/host";
 import { SessionService } from "fleetwire/api/v1/session";
+import { asker, type Outside, outside } from "./ask";
+import { overlay } from "./hosts";
 
-/** Events of one kind within so long lead to one question. */
-const TOGETHER_MS = 400;
-/** What events say themselves is shown within so long. */
-const MOMENT_MS = 50;
-/** The overview's own figures, which have no method of their own. */
-export const FIGURES = "Figures";
+const AUDIT = [AuditService.method.listAuditEntries.name];
+/** How many hosts a command would go to, as it is asked before one is sent. */
+const COUNTS = [CommandService.method.createCommand.name];
+const FLEET = [FleetService.method.getFleetSummary.name];
+const HOSTS = [HostService.method.listHosts.name];
+/** Lists of the hosts that are online, and of those that are not: one that comes or goes leaves one for the other. */
+const HOSTS_BY_STATUS: QueryKey[] = ["online", "offline"].map((status) => [...HOSTS, { status }]);
+const SESSIONS = [SessionService.method.listSessions.name];
+const ALERTS = [[AlertService.method.listAlerts.name], [AlertService.method.getAlert.name]];
+const DELIVERIES = [DeliveryService.method.listDeliveries.name];
 
-/** How many hosts are there and which are connected; how much is on its way. */
-export interface Figures {
-  /** Host id to whether it is connected. */
-  hosts: Map<string, boolean>;
-  /** Command and host of what is under way. */
-  underWay: Set<string>;
-  /** Whether there is more under way than was counted. */
-  moreUnderWay: boolean;
+/** Methods that tell of a kind of things that have no event of their own. Their names alone: most are for few. */
+export const RECORDS: Readonly<Record<string, readonly string[]>> = {
+  user: ["ListUsers", "GetUser", "GetMe"],
+  api_key: ["ListApiKeys"],
+  enrolment_token: ["ListEnrolmentTokens"],
+  alert_rule: ["ListAlertRules"],
+  alert_channel: ["ListAlertChannels"],
+  file: ["ListFiles"],
+  backup: ["ListBackups"],
+};
+
+export interface Applier {
+  (event: Event): void;
+  /** Something was missed: all is asked for again. */
+  reload(): void;
 }
 
-/** What a moment's events change of what the pages hold. */
-interface Moment {
-  /** By host id, in the order in which they came. */
-  hosts: Map<string, ((host: Host) => void)[]>;
-  figures: ((figures: Figures) => void)[];
-}
+/** Lays events over what `client` holds. */
+export function applier(client: QueryClient, around: Outside = outside): Applier {
+  const ask = asker(client, around);
+  const host = overlay(client, around);
 
-/** Lays events over what `client` holds, those of a moment together: a page is drawn once for all of them. */
-export function applier(client: QueryClient, later = (work: () => void, ms: number) => setTimeout(work, ms)) {
-  let waiting = new Map<string, readonly unknown[]>();
-  let moment: Moment | undefined;
-
-  const ask = (...keys: readonly unknown[][]) => {
-    if (waiting.size === 0) {
-      later(() => {
-        const asked = waiting;
-        waiting = new Map();
-        for (const queryKey of asked.values())
-          void client.invalidateQueries({ queryKey }, { cancelRefetch: false });
-      }, TOGETHER_MS);
+  const apply = ({ hostId: id, at, what }: Event) => {
+    if (what.case === "hostHealth") {
+      const { health, roundTripMs } = what.value;
+      host(id, (host) => {
+        host.health = health;
+        host.roundTripMs = roundTripMs ?? host.roundTripMs;
+        host.lastSeenAt = at;
+      });
+      return;
     }
-    for (const key of keys) waiting.set(JSON.stringify(key), key);
-  };
-
-  const now = (): Moment => {
-    if (!moment) {
-      moment = { hosts: new Map(), figures: [] };
-      later(() => {
-        const { hosts, figures } = moment as Moment;
-        moment = undefined;
-        if (hosts.size) changeHosts(client, hosts);
-        if (figures.length) changeFigures(client, figures);
-      }, MOMENT_MS);
-    }
-    return moment;
-  };
-  const host = (id: string, change: (host: Host) => void) => {
-    const { hosts } = now();
-    const changes = hosts.get(id);
-    if (changes) changes.push(change);
-    else hosts.set(id, [change]);
-  };
-  const figures = (change: (figures: Figures) => void) => now().figures.push(change);
-
-  const hostsChanged = (id: string) =>
-    ask(
-      [HostService.method.listHosts.name],
-      [HostService.method.listLabels.name],
-      [HostService.method.getHost.name, { host_id: id }],
-    );
-
-  return (event: Event) => {
-    const { hostId: id, at, what } = event;
-    // Nearly all that happens stands in the audit log as well.
-    if (what.case !== "hostHealth") ask([AuditService.method.listAuditEntries.name]);
+    // Nearly all that happens stands in the audit log, and changes a number of the fleet's.
+    ask(AUDIT, FLEET);
     switch (what.case) {
-      case "hostOnline":
+      case "hostOnline": {
+        const { address, software } = what.value;
         host(id, (host) => {
           host.status = HostStatus.ONLINE;
-          host.address = what.value.address;
-          host.software = what.value.software;
+          host.address = address;
+          host.software = software;
           host.connectedSince = at;
           host.lastSeenAt = at;
         });
-        figures(({ hosts }) => void hosts.set(id, true));
+        ask(...HOSTS_BY_STATUS, COUNTS);
         return;
+      }
       case "hostOffline":
         host(id, (host) => {
           host.status = HostStatus.OFFLINE;
           host.lastSeenAt = at;
           host.connectedSince = host.address = host.roundTripMs = host.health = undefined;
         });
-        figures(({ hosts }) => void hosts.set(id, false));
-        return;
-      case "hostHealth":
-        host(id, (host) => {
-          host.health = what.value.health;
-          host.lastSeenAt = at;
-        });
+        ask(...HOSTS_BY_STATUS, COUNTS);
         return;
       case "hostCreated":
       case "hostEnrolled":
       case "hostUpdated":
       case "hostRevoked":
       case "hostDuplicated":
-        hostsChanged(id);
-        // A fleet that enrols is not counted anew for each of its hosts.
-        if (what.case === "hostCreated" || what.case === "hostEnrolled")
-          figures(({ hosts }) => void hosts.set(id, hosts.get(id) ?? false));
-        else if (what.case === "hostUpdated") ask([FIGURES]);
+        ask(
+          HOSTS,
+          COUNTS,
+          [HostService.method.listLabels.name],
+          [HostService.method.getHost.name, { host_id: id }],
+          // How many hosts a group has.
+          [GroupService.method.listGroups.name],
+        );
         if (what.case !== "hostUpdated") ask(["ListEnrolmentTokens"]);
         return;
       case "groupUpdated":
-        ask([GroupService.method.listGroups.name], [HostService.method.listHosts.name]);
+        ask([GroupService.method.listGroups.name], HOSTS, COUNTS);
         return;
       case "sessionOpened":
       case "sessionEntered":
       case "sessionClosed":
-        ask([SessionService.method.listSessions.name]);
+        ask(SESSIONS);
         return;
       case "commandUpdated":
-        ask([CommandService.method.listCommands.name], [CommandService.method.getCommand.name]);
+        ask([CommandService.method.listCommands.name], ofCommand(what.value.commandId));
         return;
       case "deliveryUpdated": {
-        const delivery = `${what.value.commandId} ${id}`;
-        figures(({ underWay }) => {
-          if (UNDER_WAY.has(what.value.status)) underWay.add(delivery);
-          else underWay.delete(delivery);
-        });
-        ask([DeliveryService.method.listDeliveries.name], [DeliveryService.method.getDelivery.name]);
+        const { commandId } = what.value;
+        ask(
+          DELIVERIES,
+          [DeliveryService.method.getDelivery.name, { command_id: commandId, host_id: id }],
+          // How many of its hosts are how far.
+          [CommandService.method.listCommands.name],
+          ofCommand(commandId),
+        );
         return;
       }
+      case "alertUpdated":
+        ask(...ALERTS);
+        return;
+      case "alertSilenceUpdated":
+        ask(...ALERTS, ["ListAlertSilences"]);
+        return;
+      case "recordUpdated":
+        ask(...(RECORDS[what.value.kind] ?? []).map((method) => [method]));
+        return;
     }
   };
+  return Object.assign(apply, { reload: ask.all });
 }
 
-/** Changes hosts in every answer that shows them. */
-function changeHosts(client: QueryClient, changes: Moment["hosts"]): void {
-  const changed = (old: Host): Host => {
-    const its = changes.get(old.id);
-    if (!its) return old;
-    const host = clone(HostSchema, old);
-    for (const change of its) change(host);
-    return host;
-  };
-  client.setQueriesData<GetHostResponse>({ queryKey: [HostService.method.getHost.name] }, (answer) =>
-    answer?.host && changes.has(answer.host.id) ? { ...answer, host: changed(answer.host) } : answer,
-  );
-  type Pages = InfiniteData<ListHostsResponse>;
-  client.setQueriesData<Pages>({ queryKey: [HostService.method.listHosts.name] }, (answer) => {
-    if (!answer?.pages) return answer;
-    const pages = answer.pages.map((page) =>
-      page.hosts.some(({ id }) => changes.has(id)) ? { ...page, hosts: page.hosts.map(changed) } : page,
-    );
-    return pages.some((page, index) => page !== answer.pages[index]) ? { ...answer, pages } : answer;
-  });
-}
-
-function changeFigures(client: QueryClient, changes: Moment["figures"]): void {
-  client.setQueryData<Figures>([FIGURES], (old) => {
-    if (!old) return old;
-    const next = { ...old, hosts: new Map(old.hosts), underWay: new Set(old.underWay) };
-    for (const change of changes) change(next);
-    return next;
-  });
-}
-
-/** Where a delivery has not ended. */
-const UNDER_WAY = new Set(["queued", "sent", "received", "running"]);
+const ofCommand = (id: string): QueryKey => [CommandService.method.getCommand.name, { command_id: id }];

@@ -2,9 +2,11 @@
 
 import { useSyncExternalStore } from "react";
 import { client } from "../api/query";
-import { current, subscribe as subscribeSession, token, tokenUntil } from "../api/session";
+import { current, identify, subscribe as subscribeSession, token, tokenUntil } from "../api/session";
 import { applier } from "./apply";
 import { follow, type SocketLike, type Standing, SUBPROTOCOL } from "./follower";
+
+const apply = applier(client);
 
 /** Where the schema says that events are followed by WebSocket. */
 const PATH = "/api/events";
@@ -31,8 +33,15 @@ function begin() {
     },
     token,
     tokenUntil,
-    event: applier(client),
-    reload: () => void client.invalidateQueries(),
+    event: (event) => {
+      apply(event);
+      // It may be one's own role.
+      if (event.what.case === "recordUpdated" && event.what.value.kind === "user") void identify();
+    },
+    reload: () => {
+      apply.reload();
+      void identify();
+    },
     standing: become,
     now: Date.now,
     later: (ms, work) => {

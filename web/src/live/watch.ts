@@ -6,9 +6,8 @@ import type { Delivery } from "fleetwire/api/v1/delivery";
 import { useEffect, useState } from "react";
 import { Refused, stream } from "../api/call";
 import { token } from "../api/session";
+import { printed } from "./printed";
 
-/** Of what a host prints so much is kept here; the result has the rest. */
-const OUTPUT_CHARACTERS_MAX = 200_000;
 /** News within so long is shown at once: a script may print faster than a page is drawn. */
 const TOGETHER_MS = 60;
 const AGAIN_MS = 2000;
@@ -27,13 +26,12 @@ export function useWatch(commandId: string): Watched {
   useEffect(() => {
     const abort = new AbortController();
     const deliveries = new Map<string, Delivery>();
-    const output = new Map<string, string>();
-    const ends = new Map<string, bigint>();
+    const output = printed();
     let command: Command | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const show = (error?: unknown) => {
       timer = undefined;
-      setWatched({ command, deliveries: new Map(deliveries), output: new Map(output), error });
+      setWatched({ command, deliveries: new Map(deliveries), output: output.texts(), error });
     };
     let credential: string | undefined;
     let refused: string | undefined;
@@ -46,9 +44,7 @@ export function useWatch(commandId: string): Watched {
         else if (message.case === "delivery") deliveries.set(message.value.hostId, message.value);
         else if (message.case === "progress") {
           const { hostId, output: text, outputOffset, progressPercent } = message.value;
-          const missing = outputOffset > (ends.get(hostId) ?? 0n) && text ? "\n[…]\n" : "";
-          ends.set(hostId, outputOffset + BigInt(new TextEncoder().encode(text).length));
-          output.set(hostId, ((output.get(hostId) ?? "") + missing + text).slice(-OUTPUT_CHARACTERS_MAX));
+          output.add(hostId, outputOffset, text);
           const delivery = deliveries.get(hostId);
           if (delivery) deliveries.set(hostId, { ...delivery, progressPercent });
         }

@@ -4,7 +4,7 @@ import { AuthService } from "fleetwire/api/v1/auth";
 import { useState } from "react";
 import { useChange, useSession } from "../api/query";
 import { forget, identify } from "../api/session";
-import { Dialog, Field, Page, Panel, Secret, State, Wrong } from "../ui/parts";
+import { Dialog, Field, FormDialog, Page, Panel, Secret, State, TextField, Wrong } from "../ui/parts";
 import { Qr } from "../ui/qr";
 import { Word } from "../ui/text";
 import { roleWord } from "../ui/words";
@@ -75,17 +75,23 @@ function SecondFactor({ on }: { on: boolean }) {
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
   const [codes, setCodes] = useState<string[]>();
+  const [asked, setAsked] = useState(false);
+  /** What was typed is not left for whoever sits here next. */
+  const emptied = () => {
+    setPassword("");
+    setCode("");
+  };
   const begin = useChange(AuthService.method.beginTotp);
   const confirm = useChange(AuthService.method.confirmTotp, ({ recoveryCodes }) => {
     setCodes(recoveryCodes);
+    emptied();
+    begin.reset();
     void identify();
   });
-  const renew = useChange(AuthService.method.renewRecoveryCodes, ({ recoveryCodes }) =>
-    setCodes(recoveryCodes),
-  );
-  const disable = useChange(AuthService.method.disableTotp, () =>
-    forget("Your second factor is off. Sign in again."),
-  );
+  const renew = useChange(AuthService.method.renewRecoveryCodes, ({ recoveryCodes }) => {
+    setCodes(recoveryCodes);
+    emptied();
+  });
   return (
     <Panel
       title="Second factor"
@@ -115,32 +121,20 @@ function SecondFactor({ on }: { on: boolean }) {
             <Secret label="Or type it" text={begin.data.secret} />
           </>
         )}
-        {(on || begin.data) && (
-          <Field label="Code">
-            {(ids) => (
-              <input
-                {...ids}
-                name="code"
-                required
-                autoComplete="one-time-code"
-                value={code}
-                onChange={(event) => setCode(event.target.value)}
-              />
-            )}
-          </Field>
-        )}
-        <Wrong error={begin.error ?? confirm.error ?? renew.error ?? disable.error} />
+        {(on || begin.data) && <Code value={code} onChange={setCode} />}
+        <Wrong error={begin.error ?? confirm.error ?? renew.error} />
         <div className="actions">
           <button type="submit" className={on ? undefined : "primary"}>
             {on ? "New recovery codes" : begin.data ? "Turn it on" : "Set it up"}
           </button>
           {on && (
-            <button type="button" className="danger" onClick={() => disable.mutate({ password, code })}>
+            <button type="button" className="danger" onClick={() => setAsked(true)}>
               Turn it off
             </button>
           )}
         </div>
       </form>
+      {asked && <TurnOff onClose={() => setAsked(false)} />}
       {codes && (
         <Dialog title="Recovery codes, shown this once" onClose={() => setCodes(undefined)}>
           <p>Each is good once, for when the app is lost.</p>
@@ -153,6 +147,46 @@ function SecondFactor({ on }: { on: boolean }) {
         </Dialog>
       )}
     </Panel>
+  );
+}
+
+/** Asks before one's sign-in is left with the password alone. */
+function TurnOff({ onClose }: { onClose: () => void }) {
+  const [password, setPassword] = useState("");
+  const [code, setCode] = useState("");
+  const disable = useChange(AuthService.method.disableTotp, () =>
+    forget("Your second factor is off. Sign in again."),
+  );
+  return (
+    <FormDialog
+      title="Turn off the second factor?"
+      action="Turn it off"
+      danger
+      pending={disable.isPending}
+      error={disable.error}
+      onSubmit={() => disable.mutate({ password, code })}
+      onClose={onClose}
+    >
+      <p>
+        Whoever knows your password is then let in by it alone. All your sign-ins end, this one too, and the
+        recovery codes are good no more.
+      </p>
+      <Secretly label="Your password" complete="current-password" value={password} onChange={setPassword} />
+      <Code value={code} onChange={setCode} />
+    </FormDialog>
+  );
+}
+
+function Code({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  return (
+    <TextField
+      label="Code"
+      name="code"
+      required
+      autoComplete="one-time-code"
+      value={value}
+      onChange={onChange}
+    />
   );
 }
 

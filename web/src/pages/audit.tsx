@@ -3,7 +3,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AuditService, ExportAuditRequestSchema } from "fleetwire/api/v1/audit";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { route, send } from "../api/call";
 import { useList } from "../api/query";
@@ -22,6 +22,12 @@ const FILTERS = [
 export default function Audit() {
   const [query, setQuery] = useSearchParams();
   const of = (name: string) => query.get(name) ?? "";
+  const form = useRef<HTMLFormElement>(null);
+  // What the fields say is what is in force, also once the address changed otherwise: by the browser's way back.
+  useEffect(() => {
+    for (const field of form.current?.querySelectorAll("input") ?? [])
+      field.value = query.get(field.name) ?? "";
+  }, [query]);
   const since = Date.parse(of("since"));
   const entries = useList(AuditService.method.listAuditEntries, {
     actor: of("actor"),
@@ -36,6 +42,7 @@ export default function Audit() {
         <header>
           <search>
             <form
+              ref={form}
               className="filters"
               onSubmit={(event) => {
                 event.preventDefault();
@@ -104,9 +111,10 @@ function Whole() {
     setChain(check.result());
   });
   const save = doing(async () => {
-    const lines: string[] = [];
-    await exported((line) => void lines.push(line, "\n"));
-    const url = URL.createObjectURL(new Blob(lines, { type: "application/x-ndjson" }));
+    const asked = route(AuditService.method.exportAudit, create(ExportAuditRequestSchema));
+    // The browser keeps what comes where it likes, and not as a string of this page's.
+    const log = await (await send(asked, await token())).blob();
+    const url = URL.createObjectURL(log);
     const link = Object.assign(document.createElement("a"), {
       href: url,
       download: "fleetwire-audit.ndjson",

@@ -4,18 +4,20 @@ import { type Command, CommandService, CommandState, type CommandSummary } from 
 import { type Delivery, DeliveryService, DeliveryState } from "fleetwire/api/v1/delivery";
 import { useState } from "react";
 import { Link, useParams } from "react-router";
-import { useCall, useChange, useMay } from "../api/query";
+import { useCall, useChange, useList, useMay } from "../api/query";
 import { useWatch } from "../live/watch";
 import { Result } from "../ui/delivery-dialog";
 import { DeliveryRows } from "../ui/delivery-rows";
 import { ResultFacts } from "../ui/message-facts";
-import { Confirm, Empty, Failed, Loading, Page, Panel, State, Wrong } from "../ui/parts";
+import { Answer, Empty, Failed, FormDialog, Loading, More, Page, Panel, State, Wrong } from "../ui/parts";
 import { Output, Word } from "../ui/text";
 import { At, When } from "../ui/time";
 import { commandShown, deliveryWord, human, UNDER_WAY } from "../ui/words";
 
-/** Rows that are shown: more stand in the list of deliveries. */
+/** Rows that are shown at first, and more of them each time that somebody asks. */
 const ROWS_MAX = 500;
+/** Rows of one state that are asked for at once. */
+const PAGE_SIZE = 100;
 /** With so few hosts what each printed stands open. */
 const OPEN_MAX = 3;
 
@@ -30,7 +32,7 @@ export default function CommandPage() {
       </Page>
     );
   }
-  const deliveries = [...watched.deliveries.values()];
+  const deliveries = [...watched.deliveries.values()].sort((a, b) => rank(a) - rank(b));
   const [text, tone] = commandShown(command);
   return (
     <Page
@@ -39,6 +41,7 @@ export default function CommandPage() {
       beside={<State tone={tone}>{text}</State>}
       actions={<Actions command={command} />}
     >
+      <Wrong error={watched.error} />
       <Panel>
         <Progress summary={command.summary} />
       </Panel>
@@ -56,21 +59,104 @@ export default function CommandPage() {
         </Panel>
         <About command={command} />
       </div>
-      <Panel title="Hosts" flush>
-        {deliveries.length ? (
-          <>
-            <DeliveryRows deliveries={deliveries.slice(0, ROWS_MAX)} show="host" />
-            {deliveries.length > ROWS_MAX && (
-              <p className="more muted">and {deliveries.length - ROWS_MAX} more</p>
-            )}
-          </>
-        ) : (
-          <Empty title="No hosts" />
-        )}
-      </Panel>
+      <Hosts command={command} deliveries={deliveries} output={watched.output} />
     </Page>
   );
 }
+
+/** What became of it on each host: of all of them as it is followed, or of those in one state as the platform has it. */
+function Hosts({
+  command,
+  deliveries,
+  output,
+}: {
+  command: Command;
+  deliveries: Delivery[];
+  output: Map<string, string>;
+}) {
+  const [state, setState] = useState(DeliveryState.UNSPECIFIED);
+  const [rows, setRows] = useState(ROWS_MAX);
+  return (
+    <Panel
+      title="Hosts"
+      flush
+      actions={
+        Number(command.summary?.total ?? 0) > 1 && (
+          <select aria-label="State" value={state} onChange={(event) => setState(Number(event.target.value))}>
+            <option value={DeliveryState.UNSPECIFIED}>Any state</option>
+            {PARTS.map(([name, state]) => (
+              <option key={name} value={state}>
+                {deliveryWord(state)[0]} ({String(command.summary?.[name] ?? 0)})
+              </option>
+            ))}
+          </select>
+        )
+      }
+    >
+      {state !== DeliveryState.UNSPECIFIED ? (
+        <InState key={state} commandId={command.id} state={state} output={output} />
+      ) : deliveries.length ? (
+        <>
+          <DeliveryRows deliveries={deliveries.slice(0, rows)} show="host" output={output} />
+          {deliveries.length > rows && (
+            <div className="more">
+              <button type="button" onClick={() => setRows(rows + ROWS_MAX)}>
+                Show more of {deliveries.length}
+              </button>
+            </div>
+          )}
+        </>
+      ) : (
+        <Empty title="No hosts" />
+      )}
+    </Panel>
+  );
+}
+
+function InState({
+  commandId,
+  state,
+  output,
+}: {
+  commandId: string;
+  state: DeliveryState;
+  output: Map<string, string>;
+}) {
+  const list = useList(DeliveryService.method.listDeliveries, {
+    commandId,
+    states: [state],
+    pageSize: PAGE_SIZE,
+  });
+  return (
+    <Answer of={list}>
+      {({ pages }) => {
+        const rows = pages.flatMap(({ deliveries }) => deliveries);
+        return (
+          <>
+            {rows.length ? (
+              <DeliveryRows deliveries={rows} show="host" output={output} />
+            ) : list.hasNextPage ? (
+              <p className="more muted">None among the first hosts.</p>
+            ) : (
+              <Empty title="No host is in this state" />
+            )}
+            <More of={list} />
+          </>
+        );
+      }}
+    </Answer>
+  );
+}
+
+/** What somebody has to see to comes first, then what runs. */
+const FIRST: readonly DeliveryState[] = [
+  DeliveryState.FAILED,
+  DeliveryState.INTERRUPTED,
+  DeliveryState.DEAD,
+  DeliveryState.EXPIRED,
+  DeliveryState.RUNNING,
+];
+const rank = ({ state }: Delivery) => (FIRST.includes(state) ? FIRST.indexOf(state) : FIRST.length);
 
 const PARTS: readonly (readonly [keyof CommandSummary & string, DeliveryState])[] = [
   ["succeeded", DeliveryState.SUCCEEDED],
@@ -147,7 +233,9 @@ function Printed({ delivery, live }: { delivery: Delivery; live: string }) {
         ) : live ? (
           <Output text={live} label={`Output of ${delivery.host}`} />
         ) : (
-          <p className="muted">{ended ? "It gave nothing." : "It has printed nothing yet."}</p>
+          <p className="muted">
+            {ended ? "It gave nothing." : "It has printed nothing since this page follows it."}
+          </p>
         )}
       </div>
     </Panel>
@@ -225,17 +313,23 @@ function Actions({ command }: { command: Command }) {
   const [asked, setAsked] = useState(false);
   const cancel = useChange(CommandService.method.cancelCommand, () => setAsked(false));
   const resume = useChange(CommandService.method.resumeCommand);
-  const abort = useChange(CommandService.method.abortCommand);
+  const [aborting, setAborting] = useState(false);
+  const abort = useChange(CommandService.method.abortCommand, () => setAborting(false));
   const commandId = command.id;
   if (!may || command.state === CommandState.FINISHED) return null;
   return (
     <>
       {command.state === CommandState.PAUSED && (
         <>
-          <button type="button" className="primary" onClick={() => resume.mutate({ commandId })}>
+          <button
+            type="button"
+            className="primary"
+            disabled={resume.isPending}
+            onClick={() => resume.mutate({ commandId })}
+          >
             Go on
           </button>
-          <button type="button" onClick={() => abort.mutate({ commandId })}>
+          <button type="button" onClick={() => setAborting(true)}>
             End what was not begun
           </button>
         </>
@@ -243,19 +337,32 @@ function Actions({ command }: { command: Command }) {
       <button type="button" className="danger" onClick={() => setAsked(true)}>
         Cancel
       </button>
-      <Wrong error={resume.error ?? abort.error} />
+      <Wrong error={resume.error} />
+      {aborting && (
+        <FormDialog
+          title="End what was not begun?"
+          action="End it"
+          danger
+          pending={abort.isPending}
+          error={abort.error}
+          onSubmit={() => abort.mutate({ commandId })}
+          onClose={() => setAborting(false)}
+        >
+          <p>Hosts of the waves that have not begun do not get it any more.</p>
+        </FormDialog>
+      )}
       {asked && (
-        <Confirm
+        <FormDialog
           title="Cancel this command?"
           action="Cancel command"
           danger
           pending={cancel.isPending}
           error={cancel.error}
-          onConfirm={() => cancel.mutate({ commandId })}
+          onSubmit={() => cancel.mutate({ commandId })}
           onClose={() => setAsked(false)}
         >
           <p>Hosts that were not sent it do not get it. Those that have it end it where they can.</p>
-        </Confirm>
+        </FormDialog>
       )}
     </>
   );

@@ -5,6 +5,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { useList, useMay } from "../api/query";
 import { Answer, Choice, Empty, More, Page, State } from "../ui/parts";
+import { type Column, Table } from "../ui/table";
 import { Word } from "../ui/text";
 import { When } from "../ui/time";
 import { commandShown, human } from "../ui/words";
@@ -54,49 +55,29 @@ export default function Commands() {
   );
 }
 
+const COLUMNS: readonly Column<Command>[] = [
+  {
+    head: "Command",
+    lead: true,
+    cell: ({ id, commandType }) => <Link to={`/commands/${id}`}>{human(commandType)}</Link>,
+  },
+  {
+    head: "State",
+    cell: (command) => {
+      const [text, tone] = commandShown(command);
+      return <State tone={tone}>{text}</State>;
+    },
+  },
+  {
+    head: "Succeeded",
+    number: true,
+    cell: ({ summary }) => `${summary?.succeeded ?? 0} / ${summary?.total ?? 0}`,
+  },
+  { head: "For", wide: true, cell: (command) => <Word>{command.targets}</Word> },
+  { head: "By", wide: true, cell: (command) => <Word>{command.user}</Word> },
+  { head: "Asked for", cell: (command) => <When at={command.createdAt} /> },
+];
+
 export function CommandRows({ commands }: { commands: Command[] }) {
-  return (
-    <div className="scroll">
-      <table className="table">
-        <thead>
-          <tr>
-            <th>Command</th>
-            <th>State</th>
-            <th className="end">Succeeded</th>
-            <th className="wide">For</th>
-            <th className="wide">By</th>
-            <th>Asked for</th>
-          </tr>
-        </thead>
-        <tbody>
-          {commands.map((command) => {
-            const { summary } = command;
-            const [text, tone] = commandShown(command);
-            return (
-              <tr key={command.id}>
-                <td>
-                  <Link to={`/commands/${command.id}`}>{human(command.commandType)}</Link>
-                </td>
-                <td>
-                  <State tone={tone}>{text}</State>
-                </td>
-                <td className="end number">
-                  {String(summary?.succeeded ?? 0)} / {String(summary?.total ?? 0)}
-                </td>
-                <td className="wide">
-                  <Word>{command.targets}</Word>
-                </td>
-                <td className="wide">
-                  <Word>{command.user}</Word>
-                </td>
-                <td>
-                  <When at={command.createdAt} />
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
-  );
+  return <Table rows={commands} columns={COLUMNS} name={({ id }) => id} />;
 }

@@ -5,7 +5,7 @@ import { type Delivery, DeliveryService } from "fleetwire/api/v1/delivery";
 import { useState } from "react";
 import { calling, client, keyOf, randomKey, useList, useMay } from "../api/query";
 import { DeliveryRows, keyOf as nameOf } from "../ui/delivery-rows";
-import { Answer, Confirm, Empty, More, Page } from "../ui/parts";
+import { Answer, Empty, FormDialog, More, Page } from "../ui/parts";
 
 type What = "redrive" | "discard";
 
@@ -126,15 +126,15 @@ function See({
     }
   };
   return (
-    <Confirm
+    <FormDialog
       title={words.title}
       action={`${words.action} ${letters.length}`}
       pending={busy}
       error={error}
-      onConfirm={() => void see()}
+      onSubmit={() => void see()}
       onClose={() => onClose(false)}
     >
       <p>{words.text}</p>
-    </Confirm>
+    </FormDialog>
   );
 }

@@ -1,6 +1,7 @@
 // Enrolment tokens: single-use invitations for agents, with the line that enrols one.
 
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { CreateCommandRequestSchema } from "fleetwire/api/v1/command";
 import {
   type CreateEnrolmentTokenResponse,
   type EnrolmentToken,
@@ -8,14 +9,14 @@ import {
 } from "fleetwire/api/v1/enrolment_token";
 import { useState } from "react";
 import { Link } from "react-router";
-import { client, keyOf, useChange, useList } from "../api/query";
-import { Answer, Choice, Confirm, Dialog, Empty, Field, More, Page, Secret, State, Wrong } from "../ui/parts";
+import { calling, useChange } from "../api/query";
+import { Check, Choice, FormDialog, Secret, ShownDialog, State, TextField } from "../ui/parts";
 import { Qr } from "../ui/qr";
+import { type Opened, Register } from "../ui/register";
+import type { Column } from "../ui/table";
 import { Word } from "../ui/text";
 import { At, useNow, When } from "../ui/time";
-
-const again = () =>
-  void client.invalidateQueries({ queryKey: keyOf(EnrolmentTokenService.method.listEnrolmentTokens) });
+import { human } from "../ui/words";
 
 const TIMES = [
   ["1800", "30 minutes"],
@@ -25,168 +26,91 @@ const TIMES = [
 ] as const;
 
 export default function Enrolment() {
-  const tokens = useList(EnrolmentTokenService.method.listEnrolmentTokens, { pageSize: 100 });
-  const [making, setMaking] = useState(false);
-  const [revoking, setRevoking] = useState<EnrolmentToken>();
-  const revoke = useChange(EnrolmentTokenService.method.revokeEnrolmentToken, () => {
-    setRevoking(undefined);
-    again();
-  });
-  return (
-    <Page
-      title="Enrolment"
-      actions={
-        <button type="button" className="primary" onClick={() => setMaking(true)}>
-          Make a token
-        </button>
-      }
-    >
-      <section className="panel">
-        <Answer of={tokens}>
-          {({ pages }) => {
-            const rows = pages.flatMap(({ enrolmentTokens }) => enrolmentTokens);
-            return rows.length ? (
-              <>
-                <Tokens tokens={rows} onRevoke={setRevoking} />
-                <More of={tokens} />
-              </>
-            ) : (
-              <Empty title="No tokens">
-                A token invites one agent: it enrols with it, and it is good no more.
-              </Empty>
-            );
-          }}
-        </Answer>
-      </section>
-      {making && <Make onClose={() => setMaking(false)} />}
-      {revoking && (
-        <Confirm
-          title="Revoke this token?"
-          action="Revoke"
-          danger
-          pending={revoke.isPending}
-          error={revoke.error}
-          onConfirm={() => revoke.mutate({ enrolmentTokenId: revoking.id })}
-          onClose={() => setRevoking(undefined)}
-        >
-          <p>Nobody enrols with it from here on. A host that was enrolled with it stays one.</p>
-        </Confirm>
-      )}
-    </Page>
-  );
-}
-
-function Tokens({
-  tokens,
-  onRevoke,
-}: {
-  tokens: EnrolmentToken[];
-  onRevoke: (token: EnrolmentToken) => void;
-}) {
   const now = useNow();
+  const over = ({ expiresAt }: EnrolmentToken) => expiresAt !== undefined && timestampMs(expiresAt) <= now;
+  const columns: readonly Column<EnrolmentToken>[] = [
+    {
+      head: "For",
+      lead: true,
+      cell: ({ name }) => (name ? <Word>{name}</Word> : <span className="muted">any host</span>),
+    },
+    { head: "State", cell: (token) => <TokenState token={token} over={over(token)} /> },
+    { head: "Made", wide: true, cell: (token) => <When at={token.createdAt} /> },
+    { head: "By", wide: true, cell: (token) => <Word>{token.createdBy ?? ""}</Word> },
+    { head: "Good until", cell: (token) => <When at={token.expiresAt} /> },
+  ];
   return (
-    <div className="scroll">
-      <table className="table">
-        <thead>
-          <tr>
-            <th>For</th>
-            <th>State</th>
-            <th className="wide">Made</th>
-            <th className="wide">By</th>
-            <th>Good until</th>
-            <th>
-              <span className="visually-hidden">Revoke</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {tokens.map((token) => {
-            const over = token.expiresAt !== undefined && timestampMs(token.expiresAt) <= now;
-            return (
-              <tr key={token.id}>
-                <td>{token.name ? <Word>{token.name}</Word> : <span className="muted">any host</span>}</td>
-                <td>
-                  {token.usedAt ? (
-                    <State tone="good">
-                      used{" "}
-                      {token.hostId && (
-                        <>
-                          by <Link to={`/hosts/${token.hostId}`}>its host</Link>
-                        </>
-                      )}
-                    </State>
-                  ) : over ? (
-                    <State tone="idle">expired</State>
-                  ) : (
-                    <State tone="busy">open</State>
-                  )}
-                </td>
-                <td className="wide">
-                  <When at={token.createdAt} />
-                </td>
-                <td className="wide">
-                  <Word>{token.createdBy ?? ""}</Word>
-                </td>
-                <td>
-                  <When at={token.expiresAt} />
-                </td>
-                <td className="end">
-                  {!token.usedAt && !over && (
-                    <button type="button" className="danger" onClick={() => onRevoke(token)}>
-                      Revoke
-                    </button>
-                  )}
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <Register
+      title="Enrolment"
+      method={EnrolmentTokenService.method.listEnrolmentTokens}
+      request={{ pageSize: 100 }}
+      rows={({ enrolmentTokens }) => enrolmentTokens}
+      name={({ id }) => id}
+      columns={columns}
+      empty={{
+        title: "No tokens",
+        text: "A token invites one agent: it enrols with it, and it is good no more.",
+      }}
+      add="Make a token"
+      dialog={(_, opened) => <Make opened={opened} />}
+      remove={{
+        word: "Revoke",
+        title: "Revoke this token?",
+        may: (token) => !token.usedAt && !over(token),
+        act: ({ id }) => calling(EnrolmentTokenService.method.revokeEnrolmentToken, { enrolmentTokenId: id }),
+        text: () => "Nobody enrols with it from here on. A host that was enrolled with it stays one.",
+      }}
+    />
   );
 }
 
-function Make({ onClose }: { onClose: () => void }) {
+function TokenState({ token, over }: { token: EnrolmentToken; over: boolean }) {
+  if (!token.usedAt) return over ? <State tone="idle">expired</State> : <State tone="busy">open</State>;
+  return (
+    <State tone="good">
+      used{" "}
+      {token.hostId && (
+        <>
+          by <Link to={`/hosts/${token.hostId}`}>its host</Link>
+        </>
+      )}
+    </State>
+  );
+}
+
+function Make({ opened }: { opened: Opened }) {
   const [name, setName] = useState("");
   const [seconds, setSeconds] = useState<string>(TIMES[0][0]);
-  const make = useChange(EnrolmentTokenService.method.createEnrolmentToken, again);
-  if (make.data) return <Made made={make.data} onClose={onClose} />;
+  const make = useChange(EnrolmentTokenService.method.createEnrolmentToken, opened.changed);
+  if (make.data) return <Made made={make.data} onClose={opened.close} />;
   return (
-    <Dialog
+    <FormDialog
       title="Make an enrolment token"
-      onClose={onClose}
+      action="Make it"
+      pending={make.isPending}
+      error={make.error}
       onSubmit={() => make.mutate({ name: name.trim() || undefined, ttlSeconds: BigInt(seconds) })}
+      onClose={opened.close}
     >
-      <Field
+      <TextField
         label="Name of the host"
         hint="Empty: the one that the agent would like. The name of a host that exists enrols that host anew."
-      >
-        {(ids) => (
-          <input
-            {...ids}
-            name="name"
-            autoComplete="off"
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-          />
-        )}
-      </Field>
+        name="name"
+        value={name}
+        onChange={setName}
+      />
       <div className="field">
         <span className="label">Good for</span>
         <Choice label="Good for" value={seconds} options={TIMES} onChange={setSeconds} />
       </div>
-      <Wrong error={make.error} />
-      <div className="actions">
-        <button type="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" className="primary" disabled={make.isPending}>
-          Make it
-        </button>
-      </div>
-    </Dialog>
+    </FormDialog>
   );
 }
+
+/** The kinds of commands that an owner allows by name; an agent's update wants a key in its settings. */
+const KINDS = (CreateCommandRequestSchema.oneofs[0]?.fields ?? [])
+  .map(({ name }) => name)
+  .filter((name) => name !== "agent_update");
 
 /** Agents come by TLS alone: the page's own address does for them where it is such. */
 const AGENTS = location.protocol === "https:" ? location.origin : `https://${location.hostname}:8443`;
@@ -194,32 +118,45 @@ const AGENTS = location.protocol === "https:" ? location.origin : `https://${loc
 function Made({ made, onClose }: { made: CreateEnrolmentTokenResponse; onClose: () => void }) {
   const [platform, setPlatform] = useState(AGENTS);
   const [target, setTarget] = useState("http://127.0.0.1:80");
+  const [folder, setFolder] = useState("/var/lib/fleetwire-agent");
+  const [allowed, setAllowed] = useState<string[]>([]);
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const line = [
-    `printf %s ${quoted(made.token)} > token`,
-    `fleetwire-agent --platform ${quoted(platform)} --token-file token --state-dir /var/lib/fleetwire-agent --target ${quoted(target)}`,
+    `(umask 077; printf %s ${quoted(made.token)} > token)`,
+    [
+      `fleetwire-agent --platform ${quoted(platform)} --token-file token --state-dir ${quoted(folder)}`,
+      `--target ${quoted(target)}`,
+      ...KINDS.filter((kind) => allowed.includes(kind)).map((kind) => `--allow-command ${kind}`),
+    ].join(" "),
   ].join(" && ");
   return (
-    <Dialog title="The token, shown this once" onClose={onClose}>
+    <ShownDialog title="The token, shown this once" done="Done" onClose={onClose}>
       <p className="muted">
         Good for one enrolment until <At at={made.expiresAt} />.
       </p>
       <Secret label="Token" text={made.token} />
       <Qr text={made.token} label="The token as a QR code" />
       <div className="pair">
-        <Field label="Platform, for agents">
-          {(ids) => <input {...ids} value={platform} onChange={(event) => setPlatform(event.target.value)} />}
-        </Field>
-        <Field label="Device beside the agent">
-          {(ids) => <input {...ids} value={target} onChange={(event) => setTarget(event.target.value)} />}
-        </Field>
+        <TextField label="Platform, for agents" name="platform" value={platform} onChange={setPlatform} />
+        <TextField label="Device beside the agent" name="target" value={target} onChange={setTarget} />
+        <TextField label="Where it keeps its identity" name="folder" value={folder} onChange={setFolder} />
       </div>
+      <fieldset className="stack">
+        <legend>What the platform may run there</legend>
+        <div className="row">
+          {KINDS.map((kind) => (
+            <Check
+              key={kind}
+              label={human(kind)}
+              checked={allowed.includes(kind)}
+              onChange={(on) =>
+                setAllowed(on ? [...allowed, kind] : allowed.filter((other) => other !== kind))
+              }
+            />
+          ))}
+        </div>
+      </fieldset>
       <Secret label="To be run there as root" text={line} />
-      <div className="actions">
-        <button type="button" className="primary" onClick={onClose}>
-          Done
-        </button>
-      </div>
-    </Dialog>
+    </ShownDialog>
   );
 }

@@ -1,167 +1,176 @@
 // Groups of hosts: what users are granted, and when their hosts may be worked on.
 
-import { type Group, GroupService, type MaintenanceWindow, Weekday } from "fleetwire/api/v1/group";
+import {
+  type Group,
+  GroupService,
+  type MaintenanceWindow,
+  MaintenanceWindowSchema,
+  Weekday,
+} from "fleetwire/api/v1/group";
 import { useState } from "react";
 import { Link } from "react-router";
-import { client, keyOf, useChange, useList, useMay } from "../api/query";
-import { Answer, Confirm, Dialog, Empty, Field, More, Page, Wrong } from "../ui/parts";
+import { calling, useChange, useMay } from "../api/query";
+import { type Draft, draftOf, fill } from "../form/fields";
+import { MessageForm } from "../form/form";
+import { FormDialog, TextField } from "../ui/parts";
+import { type Opened, Register } from "../ui/register";
+import type { Column } from "../ui/table";
 import { Word } from "../ui/text";
 import { span } from "../ui/time";
 
-const again = () => void client.invalidateQueries({ queryKey: keyOf(GroupService.method.listGroups) });
 const DAYS = ["", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/** As many the schema takes. */
+const WINDOWS_MAX = 16;
 
 function windowText({ days, start, minutes, timeZone }: MaintenanceWindow): string {
   const names = days.length === Weekday.SUNDAY ? "daily" : days.map((day) => DAYS[day]).join(", ");
   return `${names} ${start} ${timeZone || "UTC"}, ${span(minutes * 60)}`;
 }
 
+const COLUMNS: readonly Column<Group>[] = [
+  {
+    head: "Name",
+    lead: true,
+    cell: (group) => (
+      <Link to={`/hosts?group=${group.id}`}>
+        <Word>{group.name}</Word>
+      </Link>
+    ),
+  },
+  { head: "Hosts", number: true, cell: (group) => String(group.hosts) },
+  {
+    head: "Maintenance windows",
+    cell: (group) =>
+      group.maintenanceWindows.length ? (
+        group.maintenanceWindows.map((window) => (
+          <div key={windowText(window)}>
+            <Word>{windowText(window)}</Word>
+          </div>
+        ))
+      ) : (
+        <span className="muted">none</span>
+      ),
+  },
+  { head: "What for", wide: true, cell: (group) => <Word>{group.description}</Word> },
+];
+
 export default function Groups() {
-  const groups = useList(GroupService.method.listGroups, { pageSize: 100 });
   const may = useMay(GroupService.method.updateGroup);
-  const [edited, setEdited] = useState<Group | "new">();
-  const [removed, setRemoved] = useState<Group>();
-  const remove = useChange(GroupService.method.deleteGroup, () => {
-    setRemoved(undefined);
-    again();
-  });
   return (
-    <Page
+    <Register
       title="Groups"
-      actions={
-        may && (
-          <button type="button" className="primary" onClick={() => setEdited("new")}>
-            Add a group
-          </button>
-        )
-      }
-    >
-      <section className="panel">
-        <Answer of={groups}>
-          {({ pages }) => {
-            const rows = pages.flatMap(({ groups }) => groups);
-            if (!rows.length) {
-              return (
-                <Empty title="No groups">
-                  A group says which hosts a user is granted, and when they may be worked on.
-                </Empty>
-              );
+      method={GroupService.method.listGroups}
+      request={{ pageSize: 100 }}
+      rows={({ groups }) => groups}
+      name={({ id }) => id}
+      columns={COLUMNS}
+      empty={{
+        title: "No groups",
+        text: "A group says which hosts a user is granted, and when they may be worked on.",
+      }}
+      add={may ? "Add a group" : undefined}
+      dialog={(group, opened) => <Edit group={group} opened={opened} />}
+      edit={may ? () => true : undefined}
+      remove={
+        may
+          ? {
+              word: "Remove",
+              title: "Remove this group?",
+              act: ({ id, etag }) => calling(GroupService.method.deleteGroup, { groupId: id, etag }),
+              text: () => "Its hosts stay. Whoever was granted it no longer is.",
             }
-            return (
-              <>
-                <div className="scroll">
-                  <table className="table">
-                    <thead>
-                      <tr>
-                        <th>Name</th>
-                        <th className="end">Hosts</th>
-                        <th className="wide">Maintenance windows</th>
-                        <th className="wide">What for</th>
-                        <th>
-                          <span className="visually-hidden">Change</span>
-                        </th>
-                      </tr>
-                    </thead>
-                    <tbody>
-                      {rows.map((group) => (
-                        <tr key={group.id}>
-                          <td>
-                            <Link to={`/hosts?group=${group.id}`}>
-                              <Word>{group.name}</Word>
-                            </Link>
-                          </td>
-                          <td className="end number">{String(group.hosts)}</td>
-                          <td className="wide">
-                            {group.maintenanceWindows.map((window) => (
-                              <div key={windowText(window)}>{windowText(window)}</div>
-                            ))}
-                          </td>
-                          <td className="wide">
-                            <Word>{group.description}</Word>
-                          </td>
-                          <td className="end nowrap">
-                            {may && (
-                              <>
-                                <button type="button" onClick={() => setEdited(group)}>
-                                  Edit
-                                </button>{" "}
-                                <button type="button" className="danger" onClick={() => setRemoved(group)}>
-                                  Remove
-                                </button>
-                              </>
-                            )}
-                          </td>
-                        </tr>
-                      ))}
-                    </tbody>
-                  </table>
-                </div>
-                <More of={groups} />
-              </>
-            );
-          }}
-        </Answer>
-      </section>
-      {edited && <Edit group={edited === "new" ? undefined : edited} onClose={() => setEdited(undefined)} />}
-      {removed && (
-        <Confirm
-          title="Remove this group?"
-          action="Remove"
-          danger
-          pending={remove.isPending}
-          error={remove.error}
-          onConfirm={() => remove.mutate({ groupId: removed.id, etag: removed.etag })}
-          onClose={() => setRemoved(undefined)}
-        >
-          <p>Its hosts stay. Whoever was granted it no longer is.</p>
-        </Confirm>
-      )}
-    </Page>
+          : undefined
+      }
+    />
   );
 }
 
-function Edit({ group, onClose }: { group: Group | undefined; onClose: () => void }) {
+/** A window that is being filled in; its number is its name, as it has no other. */
+interface Typed {
+  number: number;
+  draft: Draft;
+}
+
+function Edit({ group, opened }: { group: Group | undefined; opened: Opened }) {
   const [name, setName] = useState(group?.name ?? "");
   const [description, setDescription] = useState(group?.description ?? "");
+  const [windows, setWindows] = useState<Typed[]>(
+    (group?.maintenanceWindows ?? []).map((window, number) => ({
+      number,
+      draft: draftOf(MaintenanceWindowSchema, window),
+    })),
+  );
+  const [asked, setAsked] = useState(false);
   const done = () => {
-    onClose();
-    again();
+    opened.close();
+    opened.changed();
   };
   const create = useChange(GroupService.method.createGroup, done);
   const update = useChange(GroupService.method.updateGroup, done);
+  const filled = windows.map(({ draft }) => fill(MaintenanceWindowSchema, draft));
   const save = () => {
+    setAsked(true);
     const what = { name: name.trim(), description: description.trim() };
-    if (group) update.mutate({ groupId: group.id, etag: group.etag, ...what });
-    else create.mutate(what);
+    if (!group) return create.mutate(what);
+    if (filled.some(({ faults }) => faults.size > 0)) return;
+    update.mutate({
+      groupId: group.id,
+      etag: group.etag,
+      ...what,
+      maintenanceWindows: { windows: filled.map(({ value }) => value) },
+    });
   };
+  const next = Math.max(-1, ...windows.map(({ number }) => number)) + 1;
   return (
-    <Dialog title={group ? "Edit group" : "Add a group"} onClose={onClose} onSubmit={save}>
-      <Field label="Name" hint="Letters, digits, hyphens, underscores or dots.">
-        {(ids) => (
-          <input
-            {...ids}
-            name="name"
-            required
-            autoComplete="off"
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-          />
-        )}
-      </Field>
-      <Field label="What for">
-        {(ids) => (
-          <input {...ids} value={description} onChange={(event) => setDescription(event.target.value)} />
-        )}
-      </Field>
-      <Wrong error={create.error ?? update.error} />
-      <div className="actions">
-        <button type="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" className="primary" disabled={create.isPending || update.isPending}>
-          Save
-        </button>
-      </div>
-    </Dialog>
+    <FormDialog
+      title={group ? "Edit group" : "Add a group"}
+      action="Save"
+      pending={create.isPending || update.isPending}
+      error={create.error ?? update.error}
+      onSubmit={save}
+      onClose={opened.close}
+    >
+      <TextField
+        label="Name"
+        hint="Letters, digits, hyphens, underscores or dots."
+        name="name"
+        required
+        value={name}
+        onChange={setName}
+      />
+      <TextField label="What for" name="description" value={description} onChange={setDescription} />
+      {group && (
+        <section className="stack" aria-label="Maintenance windows">
+          <h3>Maintenance windows</h3>
+          {windows.map((window, index) => (
+            <fieldset className="form window" key={window.number}>
+              <legend className="visually-hidden">Window {index + 1}</legend>
+              <MessageForm
+                desc={MaintenanceWindowSchema}
+                draft={window.draft}
+                faults={(asked && filled[index]?.faults) || NONE}
+                onChange={(draft) =>
+                  setWindows(windows.map((one) => (one.number === window.number ? { ...one, draft } : one)))
+                }
+              />
+              <button
+                type="button"
+                className="danger"
+                onClick={() => setWindows(windows.filter(({ number }) => number !== window.number))}
+              >
+                Remove this window
+              </button>
+            </fieldset>
+          ))}
+          {windows.length < WINDOWS_MAX && (
+            <button type="button" onClick={() => setWindows([...windows, { number: next, draft: {} }])}>
+              Add a window
+            </button>
+          )}
+        </section>
+      )}
+    </FormDialog>
   );
 }
+
+const NONE = new Map<string, string>();

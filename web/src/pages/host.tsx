@@ -13,12 +13,13 @@ import { AuditRows } from "../ui/audit-rows";
 import { DeliveryRows } from "../ui/delivery-rows";
 import { EditHost } from "../ui/edit-host";
 import { HealthHistory } from "../ui/health-history";
+import { Inventory } from "../ui/inventory";
 import { OpenConsole } from "../ui/open-console";
-import { Answer, Confirm, Empty, Labels, More, Page, Panel } from "../ui/parts";
+import { Answer, Empty, FormDialog, Labels, Meter, More, Page, Panel } from "../ui/parts";
 import { SessionRows } from "../ui/session-rows";
 import { Word } from "../ui/text";
 import { At, span, When } from "../ui/time";
-import { HostState, percent } from "./hosts";
+import { HostState } from "./hosts";
 
 export default function HostPage() {
   const { id = "" } = useParams();
@@ -73,25 +74,26 @@ function Shown({ host }: { host: Host }) {
         <HealthPanel health={host.health} online={host.status === HostStatus.ONLINE} />
       </div>
       <HealthHistory hostId={host.id} seenAt={host.lastSeenAt} />
+      <Inventory host={host} />
       <Deliveries host={host} />
       <Sessions host={host} />
       <Audit host={host} />
       {asked === "edit" && <EditHost host={host} onClose={() => setAsked(undefined)} />}
       {asked === "revoke" && (
-        <Confirm
+        <FormDialog
           title="Revoke this host?"
           action="Revoke"
           danger
           pending={revoke.isPending}
           error={revoke.error}
-          onConfirm={() => revoke.mutate({ hostId: host.id })}
+          onSubmit={() => revoke.mutate({ hostId: host.id })}
           onClose={() => setAsked(undefined)}
         >
           <p>
             Its connection and its console sessions end at once, and its agent is let in no more. It comes
             back only by being enrolled anew with a token for its name.
           </p>
-        </Confirm>
+        </FormDialog>
       )}
     </Page>
   );
@@ -218,24 +220,6 @@ function HealthPanel({ health, online }: { health: Health | undefined; online: b
   );
 }
 
-function Meter({ label, value }: { label: string; value: number | undefined }) {
-  if (value === undefined) return null;
-  const tone = value >= 95 ? "bad" : value >= 85 ? "warn" : "busy";
-  return (
-    <div className="field">
-      <div className="between">
-        <span>{label}</span>
-        <span className="number">{percent(value)}</span>
-      </div>
-      <div className="progress">
-        <svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
-          <rect className={`fill-${tone}`} width={Math.min(100, value)} height="1" />
-        </svg>
-      </div>
-    </div>
-  );
-}
-
 function Deliveries({ host }: { host: Host }) {
   const deliveries = useList(DeliveryService.method.listDeliveries, { host: host.id, pageSize: 20 });
   return (
@@ -258,13 +242,21 @@ function Deliveries({ host }: { host: Host }) {
 }
 
 function Sessions({ host }: { host: Host }) {
-  const sessions = useCall(SessionService.method.listSessions, { host: host.id, pageSize: 100 });
+  const sessions = useList(SessionService.method.listSessions, { host: host.id, pageSize: 100 });
   return (
     <Panel title="Console sessions" flush>
       <Answer of={sessions}>
-        {({ sessions }) =>
-          sessions.length ? <SessionRows sessions={sessions} /> : <Empty title="Nobody looks at it now" />
-        }
+        {({ pages }) => {
+          const rows = pages.flatMap(({ sessions }) => sessions);
+          return rows.length ? (
+            <>
+              <SessionRows sessions={rows} />
+              <More of={sessions} />
+            </>
+          ) : (
+            <Empty title="Nobody looks at it now" />
+          );
+        }}
       </Answer>
     </Panel>
   );

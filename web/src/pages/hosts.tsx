@@ -16,6 +16,8 @@ import { type Host, HostService, HostStatus } from "fleetwire/api/v1/host";
 import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
 import { useCall, useList, useMay } from "../api/query";
+import { EditHosts } from "../ui/edit-hosts";
+import { labelChoices } from "../ui/labels";
 import { Empty, Failed, Labels, Loading, Page, State } from "../ui/parts";
 import { plain, Word } from "../ui/text";
 import { When } from "../ui/time";
@@ -115,9 +117,9 @@ export default function Hosts() {
                 onChange={(event) => set("label", event.target.value)}
               >
                 <option value="">Any label</option>
-                {labels.data?.labels.map(({ key, value, hosts }) => (
-                  <option key={`${key}=${value}`} value={value ? `${key}=${value}` : key}>
-                    {plain(value ? `${key}: ${value}` : key)} ({String(hosts)})
+                {labelChoices(labels.data?.labels ?? []).map(({ value, text }) => (
+                  <option key={value} value={value}>
+                    {text}
                   </option>
                 ))}
               </select>
@@ -128,7 +130,7 @@ export default function Hosts() {
               </button>
             )}
           </search>
-          <Bulk selected={selected} onClear={() => setSelected({})} />
+          <Bulk selected={selected} rows={rows} onClear={() => setSelected({})} />
         </header>
         {hosts.data ? (
           rows.length ? (
@@ -178,14 +180,26 @@ function Search({ value, onChange }: { value: string; onChange: (value: string) 
 }
 
 /** What can be done with the hosts that are chosen. */
-function Bulk({ selected, onClear }: { selected: RowSelectionState; onClear: () => void }) {
+function Bulk({
+  selected,
+  rows,
+  onClear,
+}: {
+  selected: RowSelectionState;
+  rows: readonly Host[];
+  onClear: () => void;
+}) {
   const navigate = useNavigate();
   const may = useMay(CommandService.method.createCommand);
+  const mayEdit = useMay(HostService.method.updateHost);
+  const [edited, setEdited] = useState<readonly string[]>();
   const ids = Object.keys(selected);
   if (!ids.length) return null;
   return (
-    <div className="actions" role="status">
-      <span className="number">{ids.length} selected</span>
+    <div className="actions">
+      <span className="number" role="status">
+        {ids.length} selected
+      </span>
       {may && (
         <button
           type="button"
@@ -201,9 +215,21 @@ function Bulk({ selected, onClear }: { selected: RowSelectionState; onClear: () 
           Run a command
         </button>
       )}
+      {mayEdit && (
+        <button type="button" onClick={() => setEdited(ids)}>
+          Labels and groups
+        </button>
+      )}
       <button type="button" className="plain" onClick={onClear}>
         Clear selection
       </button>
+      {edited && (
+        <EditHosts
+          ids={edited}
+          nameOf={(id) => rows.find((host) => host.id === id)?.name ?? id}
+          onClose={() => setEdited(undefined)}
+        />
+      )}
     </div>
   );
 }

@@ -1,43 +1,16 @@
 // The fleet at a glance: how many hosts are there, what is on its way, what came to nothing, and what happens.
 
-import { useQuery } from "@tanstack/react-query";
+import { AlertService } from "fleetwire/api/v1/alert";
 import { CommandService } from "fleetwire/api/v1/command";
-import { DeliveryService } from "fleetwire/api/v1/delivery";
-import { HostService, HostStatus } from "fleetwire/api/v1/host";
-import { SessionService } from "fleetwire/api/v1/session";
+import { FleetService } from "fleetwire/api/v1/fleet";
 import { Link } from "react-router";
-import { calling, useCall } from "../api/query";
-import { FIGURES, type Figures } from "../live/apply";
-import { Answer, Empty, Page, Panel, State } from "../ui/parts";
-import { UNDER_WAY } from "../ui/words";
+import { useCall } from "../api/query";
+import { AlertRows, FIRING } from "../ui/alerts";
+import { Answer, Empty, Page, Panel, State, type Tone } from "../ui/parts";
 import { CommandRows } from "./commands";
 
-/** The largest page of a list. */
-const PAGE_MAX = 1000;
-/** Hosts are counted up to here. */
-const PAGES_MAX = 100;
-
-/** Counts once; events keep the counts from there on. */
-async function count(signal: AbortSignal): Promise<Figures> {
-  const hosts = new Map<string, boolean>();
-  let pageToken = "";
-  for (let page = 0; page < PAGES_MAX; page += 1) {
-    const answer = await calling(HostService.method.listHosts, { pageSize: PAGE_MAX, pageToken }, { signal });
-    for (const { id, status } of answer.hosts) hosts.set(id, status === HostStatus.ONLINE);
-    pageToken = answer.nextPageToken;
-    if (!pageToken) break;
-  }
-  const answer = await calling(
-    DeliveryService.method.listDeliveries,
-    { states: [...UNDER_WAY], pageSize: PAGE_MAX },
-    { signal },
-  );
-  return {
-    hosts,
-    underWay: new Set(answer.deliveries.map(({ commandId, hostId }) => `${commandId} ${hostId}`)),
-    moreUnderWay: answer.nextPageToken !== "",
-  };
-}
+/** The newest alerts that are shown here. */
+const FIRING_SHOWN = 6;
 
 const number = new Intl.NumberFormat();
 
@@ -49,7 +22,7 @@ function Tile({
 }: {
   to: string;
   label: string;
-  tone?: "good" | "bad" | "busy" | "idle";
+  tone?: Tone;
   value: string | undefined;
 }) {
   return (
@@ -61,47 +34,57 @@ function Tile({
 }
 
 export default function Overview() {
-  const figures = useQuery({ queryKey: [FIGURES], queryFn: ({ signal }) => count(signal) });
-  const dead = useCall(DeliveryService.method.listDeliveries, { dead: true, pageSize: PAGE_MAX });
-  const sessions = useCall(SessionService.method.listSessions, { pageSize: PAGE_MAX });
-  const hosts = figures.data && [...figures.data.hosts.values()];
-  const online = hosts?.filter(Boolean).length ?? 0;
-  const some = (count: number | undefined, more: unknown) =>
-    count === undefined ? undefined : `${number.format(count)}${more ? "+" : ""}`;
-  const letters = dead.data?.deliveries.length;
+  const summary = useCall(FleetService.method.getFleetSummary, {});
+  const { hosts, deliveries, deadLetters, sessions, alerts } = summary.data?.summary ?? {};
+  const some = (count: bigint | undefined) => (count === undefined ? undefined : number.format(count));
+  const onTheWay =
+    deliveries && deliveries.queued + deliveries.sent + deliveries.received + deliveries.running;
+  const firing = alerts && alerts.info + alerts.warning + alerts.critical;
   return (
     <Page title="Overview">
       <div className="tiles">
-        <Tile to="/hosts" label="Hosts" value={some(hosts?.length, false)} />
-        <Tile to="/hosts?status=online" label="Online" tone="good" value={some(hosts && online, false)} />
+        <Tile to="/hosts" label="Hosts" value={some(hosts?.total)} />
+        <Tile to="/hosts?status=online" label="Online" tone="good" value={some(hosts?.online)} />
         <Tile
           to="/hosts?status=offline"
           label="Offline"
-          tone={hosts && hosts.length > online ? "bad" : "idle"}
-          value={some(hosts && hosts.length - online, false)}
+          tone={hosts?.offline ? "bad" : "idle"}
+          value={some(hosts?.offline)}
         />
         <Tile
-          to="/commands"
-          label="In flight"
-          tone={figures.data?.underWay.size ? "busy" : "idle"}
-          value={some(figures.data?.underWay.size, figures.data?.moreUnderWay)}
+          to="/alerts"
+          label="Alerts"
+          tone={alerts?.critical ? "bad" : firing ? "warn" : "idle"}
+          value={some(firing)}
         />
+        <Tile to="/commands" label="In flight" tone={onTheWay ? "busy" : "idle"} value={some(onTheWay)} />
         <Tile
           to="/dead-letters"
           label="Dead letters"
-          tone={letters ? "bad" : "idle"}
-          value={some(letters, dead.data?.nextPageToken)}
+          tone={deadLetters ? "bad" : "idle"}
+          value={some(deadLetters)}
         />
         <Tile
           to="/sessions"
           label="Console sessions"
-          tone={sessions.data?.sessions.length ? "busy" : "idle"}
-          value={some(sessions.data?.sessions.length, sessions.data?.nextPageToken)}
+          tone={sessions ? "busy" : "idle"}
+          value={some(sessions)}
         />
       </div>
-      {figures.error && !figures.data && <Answer of={figures}>{() => null}</Answer>}
+      {summary.error && !summary.data && <Answer of={summary}>{() => null}</Answer>}
+      {firing ? <Firing /> : null}
       <Recent />
     </Page>
+  );
+}
+
+/** What fires, the newest first. */
+function Firing() {
+  const alerts = useCall(AlertService.method.listAlerts, FIRING);
+  return (
+    <Panel title="Alerts that fire" flush actions={<Link to="/alerts">All alerts</Link>}>
+      <Answer of={alerts}>{({ alerts }) => <AlertRows alerts={alerts.slice(0, FIRING_SHOWN)} />}</Answer>
+    </Panel>
   );
 }
 

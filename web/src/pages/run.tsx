@@ -10,7 +10,7 @@ import {
   type CreateCommandRequest,
   CreateCommandRequestSchema,
 } from "fleetwire/api/v1/command";
-import { FileService } from "fleetwire/api/v1/file";
+import type { File as Kept } from "fleetwire/api/v1/file";
 import { GroupService } from "fleetwire/api/v1/group";
 import { HostService } from "fleetwire/api/v1/host";
 import { CommandPriority } from "fleetwire/link/v1/command";
@@ -20,18 +20,20 @@ import { write } from "../api/codec";
 import { useCall, useChange, useList } from "../api/query";
 import { type Draft, fill } from "../form/fields";
 import { MessageForm } from "../form/form";
+import { labelChoices, labelOf } from "../ui/labels";
 import { Check, Choice, Field, Page, Panel, State, says, Wrong } from "../ui/parts";
 import { plain, Word } from "../ui/text";
 import { When } from "../ui/time";
+import { FileChoice } from "../ui/upload";
 import { human } from "../ui/words";
 
-/** The kinds of commands, by the fields of the request's oneof. An agent's update is signed, and sent by the
- * command `fleetwire`. */
-const KINDS = (CreateCommandRequestSchema.oneofs[0]?.fields ?? []).filter(
-  ({ name }) => name !== "agent_update",
-);
+/** The kinds of commands, by the fields of the request's oneof. */
+const KINDS = CreateCommandRequestSchema.oneofs[0]?.fields ?? [];
 /** What of a kind follows from elsewhere: the file that is chosen. */
-const WITHOUT: Record<string, readonly string[]> = { file_transfer: ["size_bytes", "sha256"] };
+const WITHOUT: Record<string, readonly string[]> = {
+  file_transfer: ["size_bytes", "sha256"],
+  agent_update: ["size_bytes", "sha256"],
+};
 /** A count is asked for once nobody has changed anything for so long. */
 const SETTLED_MS = 300;
 
@@ -42,7 +44,7 @@ export default function Run() {
   const given = (useLocation().state as { hosts?: string[] } | null)?.hosts ?? [];
   const [kind, setKind] = useState("script");
   const [draft, setDraft] = useState<Draft>({});
-  const [fileId, setFileId] = useState("");
+  const [file, setFile] = useState<Kept>();
   const [where, setWhere] = useState<Where>("hosts");
   const [hosts, setHosts] = useState<string[]>(given);
   const [group, setGroup] = useState("");
@@ -55,6 +57,7 @@ export default function Run() {
 
   const field = KINDS.find(({ name }) => name === kind);
   const desc = field?.message as DescMessage;
+  const takesFile = kind === "agent_update" || (kind === "file_transfer" && draft.direction === "to_host");
   const filled = useMemo(() => fill(desc, draft, WITHOUT[kind]), [desc, draft, kind]);
   const filledHow = useMemo(() => fill(CreateCommandRequestSchema, how, NOT_HOW), [how]);
   const filledWaves = useMemo(() => fill(CommandWavesSchema, waves), [waves]);
@@ -63,15 +66,23 @@ export default function Run() {
     filled.faults.size +
     filledHow.faults.size +
     filledSchedule.faults.size +
-    (withWaves ? filledWaves.faults.size : 0);
+    (withWaves ? filledWaves.faults.size : 0) +
+    (takesFile && !file ? 1 : 0);
 
   const request: MessageInitShape<typeof CreateCommandRequestSchema> = {
     ...(filledHow.value as Partial<Pick<CreateCommandRequest, "timeout" | "expiresAt" | "priority">>),
     targets: targetsOf(where, hosts, group, label),
     waves: withWaves ? filledWaves.value : undefined,
     schedule: Object.keys(filledSchedule.value).length ? filledSchedule.value : undefined,
-    fileId: kind === "file_transfer" && fileId ? fileId : undefined,
-    parameters: { case: field?.localName, value: filled.value } as never,
+    fileId: kind === "file_transfer" && takesFile ? file?.id : undefined,
+    // An agent's update names its program by what it is: it is signed, and so is that.
+    parameters: {
+      case: field?.localName,
+      value:
+        kind === "agent_update" && file
+          ? { ...filled.value, sizeBytes: file.sizeBytes, sha256: file.sha256 }
+          : filled.value,
+    } as never,
   };
   const send = useChange(CommandService.method.createCommand, ({ commandId }) =>
     navigate(`/commands/${commandId}`),
@@ -100,11 +111,22 @@ export default function Run() {
                 onChange={(kind) => {
                   setKind(kind);
                   setDraft({});
+                  setFile(undefined);
                   setAsked(false);
                 }}
               />
-              {kind === "file_transfer" && draft.direction === "to_host" && (
-                <FileChoice value={fileId} onChange={setFileId} />
+              {kind === "agent_update" && (
+                <p className="note">
+                  The program is signed where the key is kept, with <code>fleetwire agent sign</code>: each
+                  agent checks that before it puts it in its own place.
+                </p>
+              )}
+              {takesFile && (
+                <FileChoice
+                  label={kind === "agent_update" ? "The new fleetwire-agent" : "File"}
+                  value={file}
+                  onChange={setFile}
+                />
               )}
               <MessageForm
                 desc={desc}
@@ -201,15 +223,7 @@ export default function Run() {
 
 const NONE = new Map<string, string>();
 /** What of the request has a place of its own. */
-const NOT_HOW = [
-  "targets",
-  "dry_run",
-  "file_id",
-  "waves",
-  "schedule",
-  ...KINDS.map(({ name }) => name),
-  "agent_update",
-];
+const NOT_HOW = ["targets", "dry_run", "file_id", "waves", "schedule", ...KINDS.map(({ name }) => name)];
 const PRIORITIES = [
   [CommandPriority.LOW, "low"],
   [CommandPriority.NORMAL, "normal"],
@@ -232,8 +246,8 @@ function targetsOf(
   if (where === "all") return { all: true };
   if (where === "group") return { group };
   if (where === "hosts") return { hosts };
-  const at = label.indexOf("=");
-  return { labels: { [at < 0 ? label : label.slice(0, at)]: at < 0 ? "" : label.slice(at + 1) } };
+  const [key, value] = labelOf(label);
+  return { labels: { [key]: value } };
 }
 
 /** Asks the platform which hosts it would go to, once the form has come to rest. */
@@ -323,6 +337,13 @@ function HostChoice({ hosts, onChange }: { hosts: string[]; onChange: (hosts: st
             placeholder="Search by name"
             value={name}
             onChange={(event) => setName(event.target.value)}
+            onKeyDown={(event) => {
+              if (event.key !== "Enter") return;
+              // It is for the search, and sends nothing.
+              event.preventDefault();
+              const [first] = offered;
+              if (name && first && !found.isPlaceholderData) onChange([...hosts, first.id]);
+            }}
           />
         )}
       </Field>
@@ -358,35 +379,13 @@ function GroupChoice({ value, onChange }: { value: string; onChange: (value: str
 function LabelChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
   const labels = useCall(HostService.method.listLabels, { pageSize: 1000 });
   return (
-    <Field label="Label">
+    <Field label="Label" hint="A label without a value stands for that label with any value.">
       {(ids) => (
         <select {...ids} value={value} onChange={(event) => onChange(event.target.value)}>
           <option value="">Choose</option>
-          {labels.data?.labels.map((label) => {
-            const text = label.value ? `${label.key}=${label.value}` : label.key;
-            return (
-              <option key={text} value={text}>
-                {plain(text)} ({String(label.hosts)})
-              </option>
-            );
-          })}
-        </select>
-      )}
-    </Field>
-  );
-}
-
-function FileChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  const files = useList(FileService.method.listFiles, { pageSize: 100 });
-  const whole = (files.data?.pages ?? []).flatMap(({ files }) => files).filter(({ complete }) => complete);
-  return (
-    <Field label="File" hint="One that the platform has: fleetwire files brings them.">
-      {(ids) => (
-        <select {...ids} value={value} onChange={(event) => onChange(event.target.value)}>
-          <option value="">Choose</option>
-          {whole.map(({ id, name, sizeBytes }) => (
-            <option key={id} value={id}>
-              {plain(name)} ({String(sizeBytes)} bytes)
+          {labelChoices(labels.data?.labels ?? []).map(({ value, text }) => (
+            <option key={value} value={value}>
+              {text}
             </option>
           ))}
         </select>

@@ -3,143 +3,77 @@
 import { Role } from "fleetwire/api/v1/role";
 import { type User, UserService } from "fleetwire/api/v1/user";
 import { useState } from "react";
-import { client, keyOf, useChange, useList } from "../api/query";
-import { GiveRole, GrantsShown, givenOf } from "../ui/grants";
-import { Answer, Check, Confirm, Dialog, Empty, Field, More, Page, State, Wrong } from "../ui/parts";
+import { calling, useChange } from "../api/query";
+import { GiveRole, GrantsShown, givenOf, grantsOf } from "../ui/grants";
+import { Check, FormDialog, State, TextField } from "../ui/parts";
+import { type Opened, Register } from "../ui/register";
+import type { Column } from "../ui/table";
 import { Word } from "../ui/text";
 import { When } from "../ui/time";
 import { roleWord } from "../ui/words";
 
-const again = () => void client.invalidateQueries({ queryKey: keyOf(UserService.method.listUsers) });
+const COLUMNS: readonly Column<User>[] = [
+  {
+    head: "Name",
+    lead: true,
+    cell: (user) => (
+      <>
+        <Word>{user.name}</Word> {user.disabled && <State tone="warn">disabled</State>}
+      </>
+    ),
+  },
+  { head: "Role", cell: (user) => roleWord(user.role) },
+  { head: "Hosts", cell: (user) => <GrantsShown grants={user.grants} /> },
+  { head: "Signs in by", wide: true, cell: waysIn },
+  { head: "Made", wide: true, cell: (user) => <When at={user.createdAt} /> },
+];
+
+function waysIn({ hasPassword, totp, external, builtIn }: User) {
+  const ways = [hasPassword && "password", totp && "second factor", external && "provider"].filter(Boolean);
+  return ways.join(", ") || <span className="muted">{builtIn ? "its API key" : "nothing yet"}</span>;
+}
 
 export default function Users() {
-  const users = useList(UserService.method.listUsers, { pageSize: 100 });
-  const [edited, setEdited] = useState<User | "new">();
-  const [removed, setRemoved] = useState<User>();
-  const remove = useChange(UserService.method.deleteUser, () => {
-    setRemoved(undefined);
-    again();
-  });
   return (
-    <Page
+    <Register
       title="Users"
-      actions={
-        <button type="button" className="primary" onClick={() => setEdited("new")}>
-          Add a user
-        </button>
-      }
-    >
-      <section className="panel">
-        <Answer of={users}>
-          {({ pages }) => {
-            const rows = pages.flatMap(({ users }) => users);
-            return rows.length ? (
-              <>
-                <Rows users={rows} onEdit={setEdited} onRemove={setRemoved} />
-                <More of={users} />
-              </>
-            ) : (
-              <Empty title="No users" />
-            );
-          }}
-        </Answer>
-      </section>
-      {edited && <Edit user={edited === "new" ? undefined : edited} onClose={() => setEdited(undefined)} />}
-      {removed && (
-        <Confirm
-          title="Remove this user?"
-          action="Remove"
-          danger
-          pending={remove.isPending}
-          error={remove.error}
-          onConfirm={() => remove.mutate({ userId: removed.id, etag: removed.etag })}
-          onClose={() => setRemoved(undefined)}
-        >
-          <p>
-            <Word>{removed.name}</Word> goes with its sign-ins and its API keys. What it did stays in the
-            audit log.
-          </p>
-        </Confirm>
-      )}
-    </Page>
+      method={UserService.method.listUsers}
+      request={{ pageSize: 100 }}
+      rows={({ users }) => users}
+      name={({ id }) => id}
+      columns={COLUMNS}
+      empty={{ title: "No users" }}
+      add="Add a user"
+      dialog={(user, opened) => <Edit user={user} opened={opened} />}
+      edit={() => true}
+      remove={{
+        word: "Remove",
+        title: "Remove this user?",
+        may: ({ builtIn }) => !builtIn,
+        act: ({ id, etag }) => calling(UserService.method.deleteUser, { userId: id, etag }),
+        text: ({ name }) => (
+          <>
+            <Word>{name}</Word> goes with its sign-ins and its API keys. What it did stays in the audit log.
+          </>
+        ),
+      }}
+    />
   );
 }
 
-function Rows({
-  users,
-  onEdit,
-  onRemove,
-}: {
-  users: User[];
-  onEdit: (user: User) => void;
-  onRemove: (user: User) => void;
-}) {
-  return (
-    <div className="scroll">
-      <table className="table">
-        <thead>
-          <tr>
-            <th>Name</th>
-            <th>Role</th>
-            <th className="wide">Hosts</th>
-            <th className="wide">Signs in by</th>
-            <th className="wide">Made</th>
-            <th>
-              <span className="visually-hidden">Change</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {users.map((user) => (
-            <tr key={user.id}>
-              <td>
-                <Word>{user.name}</Word> {user.disabled && <State tone="warn">disabled</State>}
-              </td>
-              <td>{roleWord(user.role)}</td>
-              <td className="wide">
-                <GrantsShown grants={user.grants} />
-              </td>
-              <td className="wide">
-                {[user.hasPassword && "password", user.totp && "second factor", user.external && "provider"]
-                  .filter(Boolean)
-                  .join(", ") || (
-                  <span className="muted">{user.builtIn ? "its API key" : "nothing yet"}</span>
-                )}
-              </td>
-              <td className="wide">
-                <When at={user.createdAt} />
-              </td>
-              <td className="end nowrap">
-                <button type="button" onClick={() => onEdit(user)}>
-                  Edit
-                </button>{" "}
-                {!user.builtIn && (
-                  <button type="button" className="danger" onClick={() => onRemove(user)}>
-                    Remove
-                  </button>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function Edit({ user, onClose }: { user: User | undefined; onClose: () => void }) {
+function Edit({ user, opened }: { user: User | undefined; opened: Opened }) {
   const [name, setName] = useState(user?.name ?? "");
   const [given, setGiven] = useState(givenOf(user?.role ?? Role.VIEWER, user?.grants));
   const [password, setPassword] = useState("");
   const [disabled, setDisabled] = useState(user?.disabled ?? false);
   const [resetTotp, setResetTotp] = useState(false);
   const done = () => {
-    onClose();
-    again();
+    opened.close();
+    opened.changed();
   };
   const create = useChange(UserService.method.createUser, done);
   const update = useChange(UserService.method.updateUser, done);
-  const grants = { allHosts: given.allHosts, groupIds: given.allHosts ? [] : given.groupIds };
+  const grants = grantsOf(given);
   const save = () => {
     if (!user)
       return create.mutate({ name: name.trim(), role: given.role, grants, password: password || undefined });
@@ -156,51 +90,31 @@ function Edit({ user, onClose }: { user: User | undefined; onClose: () => void }
     });
   };
   return (
-    <Dialog title={user ? "Edit user" : "Add a user"} onClose={onClose} onSubmit={save}>
-      <Field label="Name">
-        {(ids) => (
-          <input
-            {...ids}
-            name="name"
-            required
-            autoComplete="off"
-            autoCapitalize="none"
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-          />
-        )}
-      </Field>
-      <Field
+    <FormDialog
+      title={user ? "Edit user" : "Add a user"}
+      action="Save"
+      pending={create.isPending || update.isPending}
+      error={create.error ?? update.error}
+      onSubmit={save}
+      onClose={opened.close}
+    >
+      <TextField label="Name" name="name" required autoCapitalize="none" value={name} onChange={setName} />
+      <TextField
         label={user?.hasPassword ? "New password" : "Password"}
         hint={
           user
             ? "Empty: as it is. A new one ends its sign-ins."
             : "12 characters at least. Empty: it signs in over the provider."
         }
-      >
-        {(ids) => (
-          <input
-            {...ids}
-            name="password"
-            type="password"
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.target.value)}
-          />
-        )}
-      </Field>
+        name="password"
+        type="password"
+        autoComplete="new-password"
+        value={password}
+        onChange={setPassword}
+      />
       {!user?.builtIn && <GiveRole given={given} onChange={setGiven} />}
       {user && !user.builtIn && <Check label="Kept out" checked={disabled} onChange={setDisabled} />}
       {user?.totp && <Check label="Take its second factor off" checked={resetTotp} onChange={setResetTotp} />}
-      <Wrong error={create.error ?? update.error} />
-      <div className="actions">
-        <button type="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" className="primary" disabled={create.isPending || update.isPending}>
-          Save
-        </button>
-      </div>
-    </Dialog>
+    </FormDialog>
   );
 }

@@ -3,6 +3,7 @@
 import type { AuditEntry } from "fleetwire/api/v1/audit";
 import { Link } from "react-router";
 import { Empty, State } from "./parts";
+import { type Column, Table } from "./table";
 import { plain, Word } from "./text";
 import { At, When } from "./time";
 
@@ -23,61 +24,58 @@ function Named({ name }: { name: string }) {
 
 const PLACES: Record<string, string> = { host: "/hosts", command: "/commands" };
 
+const COLUMNS: readonly Column<AuditEntry>[] = [
+  {
+    head: "No.",
+    wide: true,
+    cell: (entry) => <span className="number muted">{String(entry.sequence)}</span>,
+  },
+  {
+    head: "When",
+    cell: (entry) => (
+      <>
+        <span className="wide-only">
+          <At at={entry.at} />
+        </span>
+        <span className="narrow-only">
+          <When at={entry.at} />
+        </span>
+      </>
+    ),
+  },
+  { head: "Who", cell: (entry) => <Named name={entry.actor} /> },
+  {
+    head: "What",
+    lead: true,
+    cell: (entry) => (
+      <span className="nowrap">
+        <code>{entry.action}</code>
+        {entry.outcome === "failed" && (
+          <>
+            {" "}
+            <State tone="bad">failed</State>
+          </>
+        )}
+      </span>
+    ),
+  },
+  { head: "To", cell: (entry) => <Named name={entry.target} /> },
+  {
+    head: "Details",
+    wide: true,
+    cell: (entry) => (
+      <span className="chips small">
+        {Object.entries(entry.details).map(([name, value]) => (
+          <span className="chip" key={name} title={plain(value)}>
+            <Word>{`${name}: ${value}`}</Word>
+          </span>
+        ))}
+      </span>
+    ),
+  },
+];
+
 export function AuditRows({ entries }: { entries: AuditEntry[] }) {
   if (!entries.length) return <Empty title="No entries" />;
-  return (
-    <div className="scroll">
-      <table className="table">
-        <thead>
-          <tr>
-            <th className="wide">No.</th>
-            <th>When</th>
-            <th>Who</th>
-            <th>What</th>
-            <th className="wide">To</th>
-            <th className="wide">Details</th>
-          </tr>
-        </thead>
-        <tbody>
-          {entries.map((entry) => (
-            <tr key={String(entry.sequence)}>
-              <td className="number muted wide">{String(entry.sequence)}</td>
-              <td>
-                <span className="wide-only">
-                  <At at={entry.at} />
-                </span>
-                <span className="narrow-only">
-                  <When at={entry.at} />
-                </span>
-              </td>
-              <td>
-                <Named name={entry.actor} />
-              </td>
-              <td className="nowrap">
-                <code>{entry.action}</code>
-                {entry.outcome === "failed" && (
-                  <>
-                    {" "}
-                    <State tone="bad">failed</State>
-                  </>
-                )}
-              </td>
-              <td className="nowrap wide">
-                <Named name={entry.target} />
-              </td>
-              <td className="small wide">
-                <span className="chips">
-                  {Object.entries(entry.details).map(([name, value]) => (
-                    <span className="chip" key={name} title={plain(value)}>
-                      <Word>{`${name}: ${value}`}</Word>
-                    </span>
-                  ))}
-                </span>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
+  return <Table rows={entries} columns={COLUMNS} name={({ sequence }) => String(sequence)} />;
 }

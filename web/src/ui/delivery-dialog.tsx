@@ -8,12 +8,21 @@ import { Output, Word } from "./text";
 import { At } from "./time";
 import { deliveryWord, human } from "./words";
 
-export function DeliveryDialog({ delivery, onClose }: { delivery: Delivery; onClose: () => void }) {
+export function DeliveryDialog({
+  delivery,
+  live = "",
+  onClose,
+}: {
+  delivery: Delivery;
+  /** What it has printed so far. */
+  live?: string;
+  onClose: () => void;
+}) {
   const { commandId, hostId } = delivery;
   const answer = useCall(DeliveryService.method.getDelivery, { commandId, hostId });
   return (
     <Dialog title={`${human(delivery.commandType)} on ${delivery.host}`} onClose={onClose}>
-      <Answer of={answer}>{(answer) => <Told answer={answer} />}</Answer>
+      <Answer of={answer}>{(answer) => <Told answer={answer} live={live} />}</Answer>
       <div className="actions">
         <button type="button" onClick={onClose}>
           Close
@@ -23,7 +32,7 @@ export function DeliveryDialog({ delivery, onClose }: { delivery: Delivery; onCl
   );
 }
 
-function Told({ answer }: { answer: GetDeliveryResponse }) {
+function Told({ answer, live }: { answer: GetDeliveryResponse; live: string }) {
   const { delivery, history, result } = answer;
   return (
     <div className="stack">
@@ -32,7 +41,7 @@ function Told({ answer }: { answer: GetDeliveryResponse }) {
           <Word>{delivery.detail}</Word>
         </p>
       )}
-      <Result result={result} />
+      {result.case ? <Result result={result} /> : live && <Output text={live} label="Output" />}
       <h3>How it got there</h3>
       <div className="scroll">
         <table className="table">

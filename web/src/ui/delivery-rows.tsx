@@ -5,7 +5,8 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { DeliveryDialog } from "./delivery-dialog";
 import { Empty, State } from "./parts";
-import { Word } from "./text";
+import { type Column, Table } from "./table";
+import { plain, Word } from "./text";
 import { When } from "./time";
 import { deliveryWord, human } from "./words";
 
@@ -25,11 +26,14 @@ export function DeliveryState({ delivery }: { delivery: Delivery }) {
 export function DeliveryRows({
   deliveries,
   show,
+  output,
   chosen,
   onChoose,
 }: {
   deliveries: Delivery[];
   show: Named;
+  /** What hosts have printed so far, by host id, where somebody follows that. */
+  output?: Map<string, string>;
   chosen?: Set<string>;
   onChoose?: (chosen: Set<string>) => void;
 }) {
@@ -40,74 +44,62 @@ export function DeliveryRows({
     if (!next.delete(key)) next.add(key);
     onChoose?.(next);
   };
+  const columns: Column<Delivery>[] = [
+    {
+      head: "State",
+      cell: (delivery) => <DeliveryState delivery={delivery} />,
+    },
+    { head: "Reason", cell: (delivery) => <Word>{delivery.reason.replaceAll("_", " ")}</Word> },
+    { head: "Since", wide: true, cell: (delivery) => <When at={delivery.updatedAt} /> },
+    {
+      head: "More",
+      acts: true,
+      cell: (delivery) => (
+        <button type="button" className="link" onClick={() => setOpen(delivery)}>
+          Details
+        </button>
+      ),
+    },
+  ];
+  if (show !== "command") {
+    columns.unshift({
+      head: "Host",
+      lead: true,
+      cell: (delivery) => (
+        <Link to={`/hosts/${delivery.hostId}`}>
+          <Word>{delivery.host}</Word>
+        </Link>
+      ),
+    });
+  }
+  if (show !== "host") {
+    columns.unshift({
+      head: "Command",
+      lead: show === "command",
+      cell: (delivery) => <Link to={`/commands/${delivery.commandId}`}>{human(delivery.commandType)}</Link>,
+    });
+  }
+  if (onChoose) {
+    columns.unshift({
+      head: "Choose",
+      choice: true,
+      cell: (delivery) => (
+        <input
+          type="checkbox"
+          aria-label={`Choose ${plain(`${human(delivery.commandType)} on ${delivery.host}`)}`}
+          checked={chosen?.has(keyOf(delivery)) ?? false}
+          onChange={() => toggle(keyOf(delivery))}
+        />
+      ),
+    });
+  }
   return (
-    <div className="scroll">
-      <table className="table">
-        <thead>
-          <tr>
-            {onChoose && (
-              <th>
-                <span className="visually-hidden">Choose</span>
-              </th>
-            )}
-            {show !== "host" && <th>Command</th>}
-            {show !== "command" && <th>Host</th>}
-            <th>State</th>
-            <th className="wide">Reason</th>
-            <th className="wide">Since</th>
-            <th className="end">
-              <span className="visually-hidden">More</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {deliveries.map((delivery) => {
-            const key = keyOf(delivery);
-            return (
-              <tr key={key}>
-                {onChoose && (
-                  <td>
-                    <input
-                      type="checkbox"
-                      aria-label="Choose"
-                      checked={chosen?.has(key) ?? false}
-                      onChange={() => toggle(key)}
-                    />
-                  </td>
-                )}
-                {show !== "host" && (
-                  <td>
-                    <Link to={`/commands/${delivery.commandId}`}>{human(delivery.commandType)}</Link>
-                  </td>
-                )}
-                {show !== "command" && (
-                  <td>
-                    <Link to={`/hosts/${delivery.hostId}`}>
-                      <Word>{delivery.host}</Word>
-                    </Link>
-                  </td>
-                )}
-                <td>
-                  <DeliveryState delivery={delivery} />
-                </td>
-                <td className="wide">
-                  <Word>{delivery.reason.replaceAll("_", " ")}</Word>
-                </td>
-                <td className="wide">
-                  <When at={delivery.updatedAt} />
-                </td>
-                <td className="end">
-                  <button type="button" className="link" onClick={() => setOpen(delivery)}>
-                    Details
-                  </button>
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-      {open && <DeliveryDialog delivery={open} onClose={() => setOpen(undefined)} />}
-    </div>
+    <>
+      <Table rows={deliveries} columns={columns} name={keyOf} />
+      {open && (
+        <DeliveryDialog delivery={open} live={output?.get(open.hostId)} onClose={() => setOpen(undefined)} />
+      )}
+    </>
   );
 }
 

@@ -5,27 +5,15 @@ import { GroupService } from "fleetwire/api/v1/group";
 import { type Host, HostService } from "fleetwire/api/v1/host";
 import { useState } from "react";
 import { useCall, useChange } from "../api/query";
+import { labelsOf, labelsText } from "./labels";
 import { Check, Dialog, Field, Wrong } from "./parts";
 import { Word } from "./text";
 
-/** One label a line, as `key: value`. */
-export function labelsOf(text: string): Record<string, string> {
-  const lines = text.split("\n").map((line) => line.trim());
-  return Object.fromEntries(
-    lines.filter(Boolean).map((line) => {
-      const at = line.search(/[:=]/);
-      return at < 0 ? [line, ""] : [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    }),
-  );
-}
-
-export function EditHost({ host, onClose }: { host: Host; onClose: () => void }) {
+export function EditHost({ host: now, onClose }: { host: Host; onClose: () => void }) {
+  // As it was when the form was opened: what others change meanwhile is not to be undone unseen.
+  const [host] = useState(now);
   const [name, setName] = useState(host.name);
-  const [labels, setLabels] = useState(
-    Object.entries(host.labels)
-      .map(([key, value]) => (value ? `${key}: ${value}` : key))
-      .join("\n"),
-  );
+  const [labels, setLabels] = useState(labelsText(host.labels));
   const [groupIds, setGroupIds] = useState(new Set(host.groupIds));
   const groups = useCall(GroupService.method.listGroups, { pageSize: 1000 });
   const change = useChange(HostService.method.updateHost, onClose);
@@ -46,7 +34,7 @@ export function EditHost({ host, onClose }: { host: Host; onClose: () => void })
       <Field label="Name">
         {(ids) => <input {...ids} required value={name} onChange={(event) => setName(event.target.value)} />}
       </Field>
-      <Field label="Labels" hint="One a line, such as site: lab.">
+      <Field label="Labels" hint="One a line, such as site=lab.">
         {(ids) => (
           <textarea
             {...ids}

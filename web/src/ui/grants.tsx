@@ -19,6 +19,10 @@ export function givenOf(role: Role, grants: Grants | undefined): Given {
   return { role, allHosts: grants?.allHosts ?? false, groupIds: grants?.groupIds ?? [] };
 }
 
+export function grantsOf({ allHosts, groupIds }: Given) {
+  return { allHosts, groupIds: allHosts ? [] : groupIds };
+}
+
 export function GrantsShown({ grants }: { grants: Grants | undefined }) {
   const groups = useCall(GroupService.method.listGroups, { pageSize: 1000 });
   if (grants?.allHosts) return "all hosts";

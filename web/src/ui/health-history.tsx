@@ -13,6 +13,7 @@ import { useCall } from "../api/query";
 import { Chart } from "./chart";
 import { Answer, Choice, Empty, Panel } from "./parts";
 import { span } from "./time";
+import { bytes } from "./words";
 
 const DAY_MS = 86_400_000;
 const RANGES = [
@@ -120,10 +121,4 @@ function Charts({ answer: { points, step }, since }: { answer: GetHostHealthResp
       </dl>
     </div>
   );
-}
-
-function bytes(count: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
-  return `${(count / 1000 ** power).toFixed(power ? 1 : 0)} ${units[power]}`;
 }

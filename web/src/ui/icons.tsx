@@ -3,6 +3,7 @@
 const PATHS = {
   overview: "M4 13h6V4H4zM14 20h6V11h-6zM4 20h6v-4H4zM14 8h6V4h-6z",
   hosts: "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
+  alerts: "M6 17V11a6 6 0 0 1 12 0v6l1.500 1.500H4.500zM10 21h4",
   run: "M5 7l5 5-5 5M13 17h6",
   commands: "M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01",
   sessions: "M3 5h18v11H3zM9 20h6M12 16v4",

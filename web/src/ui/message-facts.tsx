@@ -6,6 +6,7 @@ import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { ReactNode } from "react";
 import { enumName } from "../api/codec";
 import { kinds } from "./kinds";
+import { labelText } from "./labels";
 import { Output, Word } from "./text";
 import { At } from "./time";
 import { human } from "./words";
@@ -67,7 +68,7 @@ function shown(field: DescField, value: unknown): ReactNode {
   if (field.fieldKind === "map") {
     return Object.entries(value as Record<string, unknown>).map(([key, value]) => (
       <div key={key}>
-        <Word>{`${key}: ${String(value)}`}</Word>
+        <Word>{labelText(key, String(value))}</Word>
       </div>
     ));
   }

@@ -1,9 +1,18 @@
 // The parts that pages are put together from. They stand on the browser's own elements (dialog, form, select),
 // which bring focus, keyboard and names with them and no style that the content policy would refuse.
 
-import { type ReactNode, type SubmitEvent, useEffect, useId, useRef, useState } from "react";
+import {
+  type ComponentProps,
+  type ReactNode,
+  type SubmitEvent,
+  useEffect,
+  useId,
+  useRef,
+  useState,
+} from "react";
 import { Link } from "react-router";
 import { Refused } from "../api/call";
+import { labelText } from "./labels";
 import { Word } from "./text";
 
 export type Tone = "good" | "warn" | "bad" | "busy" | "idle";
@@ -210,11 +219,14 @@ export function Choice<T extends string>({
 /** A dialog while it stands here; Escape and its own buttons close it. */
 export function Dialog({
   title,
+  held,
   onClose,
   onSubmit,
   children,
 }: {
   title: string;
+  /** Escape does not close it: something is under way, or is shown this once. */
+  held?: boolean;
   onClose: () => void;
   onSubmit?: () => void;
   children: ReactNode;
@@ -242,7 +254,7 @@ export function Dialog({
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        if (!held) onClose();
       }}
     >
       {onSubmit ? <form onSubmit={submit}>{inside}</form> : <div>{inside}</div>}
@@ -250,28 +262,29 @@ export function Dialog({
   );
 }
 
-/** A change that is asked about before it is made. */
-export function Confirm({
+/** A dialog that asks for something: a form to be filled in, or a question before a change is made. */
+export function FormDialog({
   title,
   children,
   action,
   danger,
   pending,
   error,
-  onConfirm,
+  onSubmit,
   onClose,
 }: {
   title: string;
   children?: ReactNode;
+  /** On the button that does it. */
   action: string;
   danger?: boolean;
   pending?: boolean;
   error?: unknown;
-  onConfirm: () => void;
+  onSubmit: () => void;
   onClose: () => void;
 }) {
   return (
-    <Dialog title={title} onClose={onClose} onSubmit={onConfirm}>
+    <Dialog title={title} held={pending} onClose={onClose} onSubmit={onSubmit}>
       {children}
       <Wrong error={error} />
       <div className="actions">
@@ -315,7 +328,7 @@ export function Labels({ labels }: { labels: Record<string, string> }) {
         .sort(([a], [b]) => a.localeCompare(b))
         .map(([key, value]) => (
           <span className="chip" key={key}>
-            <Word>{value ? `${key}: ${value}` : key}</Word>
+            <Word>{labelText(key, value)}</Word>
           </span>
         ))}
     </span>
@@ -334,6 +347,79 @@ export function More({
       <button type="button" disabled={of.isFetchingNextPage} onClick={() => void of.fetchNextPage()}>
         {of.isFetchingNextPage ? "Loading…" : "Show more"}
       </button>
+    </div>
+  );
+}
+
+/** A dialog that only shows something. */
+export function ShownDialog({
+  title,
+  done = "Close",
+  onClose,
+  children,
+}: {
+  title: string;
+  /** On its one button. */
+  done?: string;
+  onClose: () => void;
+  children: ReactNode;
+}) {
+  return (
+    <Dialog title={title} held={done !== "Close"} onClose={onClose}>
+      {children}
+      <div className="actions">
+        <button type="button" className={done === "Close" ? undefined : "primary"} onClick={onClose}>
+          {done}
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+/** A line of text to be typed. */
+export function TextField({
+  label,
+  hint,
+  wrong,
+  onChange,
+  ...input
+}: Omit<ComponentProps<"input">, "onChange"> & {
+  label: ReactNode;
+  hint?: ReactNode;
+  wrong?: string;
+  value: string;
+  onChange: (value: string) => void;
+}) {
+  return (
+    <Field label={label} hint={hint} wrong={wrong}>
+      {(ids) => (
+        <input
+          autoComplete="off"
+          spellCheck={false}
+          {...input}
+          {...ids}
+          onChange={(event) => onChange(event.target.value)}
+        />
+      )}
+    </Field>
+  );
+}
+
+/** A share of a whole, as a bar and a number. */
+export function Meter({ label, value }: { label: string; value: number | undefined }) {
+  if (value === undefined) return null;
+  const tone = value >= 95 ? "bad" : value >= 85 ? "warn" : "busy";
+  return (
+    <div className="field">
+      <div className="between">
+        <span>{label}</span>
+        <span className="number">{`${Math.round(value)} %`}</span>
+      </div>
+      <div className="progress">
+        <svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
+          <rect className={`fill-${tone}`} width={Math.min(100, value)} height="1" />
+        </svg>
+      </div>
     </div>
   );
 }

@@ -6,7 +6,8 @@ import { type Session, SessionService } from "fleetwire/api/v1/session";
 import { useState } from "react";
 import { Link } from "react-router";
 import { useChange, useMay, useSession } from "../api/query";
-import { Confirm, State } from "./parts";
+import { FormDialog, State } from "./parts";
+import { type Column, Table } from "./table";
 import { Word } from "./text";
 import { span, useNow, When } from "./time";
 
@@ -19,71 +20,58 @@ export function SessionRows({ sessions }: { sessions: Session[] }) {
   // An operator ends its own, an administrator any.
   const mayEnd = ({ user }: Session) =>
     may && me.state === "in" && (me.user.role === Role.ADMIN || me.user.name === user);
+  const columns: readonly Column<Session>[] = [
+    {
+      head: "Host",
+      lead: true,
+      cell: (session) => (
+        <Link to={`/hosts/${session.hostId}`}>
+          <Word>{session.host}</Word>
+        </Link>
+      ),
+    },
+    { head: "Who", cell: (session) => <Word>{session.user}</Word> },
+    {
+      head: "State",
+      cell: (session) =>
+        session.entered ? <State tone="good">in use</State> : <State tone="idle">not entered yet</State>,
+    },
+    { head: "Last used", wide: true, cell: (session) => <When at={session.activeAt} /> },
+    {
+      head: "Time left",
+      cell: ({ expiresAt }) => (
+        <span className="number nowrap">{expiresAt && span((timestampMs(expiresAt) - now) / 1000)}</span>
+      ),
+    },
+    {
+      head: "End",
+      acts: true,
+      cell: (session) =>
+        mayEnd(session) && (
+          <button type="button" className="danger" onClick={() => setAsked(session)}>
+            End
+          </button>
+        ),
+    },
+  ];
   return (
-    <div className="scroll">
-      <table className="table">
-        <thead>
-          <tr>
-            <th>Host</th>
-            <th>Who</th>
-            <th>State</th>
-            <th className="wide">Last used</th>
-            <th>Time left</th>
-            <th>
-              <span className="visually-hidden">End</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {sessions.map((session) => (
-            <tr key={session.sessionId}>
-              <td>
-                <Link to={`/hosts/${session.hostId}`}>
-                  <Word>{session.host}</Word>
-                </Link>
-              </td>
-              <td>
-                <Word>{session.user}</Word>
-              </td>
-              <td>
-                {session.entered ? (
-                  <State tone="good">in use</State>
-                ) : (
-                  <State tone="idle">not entered yet</State>
-                )}
-              </td>
-              <td className="wide">
-                <When at={session.activeAt} />
-              </td>
-              <td className="number nowrap">
-                {session.expiresAt && span((timestampMs(session.expiresAt) - now) / 1000)}
-              </td>
-              <td className="end">
-                {mayEnd(session) && (
-                  <button type="button" className="danger" onClick={() => setAsked(session)}>
-                    End
-                  </button>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+    <>
+      <Table rows={sessions} columns={columns} name={({ sessionId }) => sessionId} />
       {asked && (
-        <Confirm
+        <FormDialog
           title="End this console session?"
           action="End session"
           danger
           pending={close.isPending}
           error={close.error}
-          onConfirm={() => close.mutate({ sessionId: asked.sessionId })}
+          onSubmit={() => close.mutate({ sessionId: asked.sessionId })}
           onClose={() => setAsked(undefined)}
         >
           <p>
             Whoever looks at <Word>{asked.host}</Word> in it is cut off at once.
           </p>
-        </Confirm>
+        </FormDialog>
       )}
-    </div>
+    </>
   );
 }

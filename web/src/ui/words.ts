@@ -92,3 +92,10 @@ export function happening({ what }: Event): Shown {
 }
 
 const DELIVERY_TONES: Record<string, Tone> = Object.fromEntries(Object.values(DELIVERY));
+
+/** A count of bytes in its largest unit: `1.2 MB`. */
+export function bytes(count: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
+  return `${(count / 1000 ** power).toFixed(power ? 1 : 0)} ${units[power]}`;
+}

@@ -169,8 +169,10 @@ type Alert struct {
 	AcknowledgedBy *string `protobuf:"bytes,12,opt,name=acknowledged_by,json=acknowledgedBy,proto3,oneof" json:"acknowledged_by,omitempty"`
 	// Since when.
 	AcknowledgedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=acknowledged_at,json=acknowledgedAt,proto3" json:"acknowledged_at,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Until when it is not sent. Absent where no silence is for it, and where it is over.
+	SilencedUntil *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=silenced_until,json=silencedUntil,proto3" json:"silenced_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Alert) Reset() {
@@ -294,6 +296,13 @@ func (x *Alert) GetAcknowledgedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Alert) GetSilencedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SilencedUntil
+	}
+	return nil
+}
+
 // One message about an alert.
 type AlertNotification struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -301,7 +310,7 @@ type AlertNotification struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The channel's name, as it was.
 	Channel string `protobuf:"bytes,2,opt,name=channel,proto3" json:"channel,omitempty"`
-	// Where it stands: `waiting`, `sent`, or `failed` for good.
+	// Where it stands: `waiting`, `sent`, `failed` for good, or `silenced`, where all was over before anybody was told.
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	// How often it was tried.
 	Attempts uint32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
@@ -310,7 +319,9 @@ type AlertNotification struct {
 	// When it was made.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// When it is tried next. Absent where it is not.
-	NextAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next_at,json=nextAt,proto3" json:"next_at,omitempty"`
+	NextAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next_at,json=nextAt,proto3" json:"next_at,omitempty"`
+	// The tries, the first one first.
+	Tries         []*AlertTry `protobuf:"bytes,8,rep,name=tries,proto3" json:"tries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -394,6 +405,77 @@ func (x *AlertNotification) GetNextAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *AlertNotification) GetTries() []*AlertTry {
+	if x != nil {
+		return x.Tries
+	}
+	return nil
+}
+
+// One try to send a message.
+type AlertTry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it began.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// How long it took, in milliseconds.
+	DurationMs uint32 `protobuf:"varint,2,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	// Why it did not succeed, or for which recipients of e-mail. Empty where there is nothing to say.
+	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertTry) Reset() {
+	*x = AlertTry{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertTry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertTry) ProtoMessage() {}
+
+func (x *AlertTry) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertTry.ProtoReflect.Descriptor instead.
+func (*AlertTry) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AlertTry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *AlertTry) GetDurationMs() uint32 {
+	if x != nil {
+		return x.DurationMs
+	}
+	return 0
+}
+
+func (x *AlertTry) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // By what rule there is an alert.
 type AlertRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -409,7 +491,7 @@ type AlertRule struct {
 
 func (x *AlertRule) Reset() {
 	*x = AlertRule{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[2]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +503,7 @@ func (x *AlertRule) String() string {
 func (*AlertRule) ProtoMessage() {}
 
 func (x *AlertRule) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[2]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +516,7 @@ func (x *AlertRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
 func (*AlertRule) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{2}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AlertRule) GetId() string {
@@ -467,12 +549,14 @@ type AlertRuleSpec struct {
 	Severity AlertSeverity `protobuf:"varint,2,opt,name=severity,proto3,enum=fleetwire.api.v1.AlertSeverity" json:"severity,omitempty"`
 	// For how long it must hold before anybody is told, and not hold before it is over.
 	HoldSeconds uint32 `protobuf:"varint,3,opt,name=hold_seconds,json=holdSeconds,proto3" json:"hold_seconds,omitempty"`
-	// Only hosts of this group, by its id. Absent: all.
+	// Only hosts of this group, by its id. Absent: all. As `labels`, only where the condition is one of hosts.
 	GroupId *string `protobuf:"bytes,4,opt,name=group_id,json=groupId,proto3,oneof" json:"group_id,omitempty"`
 	// The channels that it is sent to, by their ids. Empty: all that there are.
 	ChannelIds []string `protobuf:"bytes,5,rep,name=channel_ids,json=channelIds,proto3" json:"channel_ids,omitempty"`
 	// True where it is not looked at.
 	Disabled bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Only hosts that have all of these labels, each with this value, or with any where the value is empty.
+	Labels map[string]string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// When it holds.
 	//
 	// Types that are valid to be assigned to Condition:
@@ -482,6 +566,11 @@ type AlertRuleSpec struct {
 	//	*AlertRuleSpec_HostDisk
 	//	*AlertRuleSpec_CertificateEnds
 	//	*AlertRuleSpec_DeadLetters
+	//	*AlertRuleSpec_QueueDepth
+	//	*AlertRuleSpec_QueueAge
+	//	*AlertRuleSpec_DeliveryLatency
+	//	*AlertRuleSpec_FailedSignIns
+	//	*AlertRuleSpec_PlatformStorage
 	Condition     isAlertRuleSpec_Condition `protobuf_oneof:"condition"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -489,7 +578,7 @@ type AlertRuleSpec struct {
 
 func (x *AlertRuleSpec) Reset() {
 	*x = AlertRuleSpec{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +590,7 @@ func (x *AlertRuleSpec) String() string {
 func (*AlertRuleSpec) ProtoMessage() {}
 
 func (x *AlertRuleSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[3]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +603,7 @@ func (x *AlertRuleSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRuleSpec.ProtoReflect.Descriptor instead.
 func (*AlertRuleSpec) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{3}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AlertRuleSpec) GetName() string {
@@ -557,6 +646,13 @@ func (x *AlertRuleSpec) GetDisabled() bool {
 		return x.Disabled
 	}
 	return false
+}
+
+func (x *AlertRuleSpec) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 func (x *AlertRuleSpec) GetCondition() isAlertRuleSpec_Condition {
@@ -611,6 +707,51 @@ func (x *AlertRuleSpec) GetDeadLetters() *DeadLettersCondition {
 	return nil
 }
 
+func (x *AlertRuleSpec) GetQueueDepth() *QueueDepthCondition {
+	if x != nil {
+		if x, ok := x.Condition.(*AlertRuleSpec_QueueDepth); ok {
+			return x.QueueDepth
+		}
+	}
+	return nil
+}
+
+func (x *AlertRuleSpec) GetQueueAge() *QueueAgeCondition {
+	if x != nil {
+		if x, ok := x.Condition.(*AlertRuleSpec_QueueAge); ok {
+			return x.QueueAge
+		}
+	}
+	return nil
+}
+
+func (x *AlertRuleSpec) GetDeliveryLatency() *DeliveryLatencyCondition {
+	if x != nil {
+		if x, ok := x.Condition.(*AlertRuleSpec_DeliveryLatency); ok {
+			return x.DeliveryLatency
+		}
+	}
+	return nil
+}
+
+func (x *AlertRuleSpec) GetFailedSignIns() *FailedSignInsCondition {
+	if x != nil {
+		if x, ok := x.Condition.(*AlertRuleSpec_FailedSignIns); ok {
+			return x.FailedSignIns
+		}
+	}
+	return nil
+}
+
+func (x *AlertRuleSpec) GetPlatformStorage() *PlatformStorageCondition {
+	if x != nil {
+		if x, ok := x.Condition.(*AlertRuleSpec_PlatformStorage); ok {
+			return x.PlatformStorage
+		}
+	}
+	return nil
+}
+
 type isAlertRuleSpec_Condition interface {
 	isAlertRuleSpec_Condition()
 }
@@ -640,6 +781,31 @@ type AlertRuleSpec_DeadLetters struct {
 	DeadLetters *DeadLettersCondition `protobuf:"bytes,20,opt,name=dead_letters,json=deadLetters,proto3,oneof"`
 }
 
+type AlertRuleSpec_QueueDepth struct {
+	// Too much waits for a host.
+	QueueDepth *QueueDepthCondition `protobuf:"bytes,21,opt,name=queue_depth,json=queueDepth,proto3,oneof"`
+}
+
+type AlertRuleSpec_QueueAge struct {
+	// Something waits for a host for too long.
+	QueueAge *QueueAgeCondition `protobuf:"bytes,22,opt,name=queue_age,json=queueAge,proto3,oneof"`
+}
+
+type AlertRuleSpec_DeliveryLatency struct {
+	// Hosts have what they are asked to do too late.
+	DeliveryLatency *DeliveryLatencyCondition `protobuf:"bytes,23,opt,name=delivery_latency,json=deliveryLatency,proto3,oneof"`
+}
+
+type AlertRuleSpec_FailedSignIns struct {
+	// Sign-ins fail.
+	FailedSignIns *FailedSignInsCondition `protobuf:"bytes,24,opt,name=failed_sign_ins,json=failedSignIns,proto3,oneof"`
+}
+
+type AlertRuleSpec_PlatformStorage struct {
+	// The platform's own file system is too full.
+	PlatformStorage *PlatformStorageCondition `protobuf:"bytes,25,opt,name=platform_storage,json=platformStorage,proto3,oneof"`
+}
+
 func (*AlertRuleSpec_HostOffline) isAlertRuleSpec_Condition() {}
 
 func (*AlertRuleSpec_HostFlapping) isAlertRuleSpec_Condition() {}
@@ -649,6 +815,16 @@ func (*AlertRuleSpec_HostDisk) isAlertRuleSpec_Condition() {}
 func (*AlertRuleSpec_CertificateEnds) isAlertRuleSpec_Condition() {}
 
 func (*AlertRuleSpec_DeadLetters) isAlertRuleSpec_Condition() {}
+
+func (*AlertRuleSpec_QueueDepth) isAlertRuleSpec_Condition() {}
+
+func (*AlertRuleSpec_QueueAge) isAlertRuleSpec_Condition() {}
+
+func (*AlertRuleSpec_DeliveryLatency) isAlertRuleSpec_Condition() {}
+
+func (*AlertRuleSpec_FailedSignIns) isAlertRuleSpec_Condition() {}
+
+func (*AlertRuleSpec_PlatformStorage) isAlertRuleSpec_Condition() {}
 
 // A host that was connected before is not.
 type HostOfflineCondition struct {
@@ -661,7 +837,7 @@ type HostOfflineCondition struct {
 
 func (x *HostOfflineCondition) Reset() {
 	*x = HostOfflineCondition{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +849,7 @@ func (x *HostOfflineCondition) String() string {
 func (*HostOfflineCondition) ProtoMessage() {}
 
 func (x *HostOfflineCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[4]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +862,7 @@ func (x *HostOfflineCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostOfflineCondition.ProtoReflect.Descriptor instead.
 func (*HostOfflineCondition) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{4}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HostOfflineCondition) GetSeconds() uint32 {
@@ -709,7 +885,7 @@ type HostFlappingCondition struct {
 
 func (x *HostFlappingCondition) Reset() {
 	*x = HostFlappingCondition{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +897,7 @@ func (x *HostFlappingCondition) String() string {
 func (*HostFlappingCondition) ProtoMessage() {}
 
 func (x *HostFlappingCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +910,7 @@ func (x *HostFlappingCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostFlappingCondition.ProtoReflect.Descriptor instead.
 func (*HostFlappingCondition) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{5}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *HostFlappingCondition) GetReconnects() uint32 {
@@ -762,7 +938,7 @@ type HostDiskCondition struct {
 
 func (x *HostDiskCondition) Reset() {
 	*x = HostDiskCondition{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +950,7 @@ func (x *HostDiskCondition) String() string {
 func (*HostDiskCondition) ProtoMessage() {}
 
 func (x *HostDiskCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +963,7 @@ func (x *HostDiskCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiskCondition.ProtoReflect.Descriptor instead.
 func (*HostDiskCondition) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{6}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *HostDiskCondition) GetPercent() uint32 {
@@ -808,7 +984,7 @@ type CertificateEndsCondition struct {
 
 func (x *CertificateEndsCondition) Reset() {
 	*x = CertificateEndsCondition{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +996,7 @@ func (x *CertificateEndsCondition) String() string {
 func (*CertificateEndsCondition) ProtoMessage() {}
 
 func (x *CertificateEndsCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +1009,7 @@ func (x *CertificateEndsCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateEndsCondition.ProtoReflect.Descriptor instead.
 func (*CertificateEndsCondition) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{7}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CertificateEndsCondition) GetSeconds() uint32 {
@@ -854,7 +1030,7 @@ type DeadLettersCondition struct {
 
 func (x *DeadLettersCondition) Reset() {
 	*x = DeadLettersCondition{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +1042,7 @@ func (x *DeadLettersCondition) String() string {
 func (*DeadLettersCondition) ProtoMessage() {}
 
 func (x *DeadLettersCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +1055,7 @@ func (x *DeadLettersCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLettersCondition.ProtoReflect.Descriptor instead.
 func (*DeadLettersCondition) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{8}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeadLettersCondition) GetCount() uint32 {
@@ -889,25 +1065,271 @@ func (x *DeadLettersCondition) GetCount() uint32 {
 	return 0
 }
 
-// A place that alerts are sent to: a webhook. It is sent `POST` requests with JSON, signed as Standard Webhooks
-// has it.
+// Commands wait for a host.
+type QueueDepthCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// So many at least.
+	Count         uint32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueDepthCondition) Reset() {
+	*x = QueueDepthCondition{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueDepthCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueDepthCondition) ProtoMessage() {}
+
+func (x *QueueDepthCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueDepthCondition.ProtoReflect.Descriptor instead.
+func (*QueueDepthCondition) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *QueueDepthCondition) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// A command waits for a host: it may be sent, and neither its time nor a maintenance window is waited for.
+type QueueAgeCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For longer than this.
+	Seconds       uint32 `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueAgeCondition) Reset() {
+	*x = QueueAgeCondition{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueAgeCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueAgeCondition) ProtoMessage() {}
+
+func (x *QueueAgeCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueAgeCondition.ProtoReflect.Descriptor instead.
+func (*QueueAgeCondition) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *QueueAgeCondition) GetSeconds() uint32 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+// Of the commands that were sent at once, one in a hundred takes longer than this from its acceptance to its agent's
+// word that it has it. Fewer than 20 of them say nothing.
+type DeliveryLatencyCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// So many milliseconds.
+	Milliseconds uint32 `protobuf:"varint,1,opt,name=milliseconds,proto3" json:"milliseconds,omitempty"`
+	// Of the commands of so many seconds.
+	Seconds       uint32 `protobuf:"varint,2,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryLatencyCondition) Reset() {
+	*x = DeliveryLatencyCondition{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryLatencyCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryLatencyCondition) ProtoMessage() {}
+
+func (x *DeliveryLatencyCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryLatencyCondition.ProtoReflect.Descriptor instead.
+func (*DeliveryLatencyCondition) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DeliveryLatencyCondition) GetMilliseconds() uint32 {
+	if x != nil {
+		return x.Milliseconds
+	}
+	return 0
+}
+
+func (x *DeliveryLatencyCondition) GetSeconds() uint32 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+// Somebody tried to sign in, and was not let in.
+type FailedSignInsCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// So often at least.
+	Count uint32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// Within so many seconds.
+	Seconds       uint32 `protobuf:"varint,2,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FailedSignInsCondition) Reset() {
+	*x = FailedSignInsCondition{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FailedSignInsCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FailedSignInsCondition) ProtoMessage() {}
+
+func (x *FailedSignInsCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FailedSignInsCondition.ProtoReflect.Descriptor instead.
+func (*FailedSignInsCondition) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *FailedSignInsCondition) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *FailedSignInsCondition) GetSeconds() uint32 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+// The file system of the platform's data directory.
+type PlatformStorageCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Is full to this at least.
+	Percent       uint32 `protobuf:"varint,1,opt,name=percent,proto3" json:"percent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlatformStorageCondition) Reset() {
+	*x = PlatformStorageCondition{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlatformStorageCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlatformStorageCondition) ProtoMessage() {}
+
+func (x *PlatformStorageCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlatformStorageCondition.ProtoReflect.Descriptor instead.
+func (*PlatformStorageCondition) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PlatformStorageCondition) GetPercent() uint32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+// A place that alerts are sent to.
 type AlertChannel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Its name, which no other channel has.
-	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Where: an `https` address, or `http` on the platform's own machine.
-	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// What it is.
+	Spec *AlertChannelSpec `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
 	// When it was made.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AlertChannel) Reset() {
 	*x = AlertChannel{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1341,7 @@ func (x *AlertChannel) String() string {
 func (*AlertChannel) ProtoMessage() {}
 
 func (x *AlertChannel) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1354,7 @@ func (x *AlertChannel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertChannel.ProtoReflect.Descriptor instead.
 func (*AlertChannel) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{9}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AlertChannel) GetId() string {
@@ -942,23 +1364,386 @@ func (x *AlertChannel) GetId() string {
 	return ""
 }
 
-func (x *AlertChannel) GetName() string {
+func (x *AlertChannel) GetSpec() *AlertChannelSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *AlertChannel) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+// What a channel is.
+type AlertChannelSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, which no other channel has.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// True where nothing is sent there, and what waited for it is given up.
+	Disabled bool `protobuf:"varint,2,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Where it leads.
+	//
+	// Types that are valid to be assigned to Target:
+	//
+	//	*AlertChannelSpec_Webhook
+	//	*AlertChannelSpec_Email
+	Target        isAlertChannelSpec_Target `protobuf_oneof:"target"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertChannelSpec) Reset() {
+	*x = AlertChannelSpec{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertChannelSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertChannelSpec) ProtoMessage() {}
+
+func (x *AlertChannelSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertChannelSpec.ProtoReflect.Descriptor instead.
+func (*AlertChannelSpec) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AlertChannelSpec) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *AlertChannel) GetUrl() string {
+func (x *AlertChannelSpec) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *AlertChannelSpec) GetTarget() isAlertChannelSpec_Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *AlertChannelSpec) GetWebhook() *WebhookTarget {
+	if x != nil {
+		if x, ok := x.Target.(*AlertChannelSpec_Webhook); ok {
+			return x.Webhook
+		}
+	}
+	return nil
+}
+
+func (x *AlertChannelSpec) GetEmail() *EmailTarget {
+	if x != nil {
+		if x, ok := x.Target.(*AlertChannelSpec_Email); ok {
+			return x.Email
+		}
+	}
+	return nil
+}
+
+type isAlertChannelSpec_Target interface {
+	isAlertChannelSpec_Target()
+}
+
+type AlertChannelSpec_Webhook struct {
+	// To a webhook.
+	Webhook *WebhookTarget `protobuf:"bytes,16,opt,name=webhook,proto3,oneof"`
+}
+
+type AlertChannelSpec_Email struct {
+	// To recipients of e-mail.
+	Email *EmailTarget `protobuf:"bytes,17,opt,name=email,proto3,oneof"`
+}
+
+func (*AlertChannelSpec_Webhook) isAlertChannelSpec_Target() {}
+
+func (*AlertChannelSpec_Email) isAlertChannelSpec_Target() {}
+
+// A webhook. It is sent `POST` requests with JSON, signed as Standard Webhooks has it.
+type WebhookTarget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where: an `https` address, or `http` on the platform's own machine.
+	Url           string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookTarget) Reset() {
+	*x = WebhookTarget{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookTarget) ProtoMessage() {}
+
+func (x *WebhookTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookTarget.ProtoReflect.Descriptor instead.
+func (*WebhookTarget) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *WebhookTarget) GetUrl() string {
 	if x != nil {
 		return x.Url
 	}
 	return ""
 }
 
-func (x *AlertChannel) GetCreatedAt() *timestamppb.Timestamp {
+// Recipients of e-mail, which goes out as the table `[mail]` of the platform's settings says.
+type EmailTarget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Their addresses, one at least.
+	Recipients    []string `protobuf:"bytes,1,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmailTarget) Reset() {
+	*x = EmailTarget{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmailTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmailTarget) ProtoMessage() {}
+
+func (x *EmailTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmailTarget.ProtoReflect.Descriptor instead.
+func (*EmailTarget) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *EmailTarget) GetRecipients() []string {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+// For a while, alerts that match are not sent.
+type AlertSilence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it is for.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who made it.
+	CreatedBy string `protobuf:"bytes,3,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// When it was made.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// From when on.
+	StartsAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=starts_at,json=startsAt,proto3" json:"starts_at,omitempty"`
+	// Until when.
+	EndsAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	// Which alerts.
+	Matcher       *AlertMatcher `protobuf:"bytes,7,opt,name=matcher,proto3" json:"matcher,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertSilence) Reset() {
+	*x = AlertSilence{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertSilence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertSilence) ProtoMessage() {}
+
+func (x *AlertSilence) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertSilence.ProtoReflect.Descriptor instead.
+func (*AlertSilence) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AlertSilence) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AlertSilence) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AlertSilence) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *AlertSilence) GetCreatedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *AlertSilence) GetStartsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartsAt
+	}
+	return nil
+}
+
+func (x *AlertSilence) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
+func (x *AlertSilence) GetMatcher() *AlertMatcher {
+	if x != nil {
+		return x.Matcher
+	}
+	return nil
+}
+
+// Which alerts: those for which all holds that is set. Where nothing is, all of them.
+type AlertMatcher struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of this rule, by its id.
+	RuleId *string `protobuf:"bytes,1,opt,name=rule_id,json=ruleId,proto3,oneof" json:"rule_id,omitempty"`
+	// Those about this host, by its id.
+	HostId *string `protobuf:"bytes,2,opt,name=host_id,json=hostId,proto3,oneof" json:"host_id,omitempty"`
+	// Those about hosts of this group, by its id.
+	GroupId *string `protobuf:"bytes,3,opt,name=group_id,json=groupId,proto3,oneof" json:"group_id,omitempty"`
+	// Those about hosts that have all of these labels, each with this value, or with any where the value is empty.
+	Labels        map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertMatcher) Reset() {
+	*x = AlertMatcher{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertMatcher) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertMatcher) ProtoMessage() {}
+
+func (x *AlertMatcher) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertMatcher.ProtoReflect.Descriptor instead.
+func (*AlertMatcher) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AlertMatcher) GetRuleId() string {
+	if x != nil && x.RuleId != nil {
+		return *x.RuleId
+	}
+	return ""
+}
+
+func (x *AlertMatcher) GetHostId() string {
+	if x != nil && x.HostId != nil {
+		return *x.HostId
+	}
+	return ""
+}
+
+func (x *AlertMatcher) GetGroupId() string {
+	if x != nil && x.GroupId != nil {
+		return *x.GroupId
+	}
+	return ""
+}
+
+func (x *AlertMatcher) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
 	}
 	return nil
 }
@@ -980,7 +1765,7 @@ type ListAlertsRequest struct {
 
 func (x *ListAlertsRequest) Reset() {
 	*x = ListAlertsRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1777,7 @@ func (x *ListAlertsRequest) String() string {
 func (*ListAlertsRequest) ProtoMessage() {}
 
 func (x *ListAlertsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1790,7 @@ func (x *ListAlertsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertsRequest.ProtoReflect.Descriptor instead.
 func (*ListAlertsRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{10}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListAlertsRequest) GetPageSize() uint32 {
@@ -1049,7 +1834,7 @@ type ListAlertsResponse struct {
 
 func (x *ListAlertsResponse) Reset() {
 	*x = ListAlertsResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[11]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1846,7 @@ func (x *ListAlertsResponse) String() string {
 func (*ListAlertsResponse) ProtoMessage() {}
 
 func (x *ListAlertsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[11]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1859,7 @@ func (x *ListAlertsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertsResponse.ProtoReflect.Descriptor instead.
 func (*ListAlertsResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{11}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListAlertsResponse) GetAlerts() []*Alert {
@@ -1102,7 +1887,7 @@ type GetAlertRequest struct {
 
 func (x *GetAlertRequest) Reset() {
 	*x = GetAlertRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[12]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1899,7 @@ func (x *GetAlertRequest) String() string {
 func (*GetAlertRequest) ProtoMessage() {}
 
 func (x *GetAlertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[12]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1912,7 @@ func (x *GetAlertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAlertRequest.ProtoReflect.Descriptor instead.
 func (*GetAlertRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{12}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetAlertRequest) GetAlertId() string {
@@ -1150,7 +1935,7 @@ type GetAlertResponse struct {
 
 func (x *GetAlertResponse) Reset() {
 	*x = GetAlertResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[13]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1947,7 @@ func (x *GetAlertResponse) String() string {
 func (*GetAlertResponse) ProtoMessage() {}
 
 func (x *GetAlertResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[13]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1960,7 @@ func (x *GetAlertResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAlertResponse.ProtoReflect.Descriptor instead.
 func (*GetAlertResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{13}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetAlertResponse) GetAlert() *Alert {
@@ -1203,7 +1988,7 @@ type AcknowledgeAlertRequest struct {
 
 func (x *AcknowledgeAlertRequest) Reset() {
 	*x = AcknowledgeAlertRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[14]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +2000,7 @@ func (x *AcknowledgeAlertRequest) String() string {
 func (*AcknowledgeAlertRequest) ProtoMessage() {}
 
 func (x *AcknowledgeAlertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[14]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +2013,7 @@ func (x *AcknowledgeAlertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeAlertRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeAlertRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{14}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AcknowledgeAlertRequest) GetAlertId() string {
@@ -1249,7 +2034,7 @@ type AcknowledgeAlertResponse struct {
 
 func (x *AcknowledgeAlertResponse) Reset() {
 	*x = AcknowledgeAlertResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[15]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +2046,7 @@ func (x *AcknowledgeAlertResponse) String() string {
 func (*AcknowledgeAlertResponse) ProtoMessage() {}
 
 func (x *AcknowledgeAlertResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[15]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +2059,7 @@ func (x *AcknowledgeAlertResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeAlertResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeAlertResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{15}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AcknowledgeAlertResponse) GetAlert() *Alert {
@@ -1293,7 +2078,7 @@ type ListAlertRulesRequest struct {
 
 func (x *ListAlertRulesRequest) Reset() {
 	*x = ListAlertRulesRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[16]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +2090,7 @@ func (x *ListAlertRulesRequest) String() string {
 func (*ListAlertRulesRequest) ProtoMessage() {}
 
 func (x *ListAlertRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[16]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,13 +2103,13 @@ func (x *ListAlertRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListAlertRulesRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{16}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{27}
 }
 
 // The rules.
 type ListAlertRulesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All of them, by name.
+	// The rules, by name.
 	Rules         []*AlertRule `protobuf:"bytes,1,rep,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1332,7 +2117,7 @@ type ListAlertRulesResponse struct {
 
 func (x *ListAlertRulesResponse) Reset() {
 	*x = ListAlertRulesResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[17]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +2129,7 @@ func (x *ListAlertRulesResponse) String() string {
 func (*ListAlertRulesResponse) ProtoMessage() {}
 
 func (x *ListAlertRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[17]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +2142,7 @@ func (x *ListAlertRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListAlertRulesResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{17}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListAlertRulesResponse) GetRules() []*AlertRule {
@@ -1378,7 +2163,7 @@ type CreateAlertRuleRequest struct {
 
 func (x *CreateAlertRuleRequest) Reset() {
 	*x = CreateAlertRuleRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[18]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +2175,7 @@ func (x *CreateAlertRuleRequest) String() string {
 func (*CreateAlertRuleRequest) ProtoMessage() {}
 
 func (x *CreateAlertRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[18]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +2188,7 @@ func (x *CreateAlertRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAlertRuleRequest.ProtoReflect.Descriptor instead.
 func (*CreateAlertRuleRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{18}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateAlertRuleRequest) GetSpec() *AlertRuleSpec {
@@ -1424,7 +2209,7 @@ type CreateAlertRuleResponse struct {
 
 func (x *CreateAlertRuleResponse) Reset() {
 	*x = CreateAlertRuleResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +2221,7 @@ func (x *CreateAlertRuleResponse) String() string {
 func (*CreateAlertRuleResponse) ProtoMessage() {}
 
 func (x *CreateAlertRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +2234,7 @@ func (x *CreateAlertRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAlertRuleResponse.ProtoReflect.Descriptor instead.
 func (*CreateAlertRuleResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{19}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateAlertRuleResponse) GetRule() *AlertRule {
@@ -1472,7 +2257,7 @@ type UpdateAlertRuleRequest struct {
 
 func (x *UpdateAlertRuleRequest) Reset() {
 	*x = UpdateAlertRuleRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +2269,7 @@ func (x *UpdateAlertRuleRequest) String() string {
 func (*UpdateAlertRuleRequest) ProtoMessage() {}
 
 func (x *UpdateAlertRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +2282,7 @@ func (x *UpdateAlertRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAlertRuleRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAlertRuleRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{20}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *UpdateAlertRuleRequest) GetAlertRuleId() string {
@@ -1525,7 +2310,7 @@ type UpdateAlertRuleResponse struct {
 
 func (x *UpdateAlertRuleResponse) Reset() {
 	*x = UpdateAlertRuleResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[21]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +2322,7 @@ func (x *UpdateAlertRuleResponse) String() string {
 func (*UpdateAlertRuleResponse) ProtoMessage() {}
 
 func (x *UpdateAlertRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[21]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +2335,7 @@ func (x *UpdateAlertRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAlertRuleResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAlertRuleResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{21}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UpdateAlertRuleResponse) GetRule() *AlertRule {
@@ -1571,7 +2356,7 @@ type DeleteAlertRuleRequest struct {
 
 func (x *DeleteAlertRuleRequest) Reset() {
 	*x = DeleteAlertRuleRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[22]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +2368,7 @@ func (x *DeleteAlertRuleRequest) String() string {
 func (*DeleteAlertRuleRequest) ProtoMessage() {}
 
 func (x *DeleteAlertRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[22]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +2381,7 @@ func (x *DeleteAlertRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAlertRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteAlertRuleRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{22}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeleteAlertRuleRequest) GetAlertRuleId() string {
@@ -1615,7 +2400,7 @@ type DeleteAlertRuleResponse struct {
 
 func (x *DeleteAlertRuleResponse) Reset() {
 	*x = DeleteAlertRuleResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[23]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +2412,7 @@ func (x *DeleteAlertRuleResponse) String() string {
 func (*DeleteAlertRuleResponse) ProtoMessage() {}
 
 func (x *DeleteAlertRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[23]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +2425,7 @@ func (x *DeleteAlertRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAlertRuleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteAlertRuleResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{23}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{34}
 }
 
 // Asks for the channels.
@@ -1652,7 +2437,7 @@ type ListAlertChannelsRequest struct {
 
 func (x *ListAlertChannelsRequest) Reset() {
 	*x = ListAlertChannelsRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[24]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +2449,7 @@ func (x *ListAlertChannelsRequest) String() string {
 func (*ListAlertChannelsRequest) ProtoMessage() {}
 
 func (x *ListAlertChannelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[24]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +2462,7 @@ func (x *ListAlertChannelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertChannelsRequest.ProtoReflect.Descriptor instead.
 func (*ListAlertChannelsRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{24}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{35}
 }
 
 // The channels.
@@ -1691,7 +2476,7 @@ type ListAlertChannelsResponse struct {
 
 func (x *ListAlertChannelsResponse) Reset() {
 	*x = ListAlertChannelsResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[25]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +2488,7 @@ func (x *ListAlertChannelsResponse) String() string {
 func (*ListAlertChannelsResponse) ProtoMessage() {}
 
 func (x *ListAlertChannelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[25]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +2501,7 @@ func (x *ListAlertChannelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertChannelsResponse.ProtoReflect.Descriptor instead.
 func (*ListAlertChannelsResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{25}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListAlertChannelsResponse) GetChannels() []*AlertChannel {
@@ -1729,17 +2514,15 @@ func (x *ListAlertChannelsResponse) GetChannels() []*AlertChannel {
 // Asks for a new channel.
 type CreateAlertChannelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name, which no other channel has.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Where: an `https` address, or `http` on the platform's own machine.
-	Url           string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// What it is to be.
+	Spec          *AlertChannelSpec `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateAlertChannelRequest) Reset() {
 	*x = CreateAlertChannelRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[26]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +2534,7 @@ func (x *CreateAlertChannelRequest) String() string {
 func (*CreateAlertChannelRequest) ProtoMessage() {}
 
 func (x *CreateAlertChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[26]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,37 +2547,31 @@ func (x *CreateAlertChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAlertChannelRequest.ProtoReflect.Descriptor instead.
 func (*CreateAlertChannelRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{26}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{37}
 }
 
-func (x *CreateAlertChannelRequest) GetName() string {
+func (x *CreateAlertChannelRequest) GetSpec() *AlertChannelSpec {
 	if x != nil {
-		return x.Name
+		return x.Spec
 	}
-	return ""
+	return nil
 }
 
-func (x *CreateAlertChannelRequest) GetUrl() string {
-	if x != nil {
-		return x.Url
-	}
-	return ""
-}
-
-// A new channel with its secret, which is shown this once.
+// A new channel, and a webhook's secret, which is shown this once.
 type CreateAlertChannelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// It.
 	Channel *AlertChannel `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
-	// What requests are signed with, as Standard Webhooks has it: `whsec_` and the key in base64.
-	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	// What requests are signed with, as Standard Webhooks has it: `whsec_` and the key in base64. Absent where it is no
+	// webhook.
+	Secret        *string `protobuf:"bytes,2,opt,name=secret,proto3,oneof" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateAlertChannelResponse) Reset() {
 	*x = CreateAlertChannelResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[27]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +2583,7 @@ func (x *CreateAlertChannelResponse) String() string {
 func (*CreateAlertChannelResponse) ProtoMessage() {}
 
 func (x *CreateAlertChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[27]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +2596,7 @@ func (x *CreateAlertChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAlertChannelResponse.ProtoReflect.Descriptor instead.
 func (*CreateAlertChannelResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{27}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CreateAlertChannelResponse) GetChannel() *AlertChannel {
@@ -1830,6 +2607,199 @@ func (x *CreateAlertChannelResponse) GetChannel() *AlertChannel {
 }
 
 func (x *CreateAlertChannelResponse) GetSecret() string {
+	if x != nil && x.Secret != nil {
+		return *x.Secret
+	}
+	return ""
+}
+
+// Asks for another channel in the place of one.
+type UpdateAlertChannelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	AlertChannelId string `protobuf:"bytes,1,opt,name=alert_channel_id,json=alertChannelId,proto3" json:"alert_channel_id,omitempty"`
+	// What it is to be, whole.
+	Spec          *AlertChannelSpec `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAlertChannelRequest) Reset() {
+	*x = UpdateAlertChannelRequest{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAlertChannelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAlertChannelRequest) ProtoMessage() {}
+
+func (x *UpdateAlertChannelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAlertChannelRequest.ProtoReflect.Descriptor instead.
+func (*UpdateAlertChannelRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *UpdateAlertChannelRequest) GetAlertChannelId() string {
+	if x != nil {
+		return x.AlertChannelId
+	}
+	return ""
+}
+
+func (x *UpdateAlertChannelRequest) GetSpec() *AlertChannelSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+// The channel as it is now.
+type UpdateAlertChannelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Channel       *AlertChannel `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAlertChannelResponse) Reset() {
+	*x = UpdateAlertChannelResponse{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAlertChannelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAlertChannelResponse) ProtoMessage() {}
+
+func (x *UpdateAlertChannelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAlertChannelResponse.ProtoReflect.Descriptor instead.
+func (*UpdateAlertChannelResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *UpdateAlertChannelResponse) GetChannel() *AlertChannel {
+	if x != nil {
+		return x.Channel
+	}
+	return nil
+}
+
+// Asks for another secret.
+type RotateAlertChannelSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's id.
+	AlertChannelId string `protobuf:"bytes,1,opt,name=alert_channel_id,json=alertChannelId,proto3" json:"alert_channel_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RotateAlertChannelSecretRequest) Reset() {
+	*x = RotateAlertChannelSecretRequest{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAlertChannelSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAlertChannelSecretRequest) ProtoMessage() {}
+
+func (x *RotateAlertChannelSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAlertChannelSecretRequest.ProtoReflect.Descriptor instead.
+func (*RotateAlertChannelSecretRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *RotateAlertChannelSecretRequest) GetAlertChannelId() string {
+	if x != nil {
+		return x.AlertChannelId
+	}
+	return ""
+}
+
+// A webhook's new secret, which is shown this once.
+type RotateAlertChannelSecretResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What requests are signed with from now on: `whsec_` and the key in base64.
+	Secret        string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAlertChannelSecretResponse) Reset() {
+	*x = RotateAlertChannelSecretResponse{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAlertChannelSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAlertChannelSecretResponse) ProtoMessage() {}
+
+func (x *RotateAlertChannelSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAlertChannelSecretResponse.ProtoReflect.Descriptor instead.
+func (*RotateAlertChannelSecretResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *RotateAlertChannelSecretResponse) GetSecret() string {
 	if x != nil {
 		return x.Secret
 	}
@@ -1847,7 +2817,7 @@ type TestAlertChannelRequest struct {
 
 func (x *TestAlertChannelRequest) Reset() {
 	*x = TestAlertChannelRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[28]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +2829,7 @@ func (x *TestAlertChannelRequest) String() string {
 func (*TestAlertChannelRequest) ProtoMessage() {}
 
 func (x *TestAlertChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[28]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +2842,7 @@ func (x *TestAlertChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestAlertChannelRequest.ProtoReflect.Descriptor instead.
 func (*TestAlertChannelRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{28}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TestAlertChannelRequest) GetAlertChannelId() string {
@@ -1885,9 +2855,9 @@ func (x *TestAlertChannelRequest) GetAlertChannelId() string {
 // What came of a trial.
 type TestAlertChannelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether the receiver has taken it: an answer of 200 to 299.
+	// Whether it was taken: by a webhook with an answer of 200 to 299, of e-mail by the server for one recipient at least.
 	Delivered bool `protobuf:"varint,1,opt,name=delivered,proto3" json:"delivered,omitempty"`
-	// Why not. Empty where it has.
+	// Why not, or for which recipients not. Empty where there is nothing to say.
 	Error         string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1895,7 +2865,7 @@ type TestAlertChannelResponse struct {
 
 func (x *TestAlertChannelResponse) Reset() {
 	*x = TestAlertChannelResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[29]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +2877,7 @@ func (x *TestAlertChannelResponse) String() string {
 func (*TestAlertChannelResponse) ProtoMessage() {}
 
 func (x *TestAlertChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[29]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +2890,7 @@ func (x *TestAlertChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestAlertChannelResponse.ProtoReflect.Descriptor instead.
 func (*TestAlertChannelResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{29}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TestAlertChannelResponse) GetDelivered() bool {
@@ -1948,7 +2918,7 @@ type DeleteAlertChannelRequest struct {
 
 func (x *DeleteAlertChannelRequest) Reset() {
 	*x = DeleteAlertChannelRequest{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[30]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2930,7 @@ func (x *DeleteAlertChannelRequest) String() string {
 func (*DeleteAlertChannelRequest) ProtoMessage() {}
 
 func (x *DeleteAlertChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[30]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2943,7 @@ func (x *DeleteAlertChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAlertChannelRequest.ProtoReflect.Descriptor instead.
 func (*DeleteAlertChannelRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{30}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DeleteAlertChannelRequest) GetAlertChannelId() string {
@@ -1992,7 +2962,7 @@ type DeleteAlertChannelResponse struct {
 
 func (x *DeleteAlertChannelResponse) Reset() {
 	*x = DeleteAlertChannelResponse{}
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[31]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2974,7 @@ func (x *DeleteAlertChannelResponse) String() string {
 func (*DeleteAlertChannelResponse) ProtoMessage() {}
 
 func (x *DeleteAlertChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[31]
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,14 +2987,418 @@ func (x *DeleteAlertChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAlertChannelResponse.ProtoReflect.Descriptor instead.
 func (*DeleteAlertChannelResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{31}
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{46}
+}
+
+// Asks for the silences.
+type ListAlertSilencesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAlertSilencesRequest) Reset() {
+	*x = ListAlertSilencesRequest{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAlertSilencesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAlertSilencesRequest) ProtoMessage() {}
+
+func (x *ListAlertSilencesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAlertSilencesRequest.ProtoReflect.Descriptor instead.
+func (*ListAlertSilencesRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{47}
+}
+
+// The silences.
+type ListAlertSilencesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that the caller sees, the one that ends last first.
+	Silences      []*AlertSilence `protobuf:"bytes,1,rep,name=silences,proto3" json:"silences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAlertSilencesResponse) Reset() {
+	*x = ListAlertSilencesResponse{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAlertSilencesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAlertSilencesResponse) ProtoMessage() {}
+
+func (x *ListAlertSilencesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAlertSilencesResponse.ProtoReflect.Descriptor instead.
+func (*ListAlertSilencesResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListAlertSilencesResponse) GetSilences() []*AlertSilence {
+	if x != nil {
+		return x.Silences
+	}
+	return nil
+}
+
+// Asks for a new silence. Its end is said by a moment or by how long it lasts.
+type CreateAlertSilenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is for.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Which alerts.
+	Matcher *AlertMatcher `protobuf:"bytes,2,opt,name=matcher,proto3" json:"matcher,omitempty"`
+	// From when on. Absent: from now on.
+	StartsAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=starts_at,json=startsAt,proto3" json:"starts_at,omitempty"`
+	// Until when: a year after its beginning, or after now where it has begun, at most.
+	EndsAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	// For how long, in place of `ends_at`.
+	DurationSeconds *uint32 `protobuf:"varint,5,opt,name=duration_seconds,json=durationSeconds,proto3,oneof" json:"duration_seconds,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CreateAlertSilenceRequest) Reset() {
+	*x = CreateAlertSilenceRequest{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateAlertSilenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateAlertSilenceRequest) ProtoMessage() {}
+
+func (x *CreateAlertSilenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateAlertSilenceRequest.ProtoReflect.Descriptor instead.
+func (*CreateAlertSilenceRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *CreateAlertSilenceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CreateAlertSilenceRequest) GetMatcher() *AlertMatcher {
+	if x != nil {
+		return x.Matcher
+	}
+	return nil
+}
+
+func (x *CreateAlertSilenceRequest) GetStartsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartsAt
+	}
+	return nil
+}
+
+func (x *CreateAlertSilenceRequest) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
+func (x *CreateAlertSilenceRequest) GetDurationSeconds() uint32 {
+	if x != nil && x.DurationSeconds != nil {
+		return *x.DurationSeconds
+	}
+	return 0
+}
+
+// The new silence.
+type CreateAlertSilenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Silence       *AlertSilence `protobuf:"bytes,1,opt,name=silence,proto3" json:"silence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateAlertSilenceResponse) Reset() {
+	*x = CreateAlertSilenceResponse{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateAlertSilenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateAlertSilenceResponse) ProtoMessage() {}
+
+func (x *CreateAlertSilenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateAlertSilenceResponse.ProtoReflect.Descriptor instead.
+func (*CreateAlertSilenceResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *CreateAlertSilenceResponse) GetSilence() *AlertSilence {
+	if x != nil {
+		return x.Silence
+	}
+	return nil
+}
+
+// Asks for another end of a silence.
+type UpdateAlertSilenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	AlertSilenceId string `protobuf:"bytes,1,opt,name=alert_silence_id,json=alertSilenceId,proto3" json:"alert_silence_id,omitempty"`
+	// Until when: a year after its beginning, or after now where it has begun, at most.
+	EndsAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	// For how long from now on, in place of `ends_at`.
+	DurationSeconds *uint32 `protobuf:"varint,3,opt,name=duration_seconds,json=durationSeconds,proto3,oneof" json:"duration_seconds,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *UpdateAlertSilenceRequest) Reset() {
+	*x = UpdateAlertSilenceRequest{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAlertSilenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAlertSilenceRequest) ProtoMessage() {}
+
+func (x *UpdateAlertSilenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAlertSilenceRequest.ProtoReflect.Descriptor instead.
+func (*UpdateAlertSilenceRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *UpdateAlertSilenceRequest) GetAlertSilenceId() string {
+	if x != nil {
+		return x.AlertSilenceId
+	}
+	return ""
+}
+
+func (x *UpdateAlertSilenceRequest) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
+func (x *UpdateAlertSilenceRequest) GetDurationSeconds() uint32 {
+	if x != nil && x.DurationSeconds != nil {
+		return *x.DurationSeconds
+	}
+	return 0
+}
+
+// The silence as it is now.
+type UpdateAlertSilenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Silence       *AlertSilence `protobuf:"bytes,1,opt,name=silence,proto3" json:"silence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAlertSilenceResponse) Reset() {
+	*x = UpdateAlertSilenceResponse{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAlertSilenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAlertSilenceResponse) ProtoMessage() {}
+
+func (x *UpdateAlertSilenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAlertSilenceResponse.ProtoReflect.Descriptor instead.
+func (*UpdateAlertSilenceResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *UpdateAlertSilenceResponse) GetSilence() *AlertSilence {
+	if x != nil {
+		return x.Silence
+	}
+	return nil
+}
+
+// Asks for the end of a silence.
+type DeleteAlertSilenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	AlertSilenceId string `protobuf:"bytes,1,opt,name=alert_silence_id,json=alertSilenceId,proto3" json:"alert_silence_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeleteAlertSilenceRequest) Reset() {
+	*x = DeleteAlertSilenceRequest{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAlertSilenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAlertSilenceRequest) ProtoMessage() {}
+
+func (x *DeleteAlertSilenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAlertSilenceRequest.ProtoReflect.Descriptor instead.
+func (*DeleteAlertSilenceRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *DeleteAlertSilenceRequest) GetAlertSilenceId() string {
+	if x != nil {
+		return x.AlertSilenceId
+	}
+	return ""
+}
+
+// The silence is no more.
+type DeleteAlertSilenceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAlertSilenceResponse) Reset() {
+	*x = DeleteAlertSilenceResponse{}
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAlertSilenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAlertSilenceResponse) ProtoMessage() {}
+
+func (x *DeleteAlertSilenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_alert_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAlertSilenceResponse.ProtoReflect.Descriptor instead.
+func (*DeleteAlertSilenceResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_alert_proto_rawDescGZIP(), []int{54}
 }
 
 var File_fleetwire_api_v1_alert_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfleetwire/api/v1/alert.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x05\n" +
+	"\x1cfleetwire/api/v1/alert.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x05\n" +
 	"\x05Alert\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12!\n" +
 	"\arule_id\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x06ruleId\x12\x1a\n" +
@@ -2040,11 +3414,12 @@ const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\vresolved_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x125\n" +
 	"\x0facknowledged_by\x18\f \x01(\tB\a\x8a\xb5\x18\x038\x80\bH\x02R\x0eacknowledgedBy\x88\x01\x01\x12C\n" +
-	"\x0facknowledged_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0eacknowledgedAtB\n" +
+	"\x0facknowledged_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0eacknowledgedAt\x12A\n" +
+	"\x0esilenced_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\rsilencedUntilB\n" +
 	"\n" +
 	"\b_host_idB\a\n" +
 	"\x05_hostB\x12\n" +
-	"\x10_acknowledged_by\"\x98\x02\n" +
+	"\x10_acknowledged_by\"\xd2\x02\n" +
 	"\x11AlertNotification\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12 \n" +
 	"\achannel\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028?R\achannel\x12\x1c\n" +
@@ -2053,12 +3428,18 @@ const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\x05error\x18\x05 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\x05error\x129\n" +
 	"\n" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x123\n" +
-	"\anext_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06nextAt\"\x95\x01\n" +
+	"\anext_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06nextAt\x128\n" +
+	"\x05tries\x18\b \x03(\v2\x1a.fleetwire.api.v1.AlertTryB\x06\x8a\xb5\x18\x02\x18 R\x05tries\"v\n" +
+	"\bAlertTry\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
+	"\vduration_ms\x18\x02 \x01(\rR\n" +
+	"durationMs\x12\x1d\n" +
+	"\x05error\x18\x03 \x01(\tB\a\x8a\xb5\x18\x038\x80\x02R\x05error\"\x95\x01\n" +
 	"\tAlertRule\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x123\n" +
 	"\x04spec\x18\x02 \x01(\v2\x1f.fleetwire.api.v1.AlertRuleSpecR\x04spec\x129\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xa7\x05\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xc6\t\n" +
 	"\rAlertRuleSpec\x12\x1c\n" +
 	"\x04name\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018?R\x04name\x12;\n" +
 	"\bseverity\x18\x02 \x01(\x0e2\x1f.fleetwire.api.v1.AlertSeverityR\bseverity\x12+\n" +
@@ -2066,12 +3447,22 @@ const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\bgroup_id\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x01R\agroupId\x88\x01\x01\x12)\n" +
 	"\vchannel_ids\x18\x05 \x03(\tB\b\x8a\xb5\x18\x04\x18\x100\x02R\n" +
 	"channelIds\x12\x1a\n" +
-	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12K\n" +
+	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12N\n" +
+	"\x06labels\x18\a \x03(\v2+.fleetwire.api.v1.AlertRuleSpec.LabelsEntryB\t\x8a\xb5\x18\x05\x18\x108\x80\x01R\x06labels\x12K\n" +
 	"\fhost_offline\x18\x10 \x01(\v2&.fleetwire.api.v1.HostOfflineConditionH\x00R\vhostOffline\x12N\n" +
 	"\rhost_flapping\x18\x11 \x01(\v2'.fleetwire.api.v1.HostFlappingConditionH\x00R\fhostFlapping\x12B\n" +
 	"\thost_disk\x18\x12 \x01(\v2#.fleetwire.api.v1.HostDiskConditionH\x00R\bhostDisk\x12W\n" +
 	"\x10certificate_ends\x18\x13 \x01(\v2*.fleetwire.api.v1.CertificateEndsConditionH\x00R\x0fcertificateEnds\x12K\n" +
-	"\fdead_letters\x18\x14 \x01(\v2&.fleetwire.api.v1.DeadLettersConditionH\x00R\vdeadLettersB\v\n" +
+	"\fdead_letters\x18\x14 \x01(\v2&.fleetwire.api.v1.DeadLettersConditionH\x00R\vdeadLetters\x12H\n" +
+	"\vqueue_depth\x18\x15 \x01(\v2%.fleetwire.api.v1.QueueDepthConditionH\x00R\n" +
+	"queueDepth\x12B\n" +
+	"\tqueue_age\x18\x16 \x01(\v2#.fleetwire.api.v1.QueueAgeConditionH\x00R\bqueueAge\x12W\n" +
+	"\x10delivery_latency\x18\x17 \x01(\v2*.fleetwire.api.v1.DeliveryLatencyConditionH\x00R\x0fdeliveryLatency\x12R\n" +
+	"\x0ffailed_sign_ins\x18\x18 \x01(\v2(.fleetwire.api.v1.FailedSignInsConditionH\x00R\rfailedSignIns\x12W\n" +
+	"\x10platform_storage\x18\x19 \x01(\v2*.fleetwire.api.v1.PlatformStorageConditionH\x00R\x0fplatformStorage\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
 	"\tconditionB\v\n" +
 	"\t_group_id\"=\n" +
 	"\x14HostOfflineCondition\x12%\n" +
@@ -2088,13 +3479,60 @@ const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\x18CertificateEndsCondition\x12%\n" +
 	"\aseconds\x18\x01 \x01(\rB\v\x8a\xb5\x18\a <(\x80\xe7\x84\x0fR\aseconds\"7\n" +
 	"\x14DeadLettersCondition\x12\x1f\n" +
-	"\x05count\x18\x01 \x01(\rB\t\x8a\xb5\x18\x05 \x01(\xe8\aR\x05count\"\x9e\x01\n" +
+	"\x05count\x18\x01 \x01(\rB\t\x8a\xb5\x18\x05 \x01(\xe8\aR\x05count\"6\n" +
+	"\x13QueueDepthCondition\x12\x1f\n" +
+	"\x05count\x18\x01 \x01(\rB\t\x8a\xb5\x18\x05 \x01(\x90NR\x05count\":\n" +
+	"\x11QueueAgeCondition\x12%\n" +
+	"\aseconds\x18\x01 \x01(\rB\v\x8a\xb5\x18\a \x01(\x80\xe7\x84\x0fR\aseconds\"n\n" +
+	"\x18DeliveryLatencyCondition\x12-\n" +
+	"\fmilliseconds\x18\x01 \x01(\rB\t\x8a\xb5\x18\x05 \x01(\x90NR\fmilliseconds\x12#\n" +
+	"\aseconds\x18\x02 \x01(\rB\t\x8a\xb5\x18\x05 <(\x90\x1cR\aseconds\"_\n" +
+	"\x16FailedSignInsCondition\x12 \n" +
+	"\x05count\x18\x01 \x01(\rB\n" +
+	"\x8a\xb5\x18\x06 \x01(\xa0\x8d\x06R\x05count\x12#\n" +
+	"\aseconds\x18\x02 \x01(\rB\t\x8a\xb5\x18\x05 <(\x90\x1cR\aseconds\">\n" +
+	"\x18PlatformStorageCondition\x12\"\n" +
+	"\apercent\x18\x01 \x01(\rB\b\x8a\xb5\x18\x04 \x01(dR\apercent\"\x9b\x01\n" +
 	"\fAlertChannel\x12\x18\n" +
-	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1c\n" +
-	"\x04name\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x018?R\x04name\x12\x1b\n" +
-	"\x03url\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\x80\x10R\x03url\x129\n" +
+	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x126\n" +
+	"\x04spec\x18\x02 \x01(\v2\".fleetwire.api.v1.AlertChannelSpecR\x04spec\x129\n" +
 	"\n" +
-	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xc7\x01\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xca\x01\n" +
+	"\x10AlertChannelSpec\x12\x1c\n" +
+	"\x04name\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018?R\x04name\x12\x1a\n" +
+	"\bdisabled\x18\x02 \x01(\bR\bdisabled\x12;\n" +
+	"\awebhook\x18\x10 \x01(\v2\x1f.fleetwire.api.v1.WebhookTargetH\x00R\awebhook\x125\n" +
+	"\x05email\x18\x11 \x01(\v2\x1d.fleetwire.api.v1.EmailTargetH\x00R\x05emailB\b\n" +
+	"\x06target\",\n" +
+	"\rWebhookTarget\x12\x1b\n" +
+	"\x03url\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\x80\x10R\x03url\"8\n" +
+	"\vEmailTarget\x12)\n" +
+	"\n" +
+	"recipients\x18\x01 \x03(\tB\t\x8a\xb5\x18\x05\x18\x108\xfe\x01R\n" +
+	"recipients\"\xd4\x02\n" +
+	"\fAlertSilence\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x02id\x12\x1f\n" +
+	"\x06reason\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x02R\x06reason\x12&\n" +
+	"\n" +
+	"created_by\x18\x03 \x01(\tB\a\x8a\xb5\x18\x038\x80\bR\tcreatedBy\x129\n" +
+	"\n" +
+	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x127\n" +
+	"\tstarts_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bstartsAt\x123\n" +
+	"\aends_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x128\n" +
+	"\amatcher\x18\a \x01(\v2\x1e.fleetwire.api.v1.AlertMatcherR\amatcher\"\xb0\x02\n" +
+	"\fAlertMatcher\x12$\n" +
+	"\arule_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x00R\x06ruleId\x88\x01\x01\x12$\n" +
+	"\ahost_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x01R\x06hostId\x88\x01\x01\x12&\n" +
+	"\bgroup_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x020\x02H\x02R\agroupId\x88\x01\x01\x12L\n" +
+	"\x06labels\x18\x04 \x03(\v2*.fleetwire.api.v1.AlertMatcher.LabelsEntryB\b\x8a\xb5\x18\x04\x18\x108?R\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\n" +
+	"\n" +
+	"\b_rule_idB\n" +
+	"\n" +
+	"\b_host_idB\v\n" +
+	"\t_group_id\"\xc7\x01\n" +
 	"\x11ListAlertsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\rB\a\x8a\xb5\x18\x03(\xe8\aR\bpageSize\x12&\n" +
 	"\n" +
@@ -2132,13 +3570,22 @@ const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\x17DeleteAlertRuleResponse\"\x1a\n" +
 	"\x18ListAlertChannelsRequest\"_\n" +
 	"\x19ListAlertChannelsResponse\x12B\n" +
-	"\bchannels\x18\x01 \x03(\v2\x1e.fleetwire.api.v1.AlertChannelB\x06\x8a\xb5\x18\x02\x18\x10R\bchannels\"V\n" +
-	"\x19CreateAlertChannelRequest\x12\x1c\n" +
-	"\x04name\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018?R\x04name\x12\x1b\n" +
-	"\x03url\x18\x02 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\x80\x10R\x03url\"}\n" +
+	"\bchannels\x18\x01 \x03(\v2\x1e.fleetwire.api.v1.AlertChannelB\x06\x8a\xb5\x18\x02\x18\x10R\bchannels\"S\n" +
+	"\x19CreateAlertChannelRequest\x126\n" +
+	"\x04spec\x18\x01 \x01(\v2\".fleetwire.api.v1.AlertChannelSpecR\x04spec\"\x8b\x01\n" +
 	"\x1aCreateAlertChannelResponse\x128\n" +
-	"\achannel\x18\x01 \x01(\v2\x1e.fleetwire.api.v1.AlertChannelR\achannel\x12%\n" +
-	"\x06secret\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x02\x98\xb5\x18\x01R\x06secret\"M\n" +
+	"\achannel\x18\x01 \x01(\v2\x1e.fleetwire.api.v1.AlertChannelR\achannel\x12(\n" +
+	"\x06secret\x18\x02 \x01(\tB\v\x8a\xb5\x18\x038\x80\x02\x98\xb5\x18\x01H\x00R\x06secret\x88\x01\x01B\t\n" +
+	"\a_secret\"\x87\x01\n" +
+	"\x19UpdateAlertChannelRequest\x122\n" +
+	"\x10alert_channel_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertChannelId\x126\n" +
+	"\x04spec\x18\x02 \x01(\v2\".fleetwire.api.v1.AlertChannelSpecR\x04spec\"V\n" +
+	"\x1aUpdateAlertChannelResponse\x128\n" +
+	"\achannel\x18\x01 \x01(\v2\x1e.fleetwire.api.v1.AlertChannelR\achannel\"U\n" +
+	"\x1fRotateAlertChannelSecretRequest\x122\n" +
+	"\x10alert_channel_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertChannelId\"I\n" +
+	" RotateAlertChannelSecretResponse\x12%\n" +
+	"\x06secret\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x02\x98\xb5\x18\x01R\x06secret\"M\n" +
 	"\x17TestAlertChannelRequest\x122\n" +
 	"\x10alert_channel_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertChannelId\"W\n" +
 	"\x18TestAlertChannelResponse\x12\x1c\n" +
@@ -2146,7 +3593,29 @@ const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\x05error\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\x05error\"O\n" +
 	"\x19DeleteAlertChannelRequest\x122\n" +
 	"\x10alert_channel_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertChannelId\"\x1c\n" +
-	"\x1aDeleteAlertChannelResponse*\x81\x01\n" +
+	"\x1aDeleteAlertChannelResponse\"\x1a\n" +
+	"\x18ListAlertSilencesRequest\"`\n" +
+	"\x19ListAlertSilencesResponse\x12C\n" +
+	"\bsilences\x18\x01 \x03(\v2\x1e.fleetwire.api.v1.AlertSilenceB\a\x8a\xb5\x18\x03\x18\x80\x02R\bsilences\"\xb8\x02\n" +
+	"\x19CreateAlertSilenceRequest\x12!\n" +
+	"\x06reason\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\x80\x02R\x06reason\x128\n" +
+	"\amatcher\x18\x02 \x01(\v2\x1e.fleetwire.api.v1.AlertMatcherR\amatcher\x127\n" +
+	"\tstarts_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bstartsAt\x123\n" +
+	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12;\n" +
+	"\x10duration_seconds\x18\x05 \x01(\rB\v\x8a\xb5\x18\a \x01(\x80\xe7\x84\x0fH\x00R\x0fdurationSeconds\x88\x01\x01B\x13\n" +
+	"\x11_duration_seconds\"V\n" +
+	"\x1aCreateAlertSilenceResponse\x128\n" +
+	"\asilence\x18\x01 \x01(\v2\x1e.fleetwire.api.v1.AlertSilenceR\asilence\"\xd6\x01\n" +
+	"\x19UpdateAlertSilenceRequest\x122\n" +
+	"\x10alert_silence_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertSilenceId\x123\n" +
+	"\aends_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12;\n" +
+	"\x10duration_seconds\x18\x03 \x01(\rB\v\x8a\xb5\x18\a \x01(\x80\xe7\x84\x0fH\x00R\x0fdurationSeconds\x88\x01\x01B\x13\n" +
+	"\x11_duration_seconds\"V\n" +
+	"\x1aUpdateAlertSilenceResponse\x128\n" +
+	"\asilence\x18\x01 \x01(\v2\x1e.fleetwire.api.v1.AlertSilenceR\asilence\"O\n" +
+	"\x19DeleteAlertSilenceRequest\x122\n" +
+	"\x10alert_silence_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertSilenceId\"\x1c\n" +
+	"\x1aDeleteAlertSilenceResponse*\x81\x01\n" +
 	"\rAlertSeverity\x12\x1e\n" +
 	"\x1aALERT_SEVERITY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ALERT_SEVERITY_INFO\x10\x01\x12\x1a\n" +
@@ -2167,12 +3636,19 @@ const file_fleetwire_api_v1_alert_proto_rawDesc = "" +
 	"\x0eListAlertRules\x12'.fleetwire.api.v1.ListAlertRulesRequest\x1a(.fleetwire.api.v1.ListAlertRulesResponse\"\x1e\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/api/alert-rules\x12\x91\x01\n" +
 	"\x0fCreateAlertRule\x12(.fleetwire.api.v1.CreateAlertRuleRequest\x1a).fleetwire.api.v1.CreateAlertRuleResponse\")\xaa\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x1b:\x01*b\x04rule\"\x10/api/alert-rules\x12\x9f\x01\n" +
 	"\x0fUpdateAlertRule\x12(.fleetwire.api.v1.UpdateAlertRuleRequest\x1a).fleetwire.api.v1.UpdateAlertRuleResponse\"7\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02+:\x01*b\x04rule2 /api/alert-rules/{alert_rule_id}\x12\x96\x01\n" +
-	"\x0fDeleteAlertRule\x12(.fleetwire.api.v1.DeleteAlertRuleRequest\x1a).fleetwire.api.v1.DeleteAlertRuleResponse\".\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\"* /api/alert-rules/{alert_rule_id}2\x93\x05\n" +
+	"\x0fDeleteAlertRule\x12(.fleetwire.api.v1.DeleteAlertRuleRequest\x1a).fleetwire.api.v1.DeleteAlertRuleResponse\".\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\"* /api/alert-rules/{alert_rule_id}2\x92\b\n" +
 	"\x13AlertChannelService\x12\x8f\x01\n" +
 	"\x11ListAlertChannels\x12*.fleetwire.api.v1.ListAlertChannelsRequest\x1a+.fleetwire.api.v1.ListAlertChannelsResponse\"!\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/api/alert-channels\x12\x97\x01\n" +
-	"\x12CreateAlertChannel\x12+.fleetwire.api.v1.CreateAlertChannelRequest\x1a,.fleetwire.api.v1.CreateAlertChannelResponse\"&\xaa\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/alert-channels\x12\xa7\x01\n" +
+	"\x12CreateAlertChannel\x12+.fleetwire.api.v1.CreateAlertChannelRequest\x1a,.fleetwire.api.v1.CreateAlertChannelResponse\"&\xaa\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/alert-channels\x12\xb1\x01\n" +
+	"\x12UpdateAlertChannel\x12+.fleetwire.api.v1.UpdateAlertChannelRequest\x1a,.fleetwire.api.v1.UpdateAlertChannelResponse\"@\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x024:\x01*b\achannel2&/api/alert-channels/{alert_channel_id}\x12\xc8\x01\n" +
+	"\x18RotateAlertChannelSecret\x121.fleetwire.api.v1.RotateAlertChannelSecretRequest\x1a2.fleetwire.api.v1.RotateAlertChannelSecretResponse\"E\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x029:\x01*\"4/api/alert-channels/{alert_channel_id}/rotate-secret\x12\xa7\x01\n" +
 	"\x10TestAlertChannel\x12).fleetwire.api.v1.TestAlertChannelRequest\x1a*.fleetwire.api.v1.TestAlertChannelResponse\"<\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x020:\x01*\"+/api/alert-channels/{alert_channel_id}/test\x12\xa5\x01\n" +
-	"\x12DeleteAlertChannel\x12+.fleetwire.api.v1.DeleteAlertChannelRequest\x1a,.fleetwire.api.v1.DeleteAlertChannelResponse\"4\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02(*&/api/alert-channels/{alert_channel_id}B\x9c\x01\n" +
+	"\x12DeleteAlertChannel\x12+.fleetwire.api.v1.DeleteAlertChannelRequest\x1a,.fleetwire.api.v1.DeleteAlertChannelResponse\"4\xaa\xbb\x18\x02\b\x03\x82\xd3\xe4\x93\x02(*&/api/alert-channels/{alert_channel_id}2\xa6\x05\n" +
+	"\x13AlertSilenceService\x12\x8f\x01\n" +
+	"\x11ListAlertSilences\x12*.fleetwire.api.v1.ListAlertSilencesRequest\x1a+.fleetwire.api.v1.ListAlertSilencesResponse\"!\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/api/alert-silences\x12\xa0\x01\n" +
+	"\x12CreateAlertSilence\x12+.fleetwire.api.v1.CreateAlertSilenceRequest\x1a,.fleetwire.api.v1.CreateAlertSilenceResponse\"/\xaa\xbb\x18\x04\b\x02\x18\x01\x82\xd3\xe4\x93\x02!:\x01*b\asilence\"\x13/api/alert-silences\x12\xb1\x01\n" +
+	"\x12UpdateAlertSilence\x12+.fleetwire.api.v1.UpdateAlertSilenceRequest\x1a,.fleetwire.api.v1.UpdateAlertSilenceResponse\"@\xaa\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x024:\x01*b\asilence2&/api/alert-silences/{alert_silence_id}\x12\xa5\x01\n" +
+	"\x12DeleteAlertSilence\x12+.fleetwire.api.v1.DeleteAlertSilenceRequest\x1a,.fleetwire.api.v1.DeleteAlertSilenceResponse\"4\xaa\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02(*&/api/alert-silences/{alert_silence_id}B\x9c\x01\n" +
 	"\x14com.fleetwire.api.v1B\n" +
 	"AlertProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
@@ -2189,101 +3665,165 @@ func file_fleetwire_api_v1_alert_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_alert_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fleetwire_api_v1_alert_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_fleetwire_api_v1_alert_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_fleetwire_api_v1_alert_proto_goTypes = []any{
-	(AlertSeverity)(0),                 // 0: fleetwire.api.v1.AlertSeverity
-	(AlertState)(0),                    // 1: fleetwire.api.v1.AlertState
-	(*Alert)(nil),                      // 2: fleetwire.api.v1.Alert
-	(*AlertNotification)(nil),          // 3: fleetwire.api.v1.AlertNotification
-	(*AlertRule)(nil),                  // 4: fleetwire.api.v1.AlertRule
-	(*AlertRuleSpec)(nil),              // 5: fleetwire.api.v1.AlertRuleSpec
-	(*HostOfflineCondition)(nil),       // 6: fleetwire.api.v1.HostOfflineCondition
-	(*HostFlappingCondition)(nil),      // 7: fleetwire.api.v1.HostFlappingCondition
-	(*HostDiskCondition)(nil),          // 8: fleetwire.api.v1.HostDiskCondition
-	(*CertificateEndsCondition)(nil),   // 9: fleetwire.api.v1.CertificateEndsCondition
-	(*DeadLettersCondition)(nil),       // 10: fleetwire.api.v1.DeadLettersCondition
-	(*AlertChannel)(nil),               // 11: fleetwire.api.v1.AlertChannel
-	(*ListAlertsRequest)(nil),          // 12: fleetwire.api.v1.ListAlertsRequest
-	(*ListAlertsResponse)(nil),         // 13: fleetwire.api.v1.ListAlertsResponse
-	(*GetAlertRequest)(nil),            // 14: fleetwire.api.v1.GetAlertRequest
-	(*GetAlertResponse)(nil),           // 15: fleetwire.api.v1.GetAlertResponse
-	(*AcknowledgeAlertRequest)(nil),    // 16: fleetwire.api.v1.AcknowledgeAlertRequest
-	(*AcknowledgeAlertResponse)(nil),   // 17: fleetwire.api.v1.AcknowledgeAlertResponse
-	(*ListAlertRulesRequest)(nil),      // 18: fleetwire.api.v1.ListAlertRulesRequest
-	(*ListAlertRulesResponse)(nil),     // 19: fleetwire.api.v1.ListAlertRulesResponse
-	(*CreateAlertRuleRequest)(nil),     // 20: fleetwire.api.v1.CreateAlertRuleRequest
-	(*CreateAlertRuleResponse)(nil),    // 21: fleetwire.api.v1.CreateAlertRuleResponse
-	(*UpdateAlertRuleRequest)(nil),     // 22: fleetwire.api.v1.UpdateAlertRuleRequest
-	(*UpdateAlertRuleResponse)(nil),    // 23: fleetwire.api.v1.UpdateAlertRuleResponse
-	(*DeleteAlertRuleRequest)(nil),     // 24: fleetwire.api.v1.DeleteAlertRuleRequest
-	(*DeleteAlertRuleResponse)(nil),    // 25: fleetwire.api.v1.DeleteAlertRuleResponse
-	(*ListAlertChannelsRequest)(nil),   // 26: fleetwire.api.v1.ListAlertChannelsRequest
-	(*ListAlertChannelsResponse)(nil),  // 27: fleetwire.api.v1.ListAlertChannelsResponse
-	(*CreateAlertChannelRequest)(nil),  // 28: fleetwire.api.v1.CreateAlertChannelRequest
-	(*CreateAlertChannelResponse)(nil), // 29: fleetwire.api.v1.CreateAlertChannelResponse
-	(*TestAlertChannelRequest)(nil),    // 30: fleetwire.api.v1.TestAlertChannelRequest
-	(*TestAlertChannelResponse)(nil),   // 31: fleetwire.api.v1.TestAlertChannelResponse
-	(*DeleteAlertChannelRequest)(nil),  // 32: fleetwire.api.v1.DeleteAlertChannelRequest
-	(*DeleteAlertChannelResponse)(nil), // 33: fleetwire.api.v1.DeleteAlertChannelResponse
-	(*timestamppb.Timestamp)(nil),      // 34: google.protobuf.Timestamp
+	(AlertSeverity)(0),                       // 0: fleetwire.api.v1.AlertSeverity
+	(AlertState)(0),                          // 1: fleetwire.api.v1.AlertState
+	(*Alert)(nil),                            // 2: fleetwire.api.v1.Alert
+	(*AlertNotification)(nil),                // 3: fleetwire.api.v1.AlertNotification
+	(*AlertTry)(nil),                         // 4: fleetwire.api.v1.AlertTry
+	(*AlertRule)(nil),                        // 5: fleetwire.api.v1.AlertRule
+	(*AlertRuleSpec)(nil),                    // 6: fleetwire.api.v1.AlertRuleSpec
+	(*HostOfflineCondition)(nil),             // 7: fleetwire.api.v1.HostOfflineCondition
+	(*HostFlappingCondition)(nil),            // 8: fleetwire.api.v1.HostFlappingCondition
+	(*HostDiskCondition)(nil),                // 9: fleetwire.api.v1.HostDiskCondition
+	(*CertificateEndsCondition)(nil),         // 10: fleetwire.api.v1.CertificateEndsCondition
+	(*DeadLettersCondition)(nil),             // 11: fleetwire.api.v1.DeadLettersCondition
+	(*QueueDepthCondition)(nil),              // 12: fleetwire.api.v1.QueueDepthCondition
+	(*QueueAgeCondition)(nil),                // 13: fleetwire.api.v1.QueueAgeCondition
+	(*DeliveryLatencyCondition)(nil),         // 14: fleetwire.api.v1.DeliveryLatencyCondition
+	(*FailedSignInsCondition)(nil),           // 15: fleetwire.api.v1.FailedSignInsCondition
+	(*PlatformStorageCondition)(nil),         // 16: fleetwire.api.v1.PlatformStorageCondition
+	(*AlertChannel)(nil),                     // 17: fleetwire.api.v1.AlertChannel
+	(*AlertChannelSpec)(nil),                 // 18: fleetwire.api.v1.AlertChannelSpec
+	(*WebhookTarget)(nil),                    // 19: fleetwire.api.v1.WebhookTarget
+	(*EmailTarget)(nil),                      // 20: fleetwire.api.v1.EmailTarget
+	(*AlertSilence)(nil),                     // 21: fleetwire.api.v1.AlertSilence
+	(*AlertMatcher)(nil),                     // 22: fleetwire.api.v1.AlertMatcher
+	(*ListAlertsRequest)(nil),                // 23: fleetwire.api.v1.ListAlertsRequest
+	(*ListAlertsResponse)(nil),               // 24: fleetwire.api.v1.ListAlertsResponse
+	(*GetAlertRequest)(nil),                  // 25: fleetwire.api.v1.GetAlertRequest
+	(*GetAlertResponse)(nil),                 // 26: fleetwire.api.v1.GetAlertResponse
+	(*AcknowledgeAlertRequest)(nil),          // 27: fleetwire.api.v1.AcknowledgeAlertRequest
+	(*AcknowledgeAlertResponse)(nil),         // 28: fleetwire.api.v1.AcknowledgeAlertResponse
+	(*ListAlertRulesRequest)(nil),            // 29: fleetwire.api.v1.ListAlertRulesRequest
+	(*ListAlertRulesResponse)(nil),           // 30: fleetwire.api.v1.ListAlertRulesResponse
+	(*CreateAlertRuleRequest)(nil),           // 31: fleetwire.api.v1.CreateAlertRuleRequest
+	(*CreateAlertRuleResponse)(nil),          // 32: fleetwire.api.v1.CreateAlertRuleResponse
+	(*UpdateAlertRuleRequest)(nil),           // 33: fleetwire.api.v1.UpdateAlertRuleRequest
+	(*UpdateAlertRuleResponse)(nil),          // 34: fleetwire.api.v1.UpdateAlertRuleResponse
+	(*DeleteAlertRuleRequest)(nil),           // 35: fleetwire.api.v1.DeleteAlertRuleRequest
+	(*DeleteAlertRuleResponse)(nil),          // 36: fleetwire.api.v1.DeleteAlertRuleResponse
+	(*ListAlertChannelsRequest)(nil),         // 37: fleetwire.api.v1.ListAlertChannelsRequest
+	(*ListAlertChannelsResponse)(nil),        // 38: fleetwire.api.v1.ListAlertChannelsResponse
+	(*CreateAlertChannelRequest)(nil),        // 39: fleetwire.api.v1.CreateAlertChannelRequest
+	(*CreateAlertChannelResponse)(nil),       // 40: fleetwire.api.v1.CreateAlertChannelResponse
+	(*UpdateAlertChannelRequest)(nil),        // 41: fleetwire.api.v1.UpdateAlertChannelRequest
+	(*UpdateAlertChannelResponse)(nil),       // 42: fleetwire.api.v1.UpdateAlertChannelResponse
+	(*RotateAlertChannelSecretRequest)(nil),  // 43: fleetwire.api.v1.RotateAlertChannelSecretRequest
+	(*RotateAlertChannelSecretResponse)(nil), // 44: fleetwire.api.v1.RotateAlertChannelSecretResponse
+	(*TestAlertChannelRequest)(nil),          // 45: fleetwire.api.v1.TestAlertChannelRequest
+	(*TestAlertChannelResponse)(nil),         // 46: fleetwire.api.v1.TestAlertChannelResponse
+	(*DeleteAlertChannelRequest)(nil),        // 47: fleetwire.api.v1.DeleteAlertChannelRequest
+	(*DeleteAlertChannelResponse)(nil),       // 48: fleetwire.api.v1.DeleteAlertChannelResponse
+	(*ListAlertSilencesRequest)(nil),         // 49: fleetwire.api.v1.ListAlertSilencesRequest
+	(*ListAlertSilencesResponse)(nil),        // 50: fleetwire.api.v1.ListAlertSilencesResponse
+	(*CreateAlertSilenceRequest)(nil),        // 51: fleetwire.api.v1.CreateAlertSilenceRequest
+	(*CreateAlertSilenceResponse)(nil),       // 52: fleetwire.api.v1.CreateAlertSilenceResponse
+	(*UpdateAlertSilenceRequest)(nil),        // 53: fleetwire.api.v1.UpdateAlertSilenceRequest
+	(*UpdateAlertSilenceResponse)(nil),       // 54: fleetwire.api.v1.UpdateAlertSilenceResponse
+	(*DeleteAlertSilenceRequest)(nil),        // 55: fleetwire.api.v1.DeleteAlertSilenceRequest
+	(*DeleteAlertSilenceResponse)(nil),       // 56: fleetwire.api.v1.DeleteAlertSilenceResponse
+	nil,                                      // 57: fleetwire.api.v1.AlertRuleSpec.LabelsEntry
+	nil,                                      // 58: fleetwire.api.v1.AlertMatcher.LabelsEntry
+	(*timestamppb.Timestamp)(nil),            // 59: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_alert_proto_depIdxs = []int32{
 	0,  // 0: fleetwire.api.v1.Alert.severity:type_name -> fleetwire.api.v1.AlertSeverity
 	1,  // 1: fleetwire.api.v1.Alert.state:type_name -> fleetwire.api.v1.AlertState
-	34, // 2: fleetwire.api.v1.Alert.since:type_name -> google.protobuf.Timestamp
-	34, // 3: fleetwire.api.v1.Alert.fired_at:type_name -> google.protobuf.Timestamp
-	34, // 4: fleetwire.api.v1.Alert.resolved_at:type_name -> google.protobuf.Timestamp
-	34, // 5: fleetwire.api.v1.Alert.acknowledged_at:type_name -> google.protobuf.Timestamp
-	34, // 6: fleetwire.api.v1.AlertNotification.created_at:type_name -> google.protobuf.Timestamp
-	34, // 7: fleetwire.api.v1.AlertNotification.next_at:type_name -> google.protobuf.Timestamp
-	5,  // 8: fleetwire.api.v1.AlertRule.spec:type_name -> fleetwire.api.v1.AlertRuleSpec
-	34, // 9: fleetwire.api.v1.AlertRule.created_at:type_name -> google.protobuf.Timestamp
-	0,  // 10: fleetwire.api.v1.AlertRuleSpec.severity:type_name -> fleetwire.api.v1.AlertSeverity
-	6,  // 11: fleetwire.api.v1.AlertRuleSpec.host_offline:type_name -> fleetwire.api.v1.HostOfflineCondition
-	7,  // 12: fleetwire.api.v1.AlertRuleSpec.host_flapping:type_name -> fleetwire.api.v1.HostFlappingCondition
-	8,  // 13: fleetwire.api.v1.AlertRuleSpec.host_disk:type_name -> fleetwire.api.v1.HostDiskCondition
-	9,  // 14: fleetwire.api.v1.AlertRuleSpec.certificate_ends:type_name -> fleetwire.api.v1.CertificateEndsCondition
-	10, // 15: fleetwire.api.v1.AlertRuleSpec.dead_letters:type_name -> fleetwire.api.v1.DeadLettersCondition
-	34, // 16: fleetwire.api.v1.AlertChannel.created_at:type_name -> google.protobuf.Timestamp
-	1,  // 17: fleetwire.api.v1.ListAlertsRequest.state:type_name -> fleetwire.api.v1.AlertState
-	2,  // 18: fleetwire.api.v1.ListAlertsResponse.alerts:type_name -> fleetwire.api.v1.Alert
-	2,  // 19: fleetwire.api.v1.GetAlertResponse.alert:type_name -> fleetwire.api.v1.Alert
-	3,  // 20: fleetwire.api.v1.GetAlertResponse.notifications:type_name -> fleetwire.api.v1.AlertNotification
-	2,  // 21: fleetwire.api.v1.AcknowledgeAlertResponse.alert:type_name -> fleetwire.api.v1.Alert
-	4,  // 22: fleetwire.api.v1.ListAlertRulesResponse.rules:type_name -> fleetwire.api.v1.AlertRule
-	5,  // 23: fleetwire.api.v1.CreateAlertRuleRequest.spec:type_name -> fleetwire.api.v1.AlertRuleSpec
-	4,  // 24: fleetwire.api.v1.CreateAlertRuleResponse.rule:type_name -> fleetwire.api.v1.AlertRule
-	5,  // 25: fleetwire.api.v1.UpdateAlertRuleRequest.spec:type_name -> fleetwire.api.v1.AlertRuleSpec
-	4,  // 26: fleetwire.api.v1.UpdateAlertRuleResponse.rule:type_name -> fleetwire.api.v1.AlertRule
-	11, // 27: fleetwire.api.v1.ListAlertChannelsResponse.channels:type_name -> fleetwire.api.v1.AlertChannel
-	11, // 28: fleetwire.api.v1.CreateAlertChannelResponse.channel:type_name -> fleetwire.api.v1.AlertChannel
-	12, // 29: fleetwire.api.v1.AlertService.ListAlerts:input_type -> fleetwire.api.v1.ListAlertsRequest
-	14, // 30: fleetwire.api.v1.AlertService.GetAlert:input_type -> fleetwire.api.v1.GetAlertRequest
-	16, // 31: fleetwire.api.v1.AlertService.AcknowledgeAlert:input_type -> fleetwire.api.v1.AcknowledgeAlertRequest
-	18, // 32: fleetwire.api.v1.AlertRuleService.ListAlertRules:input_type -> fleetwire.api.v1.ListAlertRulesRequest
-	20, // 33: fleetwire.api.v1.AlertRuleService.CreateAlertRule:input_type -> fleetwire.api.v1.CreateAlertRuleRequest
-	22, // 34: fleetwire.api.v1.AlertRuleService.UpdateAlertRule:input_type -> fleetwire.api.v1.UpdateAlertRuleRequest
-	24, // 35: fleetwire.api.v1.AlertRuleService.DeleteAlertRule:input_type -> fleetwire.api.v1.DeleteAlertRuleRequest
-	26, // 36: fleetwire.api.v1.AlertChannelService.ListAlertChannels:input_type -> fleetwire.api.v1.ListAlertChannelsRequest
-	28, // 37: fleetwire.api.v1.AlertChannelService.CreateAlertChannel:input_type -> fleetwire.api.v1.CreateAlertChannelRequest
-	30, // 38: fleetwire.api.v1.AlertChannelService.TestAlertChannel:input_type -> fleetwire.api.v1.TestAlertChannelRequest
-	32, // 39: fleetwire.api.v1.AlertChannelService.DeleteAlertChannel:input_type -> fleetwire.api.v1.DeleteAlertChannelRequest
-	13, // 40: fleetwire.api.v1.AlertService.ListAlerts:output_type -> fleetwire.api.v1.ListAlertsResponse
-	15, // 41: fleetwire.api.v1.AlertService.GetAlert:output_type -> fleetwire.api.v1.GetAlertResponse
-	17, // 42: fleetwire.api.v1.AlertService.AcknowledgeAlert:output_type -> fleetwire.api.v1.AcknowledgeAlertResponse
-	19, // 43: fleetwire.api.v1.AlertRuleService.ListAlertRules:output_type -> fleetwire.api.v1.ListAlertRulesResponse
-	21, // 44: fleetwire.api.v1.AlertRuleService.CreateAlertRule:output_type -> fleetwire.api.v1.CreateAlertRuleResponse
-	23, // 45: fleetwire.api.v1.AlertRuleService.UpdateAlertRule:output_type -> fleetwire.api.v1.UpdateAlertRuleResponse
-	25, // 46: fleetwire.api.v1.AlertRuleService.DeleteAlertRule:output_type -> fleetwire.api.v1.DeleteAlertRuleResponse
-	27, // 47: fleetwire.api.v1.AlertChannelService.ListAlertChannels:output_type -> fleetwire.api.v1.ListAlertChannelsResponse
-	29, // 48: fleetwire.api.v1.AlertChannelService.CreateAlertChannel:output_type -> fleetwire.api.v1.CreateAlertChannelResponse
-	31, // 49: fleetwire.api.v1.AlertChannelService.TestAlertChannel:output_type -> fleetwire.api.v1.TestAlertChannelResponse
-	33, // 50: fleetwire.api.v1.AlertChannelService.DeleteAlertChannel:output_type -> fleetwire.api.v1.DeleteAlertChannelResponse
-	40, // [40:51] is the sub-list for method output_type
-	29, // [29:40] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	59, // 2: fleetwire.api.v1.Alert.since:type_name -> google.protobuf.Timestamp
+	59, // 3: fleetwire.api.v1.Alert.fired_at:type_name -> google.protobuf.Timestamp
+	59, // 4: fleetwire.api.v1.Alert.resolved_at:type_name -> google.protobuf.Timestamp
+	59, // 5: fleetwire.api.v1.Alert.acknowledged_at:type_name -> google.protobuf.Timestamp
+	59, // 6: fleetwire.api.v1.Alert.silenced_until:type_name -> google.protobuf.Timestamp
+	59, // 7: fleetwire.api.v1.AlertNotification.created_at:type_name -> google.protobuf.Timestamp
+	59, // 8: fleetwire.api.v1.AlertNotification.next_at:type_name -> google.protobuf.Timestamp
+	4,  // 9: fleetwire.api.v1.AlertNotification.tries:type_name -> fleetwire.api.v1.AlertTry
+	59, // 10: fleetwire.api.v1.AlertTry.at:type_name -> google.protobuf.Timestamp
+	6,  // 11: fleetwire.api.v1.AlertRule.spec:type_name -> fleetwire.api.v1.AlertRuleSpec
+	59, // 12: fleetwire.api.v1.AlertRule.created_at:type_name -> google.protobuf.Timestamp
+	0,  // 13: fleetwire.api.v1.AlertRuleSpec.severity:type_name -> fleetwire.api.v1.AlertSeverity
+	57, // 14: fleetwire.api.v1.AlertRuleSpec.labels:type_name -> fleetwire.api.v1.AlertRuleSpec.LabelsEntry
+	7,  // 15: fleetwire.api.v1.AlertRuleSpec.host_offline:type_name -> fleetwire.api.v1.HostOfflineCondition
+	8,  // 16: fleetwire.api.v1.AlertRuleSpec.host_flapping:type_name -> fleetwire.api.v1.HostFlappingCondition
+	9,  // 17: fleetwire.api.v1.AlertRuleSpec.host_disk:type_name -> fleetwire.api.v1.HostDiskCondition
+	10, // 18: fleetwire.api.v1.AlertRuleSpec.certificate_ends:type_name -> fleetwire.api.v1.CertificateEndsCondition
+	11, // 19: fleetwire.api.v1.AlertRuleSpec.dead_letters:type_name -> fleetwire.api.v1.DeadLettersCondition
+	12, // 20: fleetwire.api.v1.AlertRuleSpec.queue_depth:type_name -> fleetwire.api.v1.QueueDepthCondition
+	13, // 21: fleetwire.api.v1.AlertRuleSpec.queue_age:type_name -> fleetwire.api.v1.QueueAgeCondition
+	14, // 22: fleetwire.api.v1.AlertRuleSpec.delivery_latency:type_name -> fleetwire.api.v1.DeliveryLatencyCondition
+	15, // 23: fleetwire.api.v1.AlertRuleSpec.failed_sign_ins:type_name -> fleetwire.api.v1.FailedSignInsCondition
+	16, // 24: fleetwire.api.v1.AlertRuleSpec.platform_storage:type_name -> fleetwire.api.v1.PlatformStorageCondition
+	18, // 25: fleetwire.api.v1.AlertChannel.spec:type_name -> fleetwire.api.v1.AlertChannelSpec
+	59, // 26: fleetwire.api.v1.AlertChannel.created_at:type_name -> google.protobuf.Timestamp
+	19, // 27: fleetwire.api.v1.AlertChannelSpec.webhook:type_name -> fleetwire.api.v1.WebhookTarget
+	20, // 28: fleetwire.api.v1.AlertChannelSpec.email:type_name -> fleetwire.api.v1.EmailTarget
+	59, // 29: fleetwire.api.v1.AlertSilence.created_at:type_name -> google.protobuf.Timestamp
+	59, // 30: fleetwire.api.v1.AlertSilence.starts_at:type_name -> google.protobuf.Timestamp
+	59, // 31: fleetwire.api.v1.AlertSilence.ends_at:type_name -> google.protobuf.Timestamp
+	22, // 32: fleetwire.api.v1.AlertSilence.matcher:type_name -> fleetwire.api.v1.AlertMatcher
+	58, // 33: fleetwire.api.v1.AlertMatcher.labels:type_name -> fleetwire.api.v1.AlertMatcher.LabelsEntry
+	1,  // 34: fleetwire.api.v1.ListAlertsRequest.state:type_name -> fleetwire.api.v1.AlertState
+	2,  // 35: fleetwire.api.v1.ListAlertsResponse.alerts:type_name -> fleetwire.api.v1.Alert
+	2,  // 36: fleetwire.api.v1.GetAlertResponse.alert:type_name -> fleetwire.api.v1.Alert
+	3,  // 37: fleetwire.api.v1.GetAlertResponse.notifications:type_name -> fleetwire.api.v1.AlertNotification
+	2,  // 38: fleetwire.api.v1.AcknowledgeAlertResponse.alert:type_name -> fleetwire.api.v1.Alert
+	5,  // 39: fleetwire.api.v1.ListAlertRulesResponse.rules:type_name -> fleetwire.api.v1.AlertRule
+	6,  // 40: fleetwire.api.v1.CreateAlertRuleRequest.spec:type_name -> fleetwire.api.v1.AlertRuleSpec
+	5,  // 41: fleetwire.api.v1.CreateAlertRuleResponse.rule:type_name -> fleetwire.api.v1.AlertRule
+	6,  // 42: fleetwire.api.v1.UpdateAlertRuleRequest.spec:type_name -> fleetwire.api.v1.AlertRuleSpec
+	5,  // 43: fleetwire.api.v1.UpdateAlertRuleResponse.rule:type_name -> fleetwire.api.v1.AlertRule
+	17, // 44: fleetwire.api.v1.ListAlertChannelsResponse.channels:type_name -> fleetwire.api.v1.AlertChannel
+	18, // 45: fleetwire.api.v1.CreateAlertChannelRequest.spec:type_name -> fleetwire.api.v1.AlertChannelSpec
+	17, // 46: fleetwire.api.v1.CreateAlertChannelResponse.channel:type_name -> fleetwire.api.v1.AlertChannel
+	18, // 47: fleetwire.api.v1.UpdateAlertChannelRequest.spec:type_name -> fleetwire.api.v1.AlertChannelSpec
+	17, // 48: fleetwire.api.v1.UpdateAlertChannelResponse.channel:type_name -> fleetwire.api.v1.AlertChannel
+	21, // 49: fleetwire.api.v1.ListAlertSilencesResponse.silences:type_name -> fleetwire.api.v1.AlertSilence
+	22, // 50: fleetwire.api.v1.CreateAlertSilenceRequest.matcher:type_name -> fleetwire.api.v1.AlertMatcher
+	59, // 51: fleetwire.api.v1.CreateAlertSilenceRequest.starts_at:type_name -> google.protobuf.Timestamp
+	59, // 52: fleetwire.api.v1.CreateAlertSilenceRequest.ends_at:type_name -> google.protobuf.Timestamp
+	21, // 53: fleetwire.api.v1.CreateAlertSilenceResponse.silence:type_name -> fleetwire.api.v1.AlertSilence
+	59, // 54: fleetwire.api.v1.UpdateAlertSilenceRequest.ends_at:type_name -> google.protobuf.Timestamp
+	21, // 55: fleetwire.api.v1.UpdateAlertSilenceResponse.silence:type_name -> fleetwire.api.v1.AlertSilence
+	23, // 56: fleetwire.api.v1.AlertService.ListAlerts:input_type -> fleetwire.api.v1.ListAlertsRequest
+	25, // 57: fleetwire.api.v1.AlertService.GetAlert:input_type -> fleetwire.api.v1.GetAlertRequest
+	27, // 58: fleetwire.api.v1.AlertService.AcknowledgeAlert:input_type -> fleetwire.api.v1.AcknowledgeAlertRequest
+	29, // 59: fleetwire.api.v1.AlertRuleService.ListAlertRules:input_type -> fleetwire.api.v1.ListAlertRulesRequest
+	31, // 60: fleetwire.api.v1.AlertRuleService.CreateAlertRule:input_type -> fleetwire.api.v1.CreateAlertRuleRequest
+	33, // 61: fleetwire.api.v1.AlertRuleService.UpdateAlertRule:input_type -> fleetwire.api.v1.UpdateAlertRuleRequest
+	35, // 62: fleetwire.api.v1.AlertRuleService.DeleteAlertRule:input_type -> fleetwire.api.v1.DeleteAlertRuleRequest
+	37, // 63: fleetwire.api.v1.AlertChannelService.ListAlertChannels:input_type -> fleetwire.api.v1.ListAlertChannelsRequest
+	39, // 64: fleetwire.api.v1.AlertChannelService.CreateAlertChannel:input_type -> fleetwire.api.v1.CreateAlertChannelRequest
+	41, // 65: fleetwire.api.v1.AlertChannelService.UpdateAlertChannel:input_type -> fleetwire.api.v1.UpdateAlertChannelRequest
+	43, // 66: fleetwire.api.v1.AlertChannelService.RotateAlertChannelSecret:input_type -> fleetwire.api.v1.RotateAlertChannelSecretRequest
+	45, // 67: fleetwire.api.v1.AlertChannelService.TestAlertChannel:input_type -> fleetwire.api.v1.TestAlertChannelRequest
+	47, // 68: fleetwire.api.v1.AlertChannelService.DeleteAlertChannel:input_type -> fleetwire.api.v1.DeleteAlertChannelRequest
+	49, // 69: fleetwire.api.v1.AlertSilenceService.ListAlertSilences:input_type -> fleetwire.api.v1.ListAlertSilencesRequest
+	51, // 70: fleetwire.api.v1.AlertSilenceService.CreateAlertSilence:input_type -> fleetwire.api.v1.CreateAlertSilenceRequest
+	53, // 71: fleetwire.api.v1.AlertSilenceService.UpdateAlertSilence:input_type -> fleetwire.api.v1.UpdateAlertSilenceRequest
+	55, // 72: fleetwire.api.v1.AlertSilenceService.DeleteAlertSilence:input_type -> fleetwire.api.v1.DeleteAlertSilenceRequest
+	24, // 73: fleetwire.api.v1.AlertService.ListAlerts:output_type -> fleetwire.api.v1.ListAlertsResponse
+	26, // 74: fleetwire.api.v1.AlertService.GetAlert:output_type -> fleetwire.api.v1.GetAlertResponse
+	28, // 75: fleetwire.api.v1.AlertService.AcknowledgeAlert:output_type -> fleetwire.api.v1.AcknowledgeAlertResponse
+	30, // 76: fleetwire.api.v1.AlertRuleService.ListAlertRules:output_type -> fleetwire.api.v1.ListAlertRulesResponse
+	32, // 77: fleetwire.api.v1.AlertRuleService.CreateAlertRule:output_type -> fleetwire.api.v1.CreateAlertRuleResponse
+	34, // 78: fleetwire.api.v1.AlertRuleService.UpdateAlertRule:output_type -> fleetwire.api.v1.UpdateAlertRuleResponse
+	36, // 79: fleetwire.api.v1.AlertRuleService.DeleteAlertRule:output_type -> fleetwire.api.v1.DeleteAlertRuleResponse
+	38, // 80: fleetwire.api.v1.AlertChannelService.ListAlertChannels:output_type -> fleetwire.api.v1.ListAlertChannelsResponse
+	40, // 81: fleetwire.api.v1.AlertChannelService.CreateAlertChannel:output_type -> fleetwire.api.v1.CreateAlertChannelResponse
+	42, // 82: fleetwire.api.v1.AlertChannelService.UpdateAlertChannel:output_type -> fleetwire.api.v1.UpdateAlertChannelResponse
+	44, // 83: fleetwire.api.v1.AlertChannelService.RotateAlertChannelSecret:output_type -> fleetwire.api.v1.RotateAlertChannelSecretResponse
+	46, // 84: fleetwire.api.v1.AlertChannelService.TestAlertChannel:output_type -> fleetwire.api.v1.TestAlertChannelResponse
+	48, // 85: fleetwire.api.v1.AlertChannelService.DeleteAlertChannel:output_type -> fleetwire.api.v1.DeleteAlertChannelResponse
+	50, // 86: fleetwire.api.v1.AlertSilenceService.ListAlertSilences:output_type -> fleetwire.api.v1.ListAlertSilencesResponse
+	52, // 87: fleetwire.api.v1.AlertSilenceService.CreateAlertSilence:output_type -> fleetwire.api.v1.CreateAlertSilenceResponse
+	54, // 88: fleetwire.api.v1.AlertSilenceService.UpdateAlertSilence:output_type -> fleetwire.api.v1.UpdateAlertSilenceResponse
+	56, // 89: fleetwire.api.v1.AlertSilenceService.DeleteAlertSilence:output_type -> fleetwire.api.v1.DeleteAlertSilenceResponse
+	73, // [73:90] is the sub-list for method output_type
+	56, // [56:73] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_alert_proto_init() }
@@ -2293,23 +3833,36 @@ func file_fleetwire_api_v1_alert_proto_init() {
 	}
 	file_fleetwire_api_v1_options_proto_init()
 	file_fleetwire_api_v1_alert_proto_msgTypes[0].OneofWrappers = []any{}
-	file_fleetwire_api_v1_alert_proto_msgTypes[3].OneofWrappers = []any{
+	file_fleetwire_api_v1_alert_proto_msgTypes[4].OneofWrappers = []any{
 		(*AlertRuleSpec_HostOffline)(nil),
 		(*AlertRuleSpec_HostFlapping)(nil),
 		(*AlertRuleSpec_HostDisk)(nil),
 		(*AlertRuleSpec_CertificateEnds)(nil),
 		(*AlertRuleSpec_DeadLetters)(nil),
+		(*AlertRuleSpec_QueueDepth)(nil),
+		(*AlertRuleSpec_QueueAge)(nil),
+		(*AlertRuleSpec_DeliveryLatency)(nil),
+		(*AlertRuleSpec_FailedSignIns)(nil),
+		(*AlertRuleSpec_PlatformStorage)(nil),
 	}
-	file_fleetwire_api_v1_alert_proto_msgTypes[10].OneofWrappers = []any{}
+	file_fleetwire_api_v1_alert_proto_msgTypes[16].OneofWrappers = []any{
+		(*AlertChannelSpec_Webhook)(nil),
+		(*AlertChannelSpec_Email)(nil),
+	}
+	file_fleetwire_api_v1_alert_proto_msgTypes[20].OneofWrappers = []any{}
+	file_fleetwire_api_v1_alert_proto_msgTypes[21].OneofWrappers = []any{}
+	file_fleetwire_api_v1_alert_proto_msgTypes[38].OneofWrappers = []any{}
+	file_fleetwire_api_v1_alert_proto_msgTypes[49].OneofWrappers = []any{}
+	file_fleetwire_api_v1_alert_proto_msgTypes[51].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_alert_proto_rawDesc), len(file_fleetwire_api_v1_alert_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   32,
+			NumMessages:   57,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   4,
 		},
 		GoTypes:           file_fleetwire_api_v1_alert_proto_goTypes,
 		DependencyIndexes: file_fleetwire_api_v1_alert_proto_depIdxs,

@@ -311,6 +311,89 @@ func (x *RefreshTokensResponse) GetTokens() *Tokens {
 	return nil
 }
 
+// Asks how one signs in.
+type GetSignInOptionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSignInOptionsRequest) Reset() {
+	*x = GetSignInOptionsRequest{}
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSignInOptionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSignInOptionsRequest) ProtoMessage() {}
+
+func (x *GetSignInOptionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSignInOptionsRequest.ProtoReflect.Descriptor instead.
+func (*GetSignInOptionsRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{5}
+}
+
+// How one signs in beside a password.
+type GetSignInOptionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the OpenID provider is called. Absent where the settings have none.
+	OidcProvider  *string `protobuf:"bytes,1,opt,name=oidc_provider,json=oidcProvider,proto3,oneof" json:"oidc_provider,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSignInOptionsResponse) Reset() {
+	*x = GetSignInOptionsResponse{}
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSignInOptionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSignInOptionsResponse) ProtoMessage() {}
+
+func (x *GetSignInOptionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSignInOptionsResponse.ProtoReflect.Descriptor instead.
+func (*GetSignInOptionsResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetSignInOptionsResponse) GetOidcProvider() string {
+	if x != nil && x.OidcProvider != nil {
+		return *x.OidcProvider
+	}
+	return ""
+}
+
 // Asks to begin a sign-in over the OpenID provider.
 type BeginOidcSignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -323,7 +406,7 @@ type BeginOidcSignInRequest struct {
 
 func (x *BeginOidcSignInRequest) Reset() {
 	*x = BeginOidcSignInRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +418,7 @@ func (x *BeginOidcSignInRequest) String() string {
 func (*BeginOidcSignInRequest) ProtoMessage() {}
 
 func (x *BeginOidcSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +431,7 @@ func (x *BeginOidcSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginOidcSignInRequest.ProtoReflect.Descriptor instead.
 func (*BeginOidcSignInRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BeginOidcSignInRequest) GetRedirectUri() string {
@@ -372,7 +455,7 @@ type BeginOidcSignInResponse struct {
 
 func (x *BeginOidcSignInResponse) Reset() {
 	*x = BeginOidcSignInResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -384,7 +467,7 @@ func (x *BeginOidcSignInResponse) String() string {
 func (*BeginOidcSignInResponse) ProtoMessage() {}
 
 func (x *BeginOidcSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -397,7 +480,7 @@ func (x *BeginOidcSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginOidcSignInResponse.ProtoReflect.Descriptor instead.
 func (*BeginOidcSignInResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BeginOidcSignInResponse) GetAuthorizationUrl() string {
@@ -427,7 +510,7 @@ type CompleteOidcSignInRequest struct {
 
 func (x *CompleteOidcSignInRequest) Reset() {
 	*x = CompleteOidcSignInRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +522,7 @@ func (x *CompleteOidcSignInRequest) String() string {
 func (*CompleteOidcSignInRequest) ProtoMessage() {}
 
 func (x *CompleteOidcSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[7]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +535,7 @@ func (x *CompleteOidcSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteOidcSignInRequest.ProtoReflect.Descriptor instead.
 func (*CompleteOidcSignInRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CompleteOidcSignInRequest) GetState() string {
@@ -480,7 +563,7 @@ type CompleteOidcSignInResponse struct {
 
 func (x *CompleteOidcSignInResponse) Reset() {
 	*x = CompleteOidcSignInResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -492,7 +575,7 @@ func (x *CompleteOidcSignInResponse) String() string {
 func (*CompleteOidcSignInResponse) ProtoMessage() {}
 
 func (x *CompleteOidcSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[8]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -505,7 +588,7 @@ func (x *CompleteOidcSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteOidcSignInResponse.ProtoReflect.Descriptor instead.
 func (*CompleteOidcSignInResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CompleteOidcSignInResponse) GetTokens() *Tokens {
@@ -524,7 +607,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +619,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[9]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +632,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 // Signed out.
@@ -561,7 +644,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +656,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[10]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +669,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{10}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{12}
 }
 
 // Asks who the caller is.
@@ -598,7 +681,7 @@ type GetMeRequest struct {
 
 func (x *GetMeRequest) Reset() {
 	*x = GetMeRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[11]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +693,7 @@ func (x *GetMeRequest) String() string {
 func (*GetMeRequest) ProtoMessage() {}
 
 func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[11]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +706,7 @@ func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeRequest.ProtoReflect.Descriptor instead.
 func (*GetMeRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{11}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
 // The caller.
@@ -637,7 +720,7 @@ type GetMeResponse struct {
 
 func (x *GetMeResponse) Reset() {
 	*x = GetMeResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[12]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +732,7 @@ func (x *GetMeResponse) String() string {
 func (*GetMeResponse) ProtoMessage() {}
 
 func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[12]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +745,7 @@ func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeResponse.ProtoReflect.Descriptor instead.
 func (*GetMeResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{12}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetMeResponse) GetUser() *User {
@@ -685,7 +768,7 @@ type ChangePasswordRequest struct {
 
 func (x *ChangePasswordRequest) Reset() {
 	*x = ChangePasswordRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[13]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +780,7 @@ func (x *ChangePasswordRequest) String() string {
 func (*ChangePasswordRequest) ProtoMessage() {}
 
 func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[13]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +793,7 @@ func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{13}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChangePasswordRequest) GetPresent() string {
@@ -736,7 +819,7 @@ type ChangePasswordResponse struct {
 
 func (x *ChangePasswordResponse) Reset() {
 	*x = ChangePasswordResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[14]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +831,7 @@ func (x *ChangePasswordResponse) String() string {
 func (*ChangePasswordResponse) ProtoMessage() {}
 
 func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[14]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +844,7 @@ func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{14}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{16}
 }
 
 // Asks for a secret for an authenticator app.
@@ -775,7 +858,7 @@ type BeginTotpRequest struct {
 
 func (x *BeginTotpRequest) Reset() {
 	*x = BeginTotpRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[15]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +870,7 @@ func (x *BeginTotpRequest) String() string {
 func (*BeginTotpRequest) ProtoMessage() {}
 
 func (x *BeginTotpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[15]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +883,7 @@ func (x *BeginTotpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTotpRequest.ProtoReflect.Descriptor instead.
 func (*BeginTotpRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{15}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BeginTotpRequest) GetPassword() string {
@@ -823,7 +906,7 @@ type BeginTotpResponse struct {
 
 func (x *BeginTotpResponse) Reset() {
 	*x = BeginTotpResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[16]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +918,7 @@ func (x *BeginTotpResponse) String() string {
 func (*BeginTotpResponse) ProtoMessage() {}
 
 func (x *BeginTotpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[16]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +931,7 @@ func (x *BeginTotpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTotpResponse.ProtoReflect.Descriptor instead.
 func (*BeginTotpResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{16}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BeginTotpResponse) GetSecret() string {
@@ -876,7 +959,7 @@ type ConfirmTotpRequest struct {
 
 func (x *ConfirmTotpRequest) Reset() {
 	*x = ConfirmTotpRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[17]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +971,7 @@ func (x *ConfirmTotpRequest) String() string {
 func (*ConfirmTotpRequest) ProtoMessage() {}
 
 func (x *ConfirmTotpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[17]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +984,7 @@ func (x *ConfirmTotpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmTotpRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmTotpRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{17}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConfirmTotpRequest) GetCode() string {
@@ -922,7 +1005,7 @@ type ConfirmTotpResponse struct {
 
 func (x *ConfirmTotpResponse) Reset() {
 	*x = ConfirmTotpResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[18]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1017,7 @@ func (x *ConfirmTotpResponse) String() string {
 func (*ConfirmTotpResponse) ProtoMessage() {}
 
 func (x *ConfirmTotpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[18]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1030,7 @@ func (x *ConfirmTotpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmTotpResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmTotpResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{18}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ConfirmTotpResponse) GetRecoveryCodes() []string {
@@ -970,7 +1053,7 @@ type RenewRecoveryCodesRequest struct {
 
 func (x *RenewRecoveryCodesRequest) Reset() {
 	*x = RenewRecoveryCodesRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1065,7 @@ func (x *RenewRecoveryCodesRequest) String() string {
 func (*RenewRecoveryCodesRequest) ProtoMessage() {}
 
 func (x *RenewRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[19]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1078,7 @@ func (x *RenewRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRecoveryCodesRequest.ProtoReflect.Descriptor instead.
 func (*RenewRecoveryCodesRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{19}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RenewRecoveryCodesRequest) GetPassword() string {
@@ -1023,7 +1106,7 @@ type RenewRecoveryCodesResponse struct {
 
 func (x *RenewRecoveryCodesResponse) Reset() {
 	*x = RenewRecoveryCodesResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1118,7 @@ func (x *RenewRecoveryCodesResponse) String() string {
 func (*RenewRecoveryCodesResponse) ProtoMessage() {}
 
 func (x *RenewRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[20]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1131,7 @@ func (x *RenewRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRecoveryCodesResponse.ProtoReflect.Descriptor instead.
 func (*RenewRecoveryCodesResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{20}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RenewRecoveryCodesResponse) GetRecoveryCodes() []string {
@@ -1071,7 +1154,7 @@ type DisableTotpRequest struct {
 
 func (x *DisableTotpRequest) Reset() {
 	*x = DisableTotpRequest{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[21]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1166,7 @@ func (x *DisableTotpRequest) String() string {
 func (*DisableTotpRequest) ProtoMessage() {}
 
 func (x *DisableTotpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[21]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1179,7 @@ func (x *DisableTotpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTotpRequest.ProtoReflect.Descriptor instead.
 func (*DisableTotpRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{21}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DisableTotpRequest) GetPassword() string {
@@ -1122,7 +1205,7 @@ type DisableTotpResponse struct {
 
 func (x *DisableTotpResponse) Reset() {
 	*x = DisableTotpResponse{}
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[22]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1217,7 @@ func (x *DisableTotpResponse) String() string {
 func (*DisableTotpResponse) ProtoMessage() {}
 
 func (x *DisableTotpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[22]
+	mi := &file_fleetwire_api_v1_auth_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1230,7 @@ func (x *DisableTotpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTotpResponse.ProtoReflect.Descriptor instead.
 func (*DisableTotpResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{22}
+	return file_fleetwire_api_v1_auth_proto_rawDescGZIP(), []int{24}
 }
 
 var File_fleetwire_api_v1_auth_proto protoreflect.FileDescriptor
@@ -1172,7 +1255,11 @@ const file_fleetwire_api_v1_auth_proto_rawDesc = "" +
 	"\x14RefreshTokensRequest\x122\n" +
 	"\rrefresh_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x04\x98\xb5\x18\x01R\frefreshToken\"I\n" +
 	"\x15RefreshTokensResponse\x120\n" +
-	"\x06tokens\x18\x01 \x01(\v2\x18.fleetwire.api.v1.TokensR\x06tokens\"F\n" +
+	"\x06tokens\x18\x01 \x01(\v2\x18.fleetwire.api.v1.TokensR\x06tokens\"\x19\n" +
+	"\x17GetSignInOptionsRequest\"_\n" +
+	"\x18GetSignInOptionsResponse\x121\n" +
+	"\roidc_provider\x18\x01 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04H\x00R\foidcProvider\x88\x01\x01B\x10\n" +
+	"\x0e_oidc_provider\"F\n" +
 	"\x16BeginOidcSignInRequest\x12,\n" +
 	"\fredirect_uri\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\x80\bR\vredirectUri\"z\n" +
 	"\x17BeginOidcSignInResponse\x12;\n" +
@@ -1209,10 +1296,11 @@ const file_fleetwire_api_v1_auth_proto_rawDesc = "" +
 	"\x12DisableTotpRequest\x12)\n" +
 	"\bpassword\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80\x02\x98\xb5\x18\x01R\bpassword\x12 \n" +
 	"\x04code\x18\x02 \x01(\tB\f\x8a\xb5\x18\x04\b\x018@\x98\xb5\x18\x01R\x04code\"\x15\n" +
-	"\x13DisableTotpResponse2\xdd\v\n" +
+	"\x13DisableTotpResponse2\x9a\r\n" +
 	"\vAuthService\x12w\n" +
 	"\x06SignIn\x12\x1f.fleetwire.api.v1.SignInRequest\x1a .fleetwire.api.v1.SignInResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e:\x01*b\x06tokens\"\x11/api/auth/sign-in\x12\x8c\x01\n" +
-	"\rRefreshTokens\x12&.fleetwire.api.v1.RefreshTokensRequest\x1a'.fleetwire.api.v1.RefreshTokensResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e:\x01*b\x06tokens\"\x11/api/auth/refresh\x12\x8d\x01\n" +
+	"\rRefreshTokens\x12&.fleetwire.api.v1.RefreshTokensRequest\x1a'.fleetwire.api.v1.RefreshTokensResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e:\x01*b\x06tokens\"\x11/api/auth/refresh\x12\xba\x01\n" +
+	"\x10GetSignInOptions\x12).fleetwire.api.v1.GetSignInOptionsRequest\x1a*.fleetwire.api.v1.GetSignInOptionsResponse\"O\xaa\xbb\x182\x10\x01Z.the command is told by its user how to sign in\x82\xd3\xe4\x93\x02\x13\x12\x11/api/auth/options\x12\x8d\x01\n" +
 	"\x0fBeginOidcSignIn\x12(.fleetwire.api.v1.BeginOidcSignInRequest\x1a).fleetwire.api.v1.BeginOidcSignInResponse\"%\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/auth/oidc/begin\x12\xa1\x01\n" +
 	"\x12CompleteOidcSignIn\x12+.fleetwire.api.v1.CompleteOidcSignInRequest\x1a,.fleetwire.api.v1.CompleteOidcSignInResponse\"0\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02$:\x01*b\x06tokens\"\x17/api/auth/oidc/complete\x12p\n" +
 	"\aSignOut\x12 .fleetwire.api.v1.SignOutRequest\x1a!.fleetwire.api.v1.SignOutResponse\" \xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x14\"\x12/api/auth/sign-out\x12j\n" +
@@ -1236,66 +1324,70 @@ func file_fleetwire_api_v1_auth_proto_rawDescGZIP() []byte {
 	return file_fleetwire_api_v1_auth_proto_rawDescData
 }
 
-var file_fleetwire_api_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_fleetwire_api_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_fleetwire_api_v1_auth_proto_goTypes = []any{
 	(*Tokens)(nil),                     // 0: fleetwire.api.v1.Tokens
 	(*SignInRequest)(nil),              // 1: fleetwire.api.v1.SignInRequest
 	(*SignInResponse)(nil),             // 2: fleetwire.api.v1.SignInResponse
 	(*RefreshTokensRequest)(nil),       // 3: fleetwire.api.v1.RefreshTokensRequest
 	(*RefreshTokensResponse)(nil),      // 4: fleetwire.api.v1.RefreshTokensResponse
-	(*BeginOidcSignInRequest)(nil),     // 5: fleetwire.api.v1.BeginOidcSignInRequest
-	(*BeginOidcSignInResponse)(nil),    // 6: fleetwire.api.v1.BeginOidcSignInResponse
-	(*CompleteOidcSignInRequest)(nil),  // 7: fleetwire.api.v1.CompleteOidcSignInRequest
-	(*CompleteOidcSignInResponse)(nil), // 8: fleetwire.api.v1.CompleteOidcSignInResponse
-	(*SignOutRequest)(nil),             // 9: fleetwire.api.v1.SignOutRequest
-	(*SignOutResponse)(nil),            // 10: fleetwire.api.v1.SignOutResponse
-	(*GetMeRequest)(nil),               // 11: fleetwire.api.v1.GetMeRequest
-	(*GetMeResponse)(nil),              // 12: fleetwire.api.v1.GetMeResponse
-	(*ChangePasswordRequest)(nil),      // 13: fleetwire.api.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),     // 14: fleetwire.api.v1.ChangePasswordResponse
-	(*BeginTotpRequest)(nil),           // 15: fleetwire.api.v1.BeginTotpRequest
-	(*BeginTotpResponse)(nil),          // 16: fleetwire.api.v1.BeginTotpResponse
-	(*ConfirmTotpRequest)(nil),         // 17: fleetwire.api.v1.ConfirmTotpRequest
-	(*ConfirmTotpResponse)(nil),        // 18: fleetwire.api.v1.ConfirmTotpResponse
-	(*RenewRecoveryCodesRequest)(nil),  // 19: fleetwire.api.v1.RenewRecoveryCodesRequest
-	(*RenewRecoveryCodesResponse)(nil), // 20: fleetwire.api.v1.RenewRecoveryCodesResponse
-	(*DisableTotpRequest)(nil),         // 21: fleetwire.api.v1.DisableTotpRequest
-	(*DisableTotpResponse)(nil),        // 22: fleetwire.api.v1.DisableTotpResponse
-	(*User)(nil),                       // 23: fleetwire.api.v1.User
-	(*timestamppb.Timestamp)(nil),      // 24: google.protobuf.Timestamp
+	(*GetSignInOptionsRequest)(nil),    // 5: fleetwire.api.v1.GetSignInOptionsRequest
+	(*GetSignInOptionsResponse)(nil),   // 6: fleetwire.api.v1.GetSignInOptionsResponse
+	(*BeginOidcSignInRequest)(nil),     // 7: fleetwire.api.v1.BeginOidcSignInRequest
+	(*BeginOidcSignInResponse)(nil),    // 8: fleetwire.api.v1.BeginOidcSignInResponse
+	(*CompleteOidcSignInRequest)(nil),  // 9: fleetwire.api.v1.CompleteOidcSignInRequest
+	(*CompleteOidcSignInResponse)(nil), // 10: fleetwire.api.v1.CompleteOidcSignInResponse
+	(*SignOutRequest)(nil),             // 11: fleetwire.api.v1.SignOutRequest
+	(*SignOutResponse)(nil),            // 12: fleetwire.api.v1.SignOutResponse
+	(*GetMeRequest)(nil),               // 13: fleetwire.api.v1.GetMeRequest
+	(*GetMeResponse)(nil),              // 14: fleetwire.api.v1.GetMeResponse
+	(*ChangePasswordRequest)(nil),      // 15: fleetwire.api.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),     // 16: fleetwire.api.v1.ChangePasswordResponse
+	(*BeginTotpRequest)(nil),           // 17: fleetwire.api.v1.BeginTotpRequest
+	(*BeginTotpResponse)(nil),          // 18: fleetwire.api.v1.BeginTotpResponse
+	(*ConfirmTotpRequest)(nil),         // 19: fleetwire.api.v1.ConfirmTotpRequest
+	(*ConfirmTotpResponse)(nil),        // 20: fleetwire.api.v1.ConfirmTotpResponse
+	(*RenewRecoveryCodesRequest)(nil),  // 21: fleetwire.api.v1.RenewRecoveryCodesRequest
+	(*RenewRecoveryCodesResponse)(nil), // 22: fleetwire.api.v1.RenewRecoveryCodesResponse
+	(*DisableTotpRequest)(nil),         // 23: fleetwire.api.v1.DisableTotpRequest
+	(*DisableTotpResponse)(nil),        // 24: fleetwire.api.v1.DisableTotpResponse
+	(*User)(nil),                       // 25: fleetwire.api.v1.User
+	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_auth_proto_depIdxs = []int32{
-	23, // 0: fleetwire.api.v1.Tokens.user:type_name -> fleetwire.api.v1.User
-	24, // 1: fleetwire.api.v1.Tokens.access_expires_at:type_name -> google.protobuf.Timestamp
-	24, // 2: fleetwire.api.v1.Tokens.refresh_expires_at:type_name -> google.protobuf.Timestamp
+	25, // 0: fleetwire.api.v1.Tokens.user:type_name -> fleetwire.api.v1.User
+	26, // 1: fleetwire.api.v1.Tokens.access_expires_at:type_name -> google.protobuf.Timestamp
+	26, // 2: fleetwire.api.v1.Tokens.refresh_expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 3: fleetwire.api.v1.SignInResponse.tokens:type_name -> fleetwire.api.v1.Tokens
 	0,  // 4: fleetwire.api.v1.RefreshTokensResponse.tokens:type_name -> fleetwire.api.v1.Tokens
 	0,  // 5: fleetwire.api.v1.CompleteOidcSignInResponse.tokens:type_name -> fleetwire.api.v1.Tokens
-	23, // 6: fleetwire.api.v1.GetMeResponse.user:type_name -> fleetwire.api.v1.User
+	25, // 6: fleetwire.api.v1.GetMeResponse.user:type_name -> fleetwire.api.v1.User
 	1,  // 7: fleetwire.api.v1.AuthService.SignIn:input_type -> fleetwire.api.v1.SignInRequest
 	3,  // 8: fleetwire.api.v1.AuthService.RefreshTokens:input_type -> fleetwire.api.v1.RefreshTokensRequest
-	5,  // 9: fleetwire.api.v1.AuthService.BeginOidcSignIn:input_type -> fleetwire.api.v1.BeginOidcSignInRequest
-	7,  // 10: fleetwire.api.v1.AuthService.CompleteOidcSignIn:input_type -> fleetwire.api.v1.CompleteOidcSignInRequest
-	9,  // 11: fleetwire.api.v1.AuthService.SignOut:input_type -> fleetwire.api.v1.SignOutRequest
-	11, // 12: fleetwire.api.v1.AuthService.GetMe:input_type -> fleetwire.api.v1.GetMeRequest
-	13, // 13: fleetwire.api.v1.AuthService.ChangePassword:input_type -> fleetwire.api.v1.ChangePasswordRequest
-	15, // 14: fleetwire.api.v1.AuthService.BeginTotp:input_type -> fleetwire.api.v1.BeginTotpRequest
-	17, // 15: fleetwire.api.v1.AuthService.ConfirmTotp:input_type -> fleetwire.api.v1.ConfirmTotpRequest
-	19, // 16: fleetwire.api.v1.AuthService.RenewRecoveryCodes:input_type -> fleetwire.api.v1.RenewRecoveryCodesRequest
-	21, // 17: fleetwire.api.v1.AuthService.DisableTotp:input_type -> fleetwire.api.v1.DisableTotpRequest
-	2,  // 18: fleetwire.api.v1.AuthService.SignIn:output_type -> fleetwire.api.v1.SignInResponse
-	4,  // 19: fleetwire.api.v1.AuthService.RefreshTokens:output_type -> fleetwire.api.v1.RefreshTokensResponse
-	6,  // 20: fleetwire.api.v1.AuthService.BeginOidcSignIn:output_type -> fleetwire.api.v1.BeginOidcSignInResponse
-	8,  // 21: fleetwire.api.v1.AuthService.CompleteOidcSignIn:output_type -> fleetwire.api.v1.CompleteOidcSignInResponse
-	10, // 22: fleetwire.api.v1.AuthService.SignOut:output_type -> fleetwire.api.v1.SignOutResponse
-	12, // 23: fleetwire.api.v1.AuthService.GetMe:output_type -> fleetwire.api.v1.GetMeResponse
-	14, // 24: fleetwire.api.v1.AuthService.ChangePassword:output_type -> fleetwire.api.v1.ChangePasswordResponse
-	16, // 25: fleetwire.api.v1.AuthService.BeginTotp:output_type -> fleetwire.api.v1.BeginTotpResponse
-	18, // 26: fleetwire.api.v1.AuthService.ConfirmTotp:output_type -> fleetwire.api.v1.ConfirmTotpResponse
-	20, // 27: fleetwire.api.v1.AuthService.RenewRecoveryCodes:output_type -> fleetwire.api.v1.RenewRecoveryCodesResponse
-	22, // 28: fleetwire.api.v1.AuthService.DisableTotp:output_type -> fleetwire.api.v1.DisableTotpResponse
-	18, // [18:29] is the sub-list for method output_type
-	7,  // [7:18] is the sub-list for method input_type
+	5,  // 9: fleetwire.api.v1.AuthService.GetSignInOptions:input_type -> fleetwire.api.v1.GetSignInOptionsRequest
+	7,  // 10: fleetwire.api.v1.AuthService.BeginOidcSignIn:input_type -> fleetwire.api.v1.BeginOidcSignInRequest
+	9,  // 11: fleetwire.api.v1.AuthService.CompleteOidcSignIn:input_type -> fleetwire.api.v1.CompleteOidcSignInRequest
+	11, // 12: fleetwire.api.v1.AuthService.SignOut:input_type -> fleetwire.api.v1.SignOutRequest
+	13, // 13: fleetwire.api.v1.AuthService.GetMe:input_type -> fleetwire.api.v1.GetMeRequest
+	15, // 14: fleetwire.api.v1.AuthService.ChangePassword:input_type -> fleetwire.api.v1.ChangePasswordRequest
+	17, // 15: fleetwire.api.v1.AuthService.BeginTotp:input_type -> fleetwire.api.v1.BeginTotpRequest
+	19, // 16: fleetwire.api.v1.AuthService.ConfirmTotp:input_type -> fleetwire.api.v1.ConfirmTotpRequest
+	21, // 17: fleetwire.api.v1.AuthService.RenewRecoveryCodes:input_type -> fleetwire.api.v1.RenewRecoveryCodesRequest
+	23, // 18: fleetwire.api.v1.AuthService.DisableTotp:input_type -> fleetwire.api.v1.DisableTotpRequest
+	2,  // 19: fleetwire.api.v1.AuthService.SignIn:output_type -> fleetwire.api.v1.SignInResponse
+	4,  // 20: fleetwire.api.v1.AuthService.RefreshTokens:output_type -> fleetwire.api.v1.RefreshTokensResponse
+	6,  // 21: fleetwire.api.v1.AuthService.GetSignInOptions:output_type -> fleetwire.api.v1.GetSignInOptionsResponse
+	8,  // 22: fleetwire.api.v1.AuthService.BeginOidcSignIn:output_type -> fleetwire.api.v1.BeginOidcSignInResponse
+	10, // 23: fleetwire.api.v1.AuthService.CompleteOidcSignIn:output_type -> fleetwire.api.v1.CompleteOidcSignInResponse
+	12, // 24: fleetwire.api.v1.AuthService.SignOut:output_type -> fleetwire.api.v1.SignOutResponse
+	14, // 25: fleetwire.api.v1.AuthService.GetMe:output_type -> fleetwire.api.v1.GetMeResponse
+	16, // 26: fleetwire.api.v1.AuthService.ChangePassword:output_type -> fleetwire.api.v1.ChangePasswordResponse
+	18, // 27: fleetwire.api.v1.AuthService.BeginTotp:output_type -> fleetwire.api.v1.BeginTotpResponse
+	20, // 28: fleetwire.api.v1.AuthService.ConfirmTotp:output_type -> fleetwire.api.v1.ConfirmTotpResponse
+	22, // 29: fleetwire.api.v1.AuthService.RenewRecoveryCodes:output_type -> fleetwire.api.v1.RenewRecoveryCodesResponse
+	24, // 30: fleetwire.api.v1.AuthService.DisableTotp:output_type -> fleetwire.api.v1.DisableTotpResponse
+	19, // [19:31] is the sub-list for method output_type
+	7,  // [7:19] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1309,13 +1401,14 @@ func file_fleetwire_api_v1_auth_proto_init() {
 	file_fleetwire_api_v1_options_proto_init()
 	file_fleetwire_api_v1_user_proto_init()
 	file_fleetwire_api_v1_auth_proto_msgTypes[1].OneofWrappers = []any{}
+	file_fleetwire_api_v1_auth_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_auth_proto_rawDesc), len(file_fleetwire_api_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -133,6 +133,10 @@ const (
 	EventKind_EVENT_KIND_DELIVERY_UPDATED EventKind = 14
 	// An alert fires, is over, or was acknowledged.
 	EventKind_EVENT_KIND_ALERT_UPDATED EventKind = 15
+	// A silence of alerts was made, changed or removed.
+	EventKind_EVENT_KIND_ALERT_SILENCE_UPDATED EventKind = 16
+	// Something else that is kept was made, changed or removed.
+	EventKind_EVENT_KIND_RECORD_UPDATED EventKind = 17
 )
 
 // Enum value maps for EventKind.
@@ -154,24 +158,28 @@ var (
 		13: "EVENT_KIND_GROUP_UPDATED",
 		14: "EVENT_KIND_DELIVERY_UPDATED",
 		15: "EVENT_KIND_ALERT_UPDATED",
+		16: "EVENT_KIND_ALERT_SILENCE_UPDATED",
+		17: "EVENT_KIND_RECORD_UPDATED",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":      0,
-		"EVENT_KIND_HOST_ONLINE":      1,
-		"EVENT_KIND_HOST_OFFLINE":     2,
-		"EVENT_KIND_HOST_HEALTH":      3,
-		"EVENT_KIND_HOST_CREATED":     4,
-		"EVENT_KIND_HOST_ENROLLED":    5,
-		"EVENT_KIND_HOST_UPDATED":     6,
-		"EVENT_KIND_HOST_REVOKED":     7,
-		"EVENT_KIND_HOST_DUPLICATED":  8,
-		"EVENT_KIND_SESSION_OPENED":   9,
-		"EVENT_KIND_SESSION_ENTERED":  10,
-		"EVENT_KIND_SESSION_CLOSED":   11,
-		"EVENT_KIND_COMMAND_UPDATED":  12,
-		"EVENT_KIND_GROUP_UPDATED":    13,
-		"EVENT_KIND_DELIVERY_UPDATED": 14,
-		"EVENT_KIND_ALERT_UPDATED":    15,
+		"EVENT_KIND_UNSPECIFIED":           0,
+		"EVENT_KIND_HOST_ONLINE":           1,
+		"EVENT_KIND_HOST_OFFLINE":          2,
+		"EVENT_KIND_HOST_HEALTH":           3,
+		"EVENT_KIND_HOST_CREATED":          4,
+		"EVENT_KIND_HOST_ENROLLED":         5,
+		"EVENT_KIND_HOST_UPDATED":          6,
+		"EVENT_KIND_HOST_REVOKED":          7,
+		"EVENT_KIND_HOST_DUPLICATED":       8,
+		"EVENT_KIND_SESSION_OPENED":        9,
+		"EVENT_KIND_SESSION_ENTERED":       10,
+		"EVENT_KIND_SESSION_CLOSED":        11,
+		"EVENT_KIND_COMMAND_UPDATED":       12,
+		"EVENT_KIND_GROUP_UPDATED":         13,
+		"EVENT_KIND_DELIVERY_UPDATED":      14,
+		"EVENT_KIND_ALERT_UPDATED":         15,
+		"EVENT_KIND_ALERT_SILENCE_UPDATED": 16,
+		"EVENT_KIND_RECORD_UPDATED":        17,
 	}
 )
 
@@ -710,6 +718,8 @@ type Event struct {
 	//	*Event_GroupUpdated
 	//	*Event_DeliveryUpdated
 	//	*Event_AlertUpdated
+	//	*Event_AlertSilenceUpdated
+	//	*Event_RecordUpdated
 	What          isEvent_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -915,6 +925,24 @@ func (x *Event) GetAlertUpdated() *AlertUpdated {
 	return nil
 }
 
+func (x *Event) GetAlertSilenceUpdated() *AlertSilenceUpdated {
+	if x != nil {
+		if x, ok := x.What.(*Event_AlertSilenceUpdated); ok {
+			return x.AlertSilenceUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRecordUpdated() *RecordUpdated {
+	if x != nil {
+		if x, ok := x.What.(*Event_RecordUpdated); ok {
+			return x.RecordUpdated
+		}
+	}
+	return nil
+}
+
 type isEvent_What interface {
 	isEvent_What()
 }
@@ -996,6 +1024,16 @@ type Event_AlertUpdated struct {
 	AlertUpdated *AlertUpdated `protobuf:"bytes,30,opt,name=alert_updated,json=alertUpdated,proto3,oneof"`
 }
 
+type Event_AlertSilenceUpdated struct {
+	// A silence of alerts was made, changed or removed: some of them may be silenced now, or not any more.
+	AlertSilenceUpdated *AlertSilenceUpdated `protobuf:"bytes,31,opt,name=alert_silence_updated,json=alertSilenceUpdated,proto3,oneof"`
+}
+
+type Event_RecordUpdated struct {
+	// Something else that is kept was made, changed or removed: whoever shows a list of it lists it anew.
+	RecordUpdated *RecordUpdated `protobuf:"bytes,32,opt,name=record_updated,json=recordUpdated,proto3,oneof"`
+}
+
 func (*Event_HostOnline) isEvent_What() {}
 
 func (*Event_HostOffline) isEvent_What() {}
@@ -1025,6 +1063,10 @@ func (*Event_GroupUpdated) isEvent_What() {}
 func (*Event_DeliveryUpdated) isEvent_What() {}
 
 func (*Event_AlertUpdated) isEvent_What() {}
+
+func (*Event_AlertSilenceUpdated) isEvent_What() {}
+
+func (*Event_RecordUpdated) isEvent_What() {}
 
 // A host's agent has connected.
 type HostOnline struct {
@@ -1131,7 +1173,9 @@ func (x *HostOffline) GetReason() HostOfflineReason {
 type HostHealth struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it says of its machine.
-	Health        *Health `protobuf:"bytes,1,opt,name=health,proto3" json:"health,omitempty"`
+	Health *Health `protobuf:"bytes,1,opt,name=health,proto3" json:"health,omitempty"`
+	// The link's round trip in milliseconds, as it was last measured. Absent where it was not yet.
+	RoundTripMs   *float64 `protobuf:"fixed64,2,opt,name=round_trip_ms,json=roundTripMs,proto3,oneof" json:"round_trip_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1171,6 +1215,13 @@ func (x *HostHealth) GetHealth() *Health {
 		return x.Health
 	}
 	return nil
+}
+
+func (x *HostHealth) GetRoundTripMs() float64 {
+	if x != nil && x.RoundTripMs != nil {
+		return *x.RoundTripMs
+	}
+	return 0
 }
 
 // A host was made.
@@ -1631,7 +1682,8 @@ type DeliveryUpdated struct {
 	// Where it stands: `queued`, `sent`, `received`, `running`, or one of its ends: `succeeded`, `failed`,
 	// `interrupted`, `cancelled`, `expired`, `dead`.
 	Status string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
-	// Why, as a stable word. Absent where there is nothing to say.
+	// Why, as a stable word: `discarded` or `redriven` once a dead letter was seen to. Absent where there is
+	// nothing to say.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1752,6 +1804,98 @@ func (x *AlertUpdated) GetSeverity() string {
 	return ""
 }
 
+// A silence of alerts was made, changed or removed.
+type AlertSilenceUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The silence's id.
+	AlertSilenceId string `protobuf:"bytes,1,opt,name=alert_silence_id,json=alertSilenceId,proto3" json:"alert_silence_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AlertSilenceUpdated) Reset() {
+	*x = AlertSilenceUpdated{}
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertSilenceUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertSilenceUpdated) ProtoMessage() {}
+
+func (x *AlertSilenceUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertSilenceUpdated.ProtoReflect.Descriptor instead.
+func (*AlertSilenceUpdated) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *AlertSilenceUpdated) GetAlertSilenceId() string {
+	if x != nil {
+		return x.AlertSilenceId
+	}
+	return ""
+}
+
+// Something that is kept, and has no event of its own, was made, changed or removed.
+type RecordUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What kind of thing: `user`, `api_key`, `enrolment_token`, `alert_rule`, `alert_channel`, `file` or `backup`.
+	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordUpdated) Reset() {
+	*x = RecordUpdated{}
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordUpdated) ProtoMessage() {}
+
+func (x *RecordUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordUpdated.ProtoReflect.Descriptor instead.
+func (*RecordUpdated) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RecordUpdated) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
 // A group was made, changed or removed.
 type GroupUpdated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1763,7 +1907,7 @@ type GroupUpdated struct {
 
 func (x *GroupUpdated) Reset() {
 	*x = GroupUpdated{}
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[21]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1919,7 @@ func (x *GroupUpdated) String() string {
 func (*GroupUpdated) ProtoMessage() {}
 
 func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[21]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1932,7 @@ func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUpdated.ProtoReflect.Descriptor instead.
 func (*GroupUpdated) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GroupUpdated) GetGroupId() string {
@@ -1823,7 +1967,8 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x05watch\x18\x02 \x01(\v2$.fleetwire.api.v1.WatchEventsRequestH\x00R\x05watchB\t\n" +
 	"\amessage\"G\n" +
 	"\x13EventAuthentication\x120\n" +
-	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\xd3\t\n" +
+	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\xfa\n" +
+	"\n" +
 	"\x05Event\x12$\n" +
 	"\bposition\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018@R\bposition\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
@@ -1845,17 +1990,21 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x0fcommand_updated\x18\x1b \x01(\v2 .fleetwire.api.v1.CommandUpdatedH\x00R\x0ecommandUpdated\x12E\n" +
 	"\rgroup_updated\x18\x1c \x01(\v2\x1e.fleetwire.api.v1.GroupUpdatedH\x00R\fgroupUpdated\x12N\n" +
 	"\x10delivery_updated\x18\x1d \x01(\v2!.fleetwire.api.v1.DeliveryUpdatedH\x00R\x0fdeliveryUpdated\x12E\n" +
-	"\ralert_updated\x18\x1e \x01(\v2\x1e.fleetwire.api.v1.AlertUpdatedH\x00R\falertUpdatedB\x06\n" +
+	"\ralert_updated\x18\x1e \x01(\v2\x1e.fleetwire.api.v1.AlertUpdatedH\x00R\falertUpdated\x12[\n" +
+	"\x15alert_silence_updated\x18\x1f \x01(\v2%.fleetwire.api.v1.AlertSilenceUpdatedH\x00R\x13alertSilenceUpdated\x12H\n" +
+	"\x0erecord_updated\x18  \x01(\v2\x1f.fleetwire.api.v1.RecordUpdatedH\x00R\rrecordUpdatedB\x06\n" +
 	"\x04what\"S\n" +
 	"\n" +
 	"HostOnline\x12 \n" +
 	"\aaddress\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x028@R\aaddress\x12#\n" +
 	"\bsoftware\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x01R\bsoftware\"J\n" +
 	"\vHostOffline\x12;\n" +
-	"\x06reason\x18\x01 \x01(\x0e2#.fleetwire.api.v1.HostOfflineReasonR\x06reason\">\n" +
+	"\x06reason\x18\x01 \x01(\x0e2#.fleetwire.api.v1.HostOfflineReasonR\x06reason\"y\n" +
 	"\n" +
 	"HostHealth\x120\n" +
-	"\x06health\x18\x01 \x01(\v2\x18.fleetwire.api.v1.HealthR\x06health\"*\n" +
+	"\x06health\x18\x01 \x01(\v2\x18.fleetwire.api.v1.HealthR\x06health\x12'\n" +
+	"\rround_trip_ms\x18\x02 \x01(\x01H\x00R\vroundTripMs\x88\x01\x01B\x10\n" +
+	"\x0e_round_trip_ms\"*\n" +
 	"\vHostCreated\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\x8a\xb5\x18\x038\xfd\x01R\x04name\"+\n" +
 	"\fHostEnrolled\x12\x1b\n" +
@@ -1890,14 +2039,18 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\fAlertUpdated\x12#\n" +
 	"\balert_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\aalertId\x12\x1c\n" +
 	"\x05state\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x05state\x12\"\n" +
-	"\bseverity\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\bseverity\"3\n" +
+	"\bseverity\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\bseverity\"I\n" +
+	"\x13AlertSilenceUpdated\x122\n" +
+	"\x10alert_silence_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertSilenceId\"+\n" +
+	"\rRecordUpdated\x12\x1a\n" +
+	"\x04kind\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04kind\"3\n" +
 	"\fGroupUpdated\x12#\n" +
 	"\bgroup_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\agroupId*\xb1\x01\n" +
 	"\x11EventReloadReason\x12#\n" +
 	"\x1fEVENT_RELOAD_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_TOO_OLD\x10\x01\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_UNKNOWN\x10\x02\x12#\n" +
-	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xec\x03\n" +
+	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xb1\x04\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16EVENT_KIND_HOST_ONLINE\x10\x01\x12\x1b\n" +
@@ -1915,7 +2068,9 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x1aEVENT_KIND_COMMAND_UPDATED\x10\f\x12\x1c\n" +
 	"\x18EVENT_KIND_GROUP_UPDATED\x10\r\x12\x1f\n" +
 	"\x1bEVENT_KIND_DELIVERY_UPDATED\x10\x0e\x12\x1c\n" +
-	"\x18EVENT_KIND_ALERT_UPDATED\x10\x0f*\xe1\x01\n" +
+	"\x18EVENT_KIND_ALERT_UPDATED\x10\x0f\x12$\n" +
+	" EVENT_KIND_ALERT_SILENCE_UPDATED\x10\x10\x12\x1d\n" +
+	"\x19EVENT_KIND_RECORD_UPDATED\x10\x11*\xe1\x01\n" +
 	"\x11HostOfflineReason\x12#\n" +
 	"\x1fHOST_OFFLINE_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$HOST_OFFLINE_REASON_CONNECTION_ENDED\x10\x01\x12*\n" +
@@ -1940,7 +2095,7 @@ func file_fleetwire_api_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(EventReloadReason)(0),           // 0: fleetwire.api.v1.EventReloadReason
 	(EventKind)(0),                   // 1: fleetwire.api.v1.EventKind
@@ -1966,9 +2121,11 @@ var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(*CommandUpdated)(nil),           // 21: fleetwire.api.v1.CommandUpdated
 	(*DeliveryUpdated)(nil),          // 22: fleetwire.api.v1.DeliveryUpdated
 	(*AlertUpdated)(nil),             // 23: fleetwire.api.v1.AlertUpdated
-	(*GroupUpdated)(nil),             // 24: fleetwire.api.v1.GroupUpdated
-	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
-	(*Health)(nil),                   // 26: fleetwire.api.v1.Health
+	(*AlertSilenceUpdated)(nil),      // 24: fleetwire.api.v1.AlertSilenceUpdated
+	(*RecordUpdated)(nil),            // 25: fleetwire.api.v1.RecordUpdated
+	(*GroupUpdated)(nil),             // 26: fleetwire.api.v1.GroupUpdated
+	(*timestamppb.Timestamp)(nil),    // 27: google.protobuf.Timestamp
+	(*Health)(nil),                   // 28: fleetwire.api.v1.Health
 }
 var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	1,  // 0: fleetwire.api.v1.WatchEventsRequest.kinds:type_name -> fleetwire.api.v1.EventKind
@@ -1978,7 +2135,7 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	0,  // 4: fleetwire.api.v1.EventReload.reason:type_name -> fleetwire.api.v1.EventReloadReason
 	8,  // 5: fleetwire.api.v1.WatchEventsClientMessage.authenticate:type_name -> fleetwire.api.v1.EventAuthentication
 	3,  // 6: fleetwire.api.v1.WatchEventsClientMessage.watch:type_name -> fleetwire.api.v1.WatchEventsRequest
-	25, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
+	27, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
 	10, // 8: fleetwire.api.v1.Event.host_online:type_name -> fleetwire.api.v1.HostOnline
 	11, // 9: fleetwire.api.v1.Event.host_offline:type_name -> fleetwire.api.v1.HostOffline
 	12, // 10: fleetwire.api.v1.Event.host_health:type_name -> fleetwire.api.v1.HostHealth
@@ -1991,18 +2148,20 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	19, // 17: fleetwire.api.v1.Event.session_entered:type_name -> fleetwire.api.v1.SessionEntered
 	20, // 18: fleetwire.api.v1.Event.session_closed:type_name -> fleetwire.api.v1.SessionClosed
 	21, // 19: fleetwire.api.v1.Event.command_updated:type_name -> fleetwire.api.v1.CommandUpdated
-	24, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
+	26, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
 	22, // 21: fleetwire.api.v1.Event.delivery_updated:type_name -> fleetwire.api.v1.DeliveryUpdated
 	23, // 22: fleetwire.api.v1.Event.alert_updated:type_name -> fleetwire.api.v1.AlertUpdated
-	2,  // 23: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
-	26, // 24: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
-	3,  // 25: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
-	4,  // 26: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
-	26, // [26:27] is the sub-list for method output_type
-	25, // [25:26] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	24, // 23: fleetwire.api.v1.Event.alert_silence_updated:type_name -> fleetwire.api.v1.AlertSilenceUpdated
+	25, // 24: fleetwire.api.v1.Event.record_updated:type_name -> fleetwire.api.v1.RecordUpdated
+	2,  // 25: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
+	28, // 26: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
+	3,  // 27: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
+	4,  // 28: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
+	28, // [28:29] is the sub-list for method output_type
+	27, // [27:28] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_event_proto_init() }
@@ -2037,14 +2196,17 @@ func file_fleetwire_api_v1_event_proto_init() {
 		(*Event_GroupUpdated)(nil),
 		(*Event_DeliveryUpdated)(nil),
 		(*Event_AlertUpdated)(nil),
+		(*Event_AlertSilenceUpdated)(nil),
+		(*Event_RecordUpdated)(nil),
 	}
+	file_fleetwire_api_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_event_proto_rawDesc), len(file_fleetwire_api_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

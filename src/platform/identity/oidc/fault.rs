@@ -1,6 +1,7 @@
 //! How a sign-in over a provider fails: whose fault it is, with a stable code each. The texts hold
 //! nothing secret: no code, no token, no state.
 
+use crate::platform::fetch::FetchError;
 use crate::platform::service::{ErrorKind, ServiceError};
 
 /// A sign-in over a provider did not come about.
@@ -87,6 +88,15 @@ impl OidcError {
             Self::Unreachable(_) => "oidc_unreachable",
             Self::Provider(_) => "oidc_provider_faulty",
             Self::Busy => "oidc_busy",
+        }
+    }
+}
+
+impl From<FetchError> for OidcError {
+    fn from(error: FetchError) -> Self {
+        match &error {
+            FetchError::TooLarge(_) | FetchError::Field(_) => Self::Provider(error.to_string()),
+            _ => Self::Unreachable(error.to_string()),
         }
     }
 }

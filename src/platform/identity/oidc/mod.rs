@@ -9,7 +9,6 @@
 //! ring verifies all that is used, and is in the binary for TLS.
 
 mod fault;
-pub mod fetch;
 mod flows;
 mod id_token;
 mod keys;
@@ -36,9 +35,9 @@ use crate::clock::UnixMillis;
 use crate::files::{self, FileError};
 use crate::net::roots;
 use crate::net::tls::{self, TlsError};
+use crate::platform::fetch::{Ask, Fetcher};
 use crate::secret::Secret;
 pub use fault::{OidcError, TokenFault};
-use fetch::{Ask, Fetcher};
 use flows::{Flow, Flows};
 use id_token::{Claims, Expected};
 use provider::{Metadata, Provider, shortened};
@@ -146,6 +145,14 @@ impl Oidc {
             flows: Mutex::default(),
             completions: Semaphore::new(COMPLETIONS_MAX),
         })
+    }
+
+    /// What the provider is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let issuer = &self.settings.issuer;
+        let host = || issuer.split('/').nth(2).unwrap_or(issuer);
+        self.settings.name.as_deref().unwrap_or_else(host)
     }
 
     /// Begins a sign-in that comes back to `redirect_uri`.

@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use super::fault::{OidcError, TokenFault};
-use super::fetch::{Ask, Endpoint, Fetcher};
 use super::id_token::{self, Claims, Expected};
 use super::keys::Keys;
+use crate::platform::fetch::{Ask, Endpoint, Fetcher};
 
 /// Where an issuer publishes its document (OpenID Connect Discovery section 4).
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
@@ -108,7 +108,7 @@ impl Provider {
         endpoint: &Endpoint,
         ask: Ask<'_>,
     ) -> Result<(StatusCode, bytes::Bytes), OidcError> {
-        self.fetcher.fetch(endpoint, ask).await
+        Ok(self.fetcher.fetch(endpoint, ask).await?)
     }
 
     async fn keys(&self) -> Result<Arc<Keys>, OidcError> {

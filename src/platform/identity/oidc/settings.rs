@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::fetch::Endpoint;
+use crate::platform::fetch::Endpoint;
 
 /// Longest redirect address; the table of sign-ins under way holds one each.
 pub const REDIRECT_BYTES_MAX: usize = 1024;
@@ -43,6 +43,9 @@ pub enum RoleSetting {
 pub struct OidcSettings {
     /// The provider, exactly as its tokens and its discovery document call it.
     pub issuer: String,
+    /// What people call the provider, for the button that leads there. Without it, the issuer's host.
+    #[serde(default)]
+    pub name: Option<String>,
     /// How the provider calls this platform.
     pub client_id: String,
     /// Holds the client's secret; a public client has none and is protected by PKCE alone.
@@ -101,6 +104,12 @@ impl OidcSettings {
             if text.is_some_and(|text| !is_plain(text)) {
                 return refuse(key, "it must be 1 to 512 visible ASCII characters");
             }
+        }
+        let fits = |name: &String| {
+            (1..=TEXT_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+        };
+        if !self.name.as_ref().is_none_or(fits) {
+            return refuse("name", "it must be 1 to 512 bytes of text in one line");
         }
         if self.scopes.len() > ENTRIES_MAX || self.scopes.iter().any(|scope| !is_scope(scope)) {
             return refuse("scopes", "each must be one word, at most 100 of them");
@@ -187,6 +196,8 @@ mod tests {
             ("issuer", "https://id.example.com/?tenant=1"),
             ("issuer", "https://id.example.com/#x"),
             ("issuer", "id.example.com"),
+            ("name", ""),
+            ("name", "a\nb"),
             ("client_id", ""),
             ("username_claim", "a b"),
         ] {

@@ -3,43 +3,54 @@
 use std::time::Duration;
 
 use super::*;
-use crate::ids::{AlertChannelId, AlertId, AlertRuleId, random_uuid};
+use crate::ids::{AlertChannelId, AlertId, AlertRuleId, GroupId, Uuid, random_uuid};
 use crate::platform::events::Happening;
 use crate::platform::identity::Grants;
-use crate::platform::store::alerts::{
-    AlertChannel, AlertFilter, AlertRecord, AlertRule, AlertState, AlertStep, Condition,
-    NewNotification, SendState, Severity,
+use crate::platform::store::alert_channels::{
+    AlertChannel, ChannelTarget, SendState, SendTry, Tried,
 };
-use crate::secret::Secret;
+use crate::platform::store::alerts::{
+    AlertFilter, AlertRecord, AlertState, AlertStep, NewNotification, Severity,
+};
+use crate::platform::store::groups::{HostChange, NewGroup};
 
 contract!(
-    rules_are_kept_as_they_are_said,
     what_is_told_of_an_alert_goes_with_it,
     alerts_are_for_those_who_see_their_host,
 );
 
-fn rule(name: &str) -> AlertRule {
-    AlertRule {
-        id: AlertRuleId(random_uuid(random())),
-        name: name.to_owned(),
-        severity: Severity::Critical,
-        hold: Duration::from_secs(7),
-        group: None,
-        channels: vec![AlertChannelId(random_uuid(random()))],
+pub(super) fn channel() -> AlertChannel {
+    AlertChannel {
+        id: AlertChannelId(random_uuid(random())),
+        name: "hook".to_owned(),
         disabled: false,
-        condition: Condition::HostFlapping(5, Duration::from_secs(60)),
+        target: ChannelTarget::Webhook {
+            url: "https://hook.example/".to_owned(),
+            sealed: b"sealed".to_vec(),
+        },
         created: T0,
     }
 }
 
-fn channel() -> AlertChannel {
-    AlertChannel {
-        id: AlertChannelId(random_uuid(random())),
-        name: "hook".to_owned(),
-        url: "https://hook.example/".to_owned(),
-        secret: Secret::new("whsec_eA==".to_owned()),
-        created: T0,
+/// A try that failed, or did not.
+pub(super) fn tried(at: UnixMillis, error: &str) -> SendTry {
+    SendTry {
+        at,
+        took: Duration::from_millis(7),
+        error: error.to_owned(),
     }
+}
+
+/// Notes a try: that it begins, and what came of it.
+pub(super) async fn note(
+    store: &dyn Store,
+    id: Uuid,
+    tried: SendTry,
+    then: Tried,
+) -> Result<(), StoreError> {
+    let later = UnixMillis(tried.at.0 + 1000);
+    assert_eq!(store.notification_begun(id, later).await, Ok(true));
+    store.notification_tried(id, tried, then).await
 }
 
 fn alert(host: Option<HostId>) -> AlertRecord {
@@ -58,79 +69,13 @@ fn alert(host: Option<HostId>) -> AlertRecord {
     }
 }
 
-async fn rules_are_kept_as_they_are_said(open: Open<'_>) {
-    let store = open();
-    let given = store.alert_rules().await.expect("read");
-    assert_eq!(given.len(), 5, "those of the beginning");
-    for rule in &given {
-        store
-            .delete_alert_rule(rule.id, audit("alert_rule.delete"))
-            .await
-            .expect("removed");
+/// One that fires.
+pub(super) fn firing(host: Option<HostId>) -> AlertRecord {
+    AlertRecord {
+        state: AlertState::Firing,
+        fired: Some(at(5)),
+        ..alert(host)
     }
-    drop(store);
-    let store = open();
-    assert_eq!(
-        store.alert_rules().await,
-        Ok(Vec::new()),
-        "and not made anew"
-    );
-    let conditions = [
-        Condition::HostOffline(Duration::from_secs(1)),
-        Condition::HostFlapping(3, Duration::from_secs(60)),
-        Condition::HostDisk(90),
-        Condition::CertificateEnds(Duration::from_secs(86_400)),
-        Condition::DeadLetters(1),
-    ];
-    for (at, condition) in conditions.into_iter().enumerate() {
-        let rule = AlertRule {
-            condition,
-            ..rule(&format!("r{at}"))
-        };
-        let change = audit("alert_rule.create").into();
-        store
-            .create_alert_rule(rule.clone(), change)
-            .await
-            .expect("made");
-        assert_eq!(store.alert_rules().await.expect("read")[at], rule);
-    }
-    let taken = store
-        .create_alert_rule(rule("r1"), audit("alert_rule.create").into())
-        .await;
-    assert_eq!(taken, Err(StoreError::Taken));
-    let before = store.alert_rules().await.expect("read").remove(0);
-    let changed = AlertRule {
-        id: before.id,
-        created: at(99),
-        disabled: true,
-        ..rule("other")
-    };
-    let expected = AlertRule {
-        created: T0,
-        ..changed.clone()
-    };
-    let update = audit("alert_rule.update");
-    assert_eq!(
-        store
-            .update_alert_rule(changed.clone(), update.clone())
-            .await,
-        Ok(expected)
-    );
-    let taken = AlertRule {
-        name: "r1".to_owned(),
-        ..changed
-    };
-    assert_eq!(
-        store.update_alert_rule(taken, update.clone()).await,
-        Err(StoreError::Taken)
-    );
-    assert_eq!(
-        store.alert_rules().await.expect("read").len(),
-        5,
-        "none is lost"
-    );
-    let unknown = store.update_alert_rule(rule("unknown"), update).await;
-    assert_eq!(unknown, Err(StoreError::NotFound));
 }
 
 async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
@@ -149,7 +94,14 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
     };
     apply(&alert, AlertStep::Keep).await;
     assert_eq!(store.open_alerts().await, Ok(vec![alert.clone()]));
-    assert_eq!(store.events_from(0, 100).await.expect("read").events, []);
+    // Beside what the channel is told by.
+    let told = async || {
+        let events = store.events_from(0, 100).await.expect("read").events;
+        let what = events.into_iter().map(|stored| stored.event.what);
+        let of_alerts = |what: &Happening| matches!(what, Happening::AlertUpdated { .. });
+        what.filter(of_alerts).collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, []);
     alert.state = AlertState::Firing;
     alert.fired = Some(at(5));
     let message = |channel| NewNotification {
@@ -162,25 +114,27 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
         message(AlertChannelId(random_uuid(random()))),
     );
     apply(&alert, AlertStep::Tell(vec![known.clone(), unknown])).await;
-    let events = store.events_from(0, 100).await.expect("read").events;
-    let what: Vec<_> = events.into_iter().map(|stored| stored.event.what).collect();
-    let told = Happening::AlertUpdated {
+    let fires = Happening::AlertUpdated {
         alert: alert.id,
         state: "firing".to_owned(),
         severity: "warning".to_owned(),
     };
-    assert_eq!(what, [told]);
+    assert_eq!(told().await, [fires]);
     let due = async |now| {
-        let due = store.due_notifications(now, 10).await.expect("read");
+        let due = store
+            .due_notifications(channel.id, now, 10)
+            .await
+            .expect("read");
         due.into_iter()
             .map(|due| (due.id, due.attempts))
             .collect::<Vec<_>>()
     };
     assert_eq!(due(at(4)).await, []);
     assert_eq!(due(at(5)).await, [(known.id, 0)]);
-    let tried =
-        store.notification_tried(known.id, SendState::Waiting, "no".to_owned(), Some(at(9)));
-    tried.await.expect("noted");
+    let again = note(&*store, known.id, tried(at(5), "no"), Tried::Again(at(9)));
+    again.await.expect("noted");
+    assert_eq!(store.next_notification(at(5)).await, Ok(Some(at(9))));
+    assert_eq!(store.next_notification(at(9)).await, Ok(None));
     assert_eq!(due(at(8)).await, []);
     assert_eq!(due(at(9)).await, [(known.id, 1)]);
 
@@ -188,12 +142,12 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
     let acknowledged =
         store.acknowledge_alert(alert.id, "ada".to_owned(), audit("alert.acknowledge"));
     assert_eq!(
-        acknowledged.await.expect("noted").acknowledged,
+        acknowledged.await.expect("noted").alert.acknowledged,
         Some(("ada".to_owned(), T0))
     );
     let other = store.acknowledge_alert(alert.id, "bob".to_owned(), audit("alert.acknowledge"));
     assert_eq!(
-        other.await.expect("known").acknowledged,
+        other.await.expect("known").alert.acknowledged,
         Some(("ada".to_owned(), T0))
     );
     alert.state = AlertState::Resolved;
@@ -212,35 +166,36 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
     let ends = vec![end.clone(), message(late.id)];
     apply(&alert, AlertStep::Tell(ends)).await;
     assert_eq!(due(at(30)).await, [(known.id, 1)]);
-    let tried =
-        store.notification_tried(known.id, SendState::Waiting, "no".to_owned(), Some(at(99)));
-    tried.await.expect("noted");
+    let again = note(&*store, known.id, tried(at(9), "no"), Tried::Again(at(99)));
+    again.await.expect("noted");
     assert_eq!(due(at(30)).await, [], "it waits behind the first");
-    let tried = store.notification_tried(known.id, SendState::Sent, String::new(), None);
-    tried.await.expect("noted");
+    let sent = note(&*store, known.id, tried(at(30), ""), Tried::Sent);
+    sent.await.expect("noted");
     assert_eq!(due(at(30)).await, [(end.id, 0)]);
     assert_eq!(store.open_alerts().await, Ok(Vec::new()));
     let (kept, sent) = store
-        .alert(alert.id, 10)
+        .alert(alert.id, at(30), 10)
         .await
         .expect("read")
         .expect("there");
-    assert_eq!(kept.acknowledged, Some(("ada".to_owned(), T0)));
+    assert_eq!(kept.alert.acknowledged, Some(("ada".to_owned(), T0)));
     assert_eq!(sent.len(), 2, "one for each that was told");
     assert_eq!((sent[0].attempts, sent[0].state), (3, SendState::Sent));
+    let tries = [tried(at(5), "no"), tried(at(9), "no"), tried(at(30), "")];
+    assert_eq!(sent[0].tries, tries);
 
     let removed = store.delete_alert_channel(channel.id, audit("alert_channel.delete"));
-    removed.await.expect("removed");
+    assert_eq!(removed.await, Ok(Vec::new()));
     assert_eq!(due(at(1000)).await, []);
     let (_, sent) = store
-        .alert(alert.id, 10)
+        .alert(alert.id, at(30), 10)
         .await
         .expect("read")
         .expect("there");
     assert_eq!(sent[1].state, SendState::Failed);
     assert_eq!(store.remove_alerts(at(20), 10).await, Ok(0));
     assert_eq!(store.remove_alerts(at(21), 10).await, Ok(1));
-    assert_eq!(store.alert(alert.id, 10).await, Ok(None));
+    assert_eq!(store.alert(alert.id, at(30), 10).await, Ok(None));
 }
 
 async fn alerts_are_for_those_who_see_their_host(open: Open<'_>) {
@@ -250,14 +205,11 @@ async fn alerts_are_for_those_who_see_their_host(open: Open<'_>) {
         .create_host(host.clone(), audit("host.create").into())
         .await
         .expect("made");
-    let firing = |host| AlertRecord {
-        state: AlertState::Firing,
-        ..alert(host)
-    };
     let (of_host, of_none, pending) = (firing(Some(host.id)), firing(None), alert(None));
     let all = [&of_host, &of_none, &pending].map(|alert| (alert.clone(), AlertStep::Keep));
     store.apply_alerts(T0, all.to_vec()).await.expect("written");
     let filter = AlertFilter {
+        now: T0,
         state: None,
         host: None,
         granted: Grants::All,
@@ -268,7 +220,7 @@ async fn alerts_are_for_those_who_see_their_host(open: Open<'_>) {
         let found = store.alerts(filter).await.expect("read");
         found
             .into_iter()
-            .map(|(_, alert)| alert.id)
+            .map(|shown| shown.alert.id)
             .collect::<Vec<_>>()
     };
     assert_eq!(find(filter.clone()).await, [of_none.id, of_host.id]);
@@ -290,6 +242,46 @@ async fn alerts_are_for_those_who_see_their_host(open: Open<'_>) {
         .await,
         [of_host.id]
     );
+    let (lab, other) = (GroupId::random(random()), GroupId::random(random()));
+    for (id, name) in [(lab, "lab"), (other, "other")] {
+        let group = NewGroup {
+            id,
+            name: name.parse().expect("a name"),
+            description: String::new(),
+            at: T0,
+        };
+        let made = store.create_group(group, audit("group.create").into());
+        made.await.expect("made");
+    }
+    let change = HostChange {
+        groups: Some([lab].into()),
+        ..HostChange::default()
+    };
+    let put = store.update_host(host.id, None, change, audit("host.update"));
+    put.await.expect("in its group");
+    for (groups, seen) in [
+        (vec![lab], vec![of_host.id]),
+        (vec![other, lab], vec![of_host.id]),
+        (vec![other], vec![]),
+    ] {
+        let granted = Grants::Groups(groups.into_iter().collect());
+        let filter = AlertFilter {
+            granted,
+            ..filter.clone()
+        };
+        assert_eq!(find(filter.clone()).await, seen);
+        let state = Some(AlertState::Firing);
+        assert_eq!(
+            find(AlertFilter {
+                state,
+                ..filter.clone()
+            })
+            .await,
+            seen
+        );
+        let state = Some(AlertState::Pending);
+        assert_eq!(find(AlertFilter { state, ..filter }).await, []);
+    }
     let nothing = Grants::Groups(Default::default());
     assert_eq!(
         find(AlertFilter {
@@ -306,6 +298,6 @@ async fn alerts_are_for_those_who_see_their_host(open: Open<'_>) {
         })
         .await
         .expect("read");
-    let before = Some(first[0].0);
+    let before = Some(first[0].number);
     assert_eq!(find(AlertFilter { before, ..filter }).await, [of_host.id]);
 }

@@ -28,7 +28,7 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<LabelKey, LabelValue> {
     pairs.iter().map(label).collect()
 }
 
-async fn group(store: &dyn Store, text: &str) -> GroupId {
+pub(super) async fn group(store: &dyn Store, text: &str) -> GroupId {
     let id = GroupId::random(random());
     let group = NewGroup {
         id,
@@ -43,7 +43,7 @@ async fn group(store: &dyn Store, text: &str) -> GroupId {
     id
 }
 
-async fn host_in(
+pub(super) async fn host_in(
     store: &dyn Store,
     text: &str,
     groups: &[GroupId],

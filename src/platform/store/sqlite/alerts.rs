@@ -1,26 +1,25 @@
 //! Alerts in SQLite. Of a rule and a host (or none) at most one alert is open.
 
-use std::time::Duration;
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
-
+use super::super::alert_channels::Notification;
 use super::super::alerts::{
-    AlertChannel, AlertFilter, AlertRecord, AlertRule, AlertState, AlertStep, AlertStore,
-    CHANNELS_MAX, Condition, DueNotification, NewNotification, Notification, RULES_MAX, SendState,
-    Severity,
+    AlertFilter, AlertRecord, AlertState, AlertStep, AlertStore, NewNotification, Severity,
+    ShownAlert,
 };
-use super::super::{Change, StoreError, StoreFuture};
+use super::super::{StoreError, StoreFuture};
+use super::alert_channels::{notifications_of, queue};
+use super::alert_silences::{ACTIVE, MATCHES};
 use super::values::signed;
 use super::{SqliteStore, Transaction};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::{AlertChannelId, AlertId, AlertRuleId, HostId, Uuid};
+use crate::ids::{AlertId, HostId};
 use crate::platform::events::{Event, Happening};
 use crate::platform::identity::Grants;
-use crate::secret::Secret;
 
-/// The tables, and the rules that are there from the beginning. A channel's secret has to be known to sign with it,
-/// and stands as it is.
+/// The tables, and the rules that are there from the beginning. What became of those of channels and of what is
+/// sent is in `alert_channels`.
 pub(super) const SCHEMA: &str = "
     CREATE TABLE alert_rules (
         id       TEXT PRIMARY KEY,
@@ -89,116 +88,24 @@ pub(super) const SCHEMA: &str = "
 ";
 
 /// An alert's columns, in the order of [`alert_record`].
-const ALERTS: &str =
-    "SELECT number, id, rule, rule_name, host, host_name, severity, state, detail, since,
-    fired, resolved, acknowledged_by, acknowledged FROM alerts a";
+const COLUMNS: &str =
+    "number, id, rule, rule_name, host, host_name, severity, state, detail, since,
+    fired, resolved, acknowledged_by, acknowledged";
+
+/// The same, and until when it is silenced at the moment `?1`, in the order of [`shown_alert`].
+fn shown_alerts() -> String {
+    format!(
+        "SELECT {COLUMNS}, (SELECT max(ends) FROM ({ACTIVE}) s WHERE a.state < 2 AND {MATCHES})
+         FROM alerts a"
+    )
+}
 
 impl AlertStore for SqliteStore {
-    fn alert_rules(&self) -> StoreFuture<'_, Vec<AlertRule>> {
-        Box::pin(self.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT id, name, severity, hold, group_id, channels, disabled, kind, amount, span, created
-                 FROM alert_rules ORDER BY name",
-            )?;
-            let rules = query.query_map([], alert_rule)?;
-            Ok(rules.collect::<Result<_, _>>()?)
-        }))
-    }
-
-    fn create_alert_rule(&self, rule: AlertRule, change: Change) -> StoreFuture<'_, ()> {
-        Box::pin(self.write_beside_hosts(move |connection| {
-            let count = "SELECT count(*) FROM alert_rules";
-            bounded(connection, count, RULES_MAX)?;
-            put_rule(connection, &rule)?;
-            connection.record(change)
-        }))
-    }
-
-    fn update_alert_rule(&self, rule: AlertRule, audit: Entry) -> StoreFuture<'_, AlertRule> {
-        Box::pin(self.write_beside_hosts(move |connection| {
-            let created = connection
-                .prepare_cached("SELECT created FROM alert_rules WHERE id = ?1")?
-                .query_row([rule.id], |row| row.get(0))?;
-            let rule = AlertRule { created, ..rule };
-            connection
-                .prepare_cached("DELETE FROM alert_rules WHERE id = ?1")?
-                .execute([rule.id])?;
-            put_rule(connection, &rule)?;
-            connection.audit(audit)?;
-            Ok(rule)
-        }))
-    }
-
-    fn delete_alert_rule(&self, id: AlertRuleId, audit: Entry) -> StoreFuture<'_, ()> {
-        Box::pin(self.write_beside_hosts(move |connection| {
-            let removed = connection
-                .prepare_cached("DELETE FROM alert_rules WHERE id = ?1")?
-                .execute([id])?;
-            removed_one(removed)?;
-            connection.audit(audit)
-        }))
-    }
-
-    fn alert_channels(&self) -> StoreFuture<'_, Vec<AlertChannel>> {
-        Box::pin(self.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT id, name, url, secret, created FROM alert_channels ORDER BY name",
-            )?;
-            let channels = query.query_map([], |row| {
-                Ok(AlertChannel {
-                    id: row.get(0)?,
-                    name: row.get(1)?,
-                    url: row.get(2)?,
-                    secret: Secret::new(row.get(3)?),
-                    created: row.get(4)?,
-                })
-            })?;
-            Ok(channels.collect::<Result<_, _>>()?)
-        }))
-    }
-
-    fn create_alert_channel(&self, channel: AlertChannel, change: Change) -> StoreFuture<'_, ()> {
-        Box::pin(self.write_beside_hosts(move |connection| {
-            let count = "SELECT count(*) FROM alert_channels";
-            bounded(connection, count, CHANNELS_MAX)?;
-            let made = connection
-                .prepare_cached(
-                    "INSERT INTO alert_channels (id, name, url, secret, created)
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                )?
-                .execute((
-                    channel.id,
-                    channel.name,
-                    channel.url,
-                    channel.secret.expose(),
-                    channel.created,
-                ))?;
-            taken_unless(made)?;
-            connection.record(change)
-        }))
-    }
-
-    fn delete_alert_channel(&self, id: AlertChannelId, audit: Entry) -> StoreFuture<'_, ()> {
-        Box::pin(self.write_beside_hosts(move |connection| {
-            let removed = connection
-                .prepare_cached("DELETE FROM alert_channels WHERE id = ?1")?
-                .execute([id])?;
-            removed_one(removed)?;
-            connection
-                .prepare_cached(
-                    "UPDATE alert_notifications SET state = 2, next = NULL,
-                         error = 'the channel was removed'
-                     WHERE channel = ?1 AND next IS NOT NULL",
-                )?
-                .execute([id])?;
-            connection.audit(audit)
-        }))
-    }
-
     fn open_alerts(&self) -> StoreFuture<'_, Vec<AlertRecord>> {
         Box::pin(self.read(|connection| {
-            let mut query =
-                connection.prepare_cached(&format!("{ALERTS} WHERE state < 2 ORDER BY number"))?;
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM alerts WHERE state < 2 ORDER BY number"
+            ))?;
             let alerts = query.query_map([], |row| Ok(alert_record(row)?.1))?;
             Ok(alerts.collect::<Result<_, _>>()?)
         }))
@@ -228,32 +135,42 @@ impl AlertStore for SqliteStore {
         }))
     }
 
-    fn alerts(&self, filter: AlertFilter) -> StoreFuture<'_, Vec<(u64, AlertRecord)>> {
+    fn alerts(&self, filter: AlertFilter) -> StoreFuture<'_, Vec<ShownAlert>> {
         Box::pin(self.read(move |connection| {
             let groups: Option<Vec<String>> = match &filter.granted {
                 Grants::All => None,
                 Grants::Groups(groups) => Some(groups.iter().map(ToString::to_string).collect()),
             };
             let groups = groups.map(|groups| groups.join(" "));
-            let mut query = connection.prepare_cached(&format!(
-                "{ALERTS} WHERE number < ?1 AND (?2 IS NULL OR host = ?2)
-                     AND (state = ?3 OR (?3 IS NULL AND state > 0))
-                     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM host_groups g
-                          WHERE g.host = a.host AND instr(?4, g.group_id) > 0))
-                 ORDER BY number DESC LIMIT ?5"
-            ))?;
+            // The first value is that of the moment.
+            let mut sql = format!("{} WHERE number < ?", shown_alerts());
             let before = filter.before.map_or(i64::MAX, signed);
             let state = filter.state.map(|state| state as i64);
-            let alerts = query.query_map(
-                params![
-                    before,
-                    filter.host,
-                    state,
-                    groups,
-                    signed(filter.count as u64)
-                ],
-                alert_record,
-            )?;
+            let count = signed(filter.count as u64);
+            let mut values: Vec<&dyn ToSql> = vec![&filter.now, &before];
+            // Only the conditions that there are, each as its index has it.
+            if let Some(host) = &filter.host {
+                sql.push_str(" AND host = ?");
+                values.push(host);
+            }
+            match &state {
+                Some(state) => {
+                    sql.push_str(" AND state = ?");
+                    values.push(state);
+                }
+                None => sql.push_str(" AND +state > 0"),
+            }
+            if let Some(groups) = &groups {
+                sql.push_str(
+                    " AND EXISTS (SELECT 1 FROM host_groups g
+                          WHERE g.host = a.host AND instr(?, g.group_id) > 0)",
+                );
+                values.push(groups);
+            }
+            sql.push_str(" ORDER BY number DESC LIMIT ?");
+            values.push(&count);
+            let mut query = connection.prepare_cached(&sql)?;
+            let alerts = query.query_map(&*values, shown_alert)?;
             Ok(alerts.collect::<Result<_, _>>()?)
         }))
     }
@@ -261,28 +178,15 @@ impl AlertStore for SqliteStore {
     fn alert(
         &self,
         id: AlertId,
+        now: UnixMillis,
         count: usize,
-    ) -> StoreFuture<'_, Option<(AlertRecord, Vec<Notification>)>> {
+    ) -> StoreFuture<'_, Option<(ShownAlert, Vec<Notification>)>> {
         Box::pin(self.read(move |connection| {
-            let Some(alert) = alert_of(connection, id)? else {
+            let Some(alert) = alert_of(connection, id, now)? else {
                 return Ok(None);
             };
-            let mut query = connection.prepare_cached(
-                "SELECT id, channel_name, state, attempts, error, created, next
-                 FROM alert_notifications WHERE alert = ?1 ORDER BY number LIMIT ?2",
-            )?;
-            let sent = query.query_map((id, signed(count as u64)), |row| {
-                Ok(Notification {
-                    id: uuid(row, 0)?,
-                    channel: row.get(1)?,
-                    state: one_of(&SendState::ALL, row, 2)?,
-                    attempts: row.get(3)?,
-                    error: row.get(4)?,
-                    created: row.get(5)?,
-                    next: row.get(6)?,
-                })
-            })?;
-            Ok(Some((alert, sent.collect::<Result<_, _>>()?)))
+            let sent = notifications_of(connection, id, count)?;
+            Ok(Some((alert, sent)))
         }))
     }
 
@@ -291,62 +195,16 @@ impl AlertStore for SqliteStore {
         id: AlertId,
         by: String,
         audit: Entry,
-    ) -> StoreFuture<'_, AlertRecord> {
+    ) -> StoreFuture<'_, ShownAlert> {
         Box::pin(self.write_beside_hosts(move |connection| {
-            let mut alert = alert_of(connection, id)?.ok_or(StoreError::NotFound)?;
-            if alert.acknowledged.is_none() {
-                alert.acknowledged = Some((by, audit.at));
-                put_alert(connection, &alert)?;
+            let found = alert_of(connection, id, audit.at)?;
+            let mut shown = found.ok_or(StoreError::NotFound)?;
+            if shown.alert.acknowledged.is_none() {
+                shown.alert.acknowledged = Some((by, audit.at));
+                put_alert(connection, &shown.alert)?;
                 connection.audit(audit)?;
             }
-            Ok(alert)
-        }))
-    }
-
-    fn due_notifications(
-        &self,
-        now: UnixMillis,
-        count: usize,
-    ) -> StoreFuture<'_, Vec<DueNotification>> {
-        Box::pin(self.read(move |connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT n.id, c.url, c.secret, n.body, n.attempts
-                 FROM alert_notifications n JOIN alert_channels c ON c.id = n.channel
-                 WHERE n.next <= ?1 AND NOT EXISTS (SELECT 1 FROM alert_notifications o
-                     WHERE o.alert = n.alert AND o.number < n.number AND o.channel = n.channel
-                         AND o.next IS NOT NULL)
-                 ORDER BY n.next LIMIT ?2",
-            )?;
-            let due = query.query_map((now, signed(count as u64)), |row| {
-                Ok(DueNotification {
-                    id: uuid(row, 0)?,
-                    url: row.get(1)?,
-                    secret: Secret::new(row.get(2)?),
-                    body: row.get(3)?,
-                    attempts: row.get(4)?,
-                })
-            })?;
-            Ok(due.collect::<Result<_, _>>()?)
-        }))
-    }
-
-    fn notification_tried(
-        &self,
-        id: Uuid,
-        state: SendState,
-        error: String,
-        next: Option<UnixMillis>,
-    ) -> StoreFuture<'_, ()> {
-        Box::pin(self.write_beside_hosts(move |connection| {
-            // Where its channel was removed meanwhile, that stands.
-            connection
-                .prepare_cached(
-                    "UPDATE alert_notifications SET state = ?2, error = ?3, next = ?4,
-                         attempts = attempts + 1
-                     WHERE id = ?1 AND state = 0",
-                )?
-                .execute((id.to_string(), state as i64, error, next))?;
-            Ok(())
+            Ok(shown)
         }))
     }
 
@@ -361,31 +219,6 @@ impl AlertStore for SqliteStore {
             Ok(removed)
         }))
     }
-}
-
-fn put_rule(connection: &Connection, rule: &AlertRule) -> Result<(), StoreError> {
-    let (kind, amount, span) = rule.condition.parts();
-    let channels: Vec<_> = rule.channels.iter().map(ToString::to_string).collect();
-    let made = connection
-        .prepare_cached(
-            "INSERT INTO alert_rules (id, name, severity, hold, group_id, channels, disabled, kind,
-                 amount, span, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            rule.id,
-            rule.name,
-            rule.severity as i64,
-            millis(rule.hold),
-            rule.group,
-            channels.join(" "),
-            rule.disabled,
-            kind,
-            signed(amount),
-            millis(span),
-            rule.created,
-        ])?;
-    taken_unless(made)
 }
 
 fn put_alert(connection: &Connection, alert: &AlertRecord) -> Result<(), StoreError> {
@@ -438,25 +271,26 @@ fn tell(
             severity: alert.severity.code().to_owned(),
         },
     })?;
-    // An end is for who was told of the beginning.
-    let begins = alert.state != AlertState::Resolved;
-    for NewNotification { id, channel, body } in notifications {
-        connection
-            .prepare_cached(
-                "INSERT INTO alert_notifications (id, alert, channel, channel_name, body, created, next)
-                 SELECT ?1, ?2, c.id, c.name, ?4, ?5, ?5 FROM alert_channels c
-                 WHERE c.id = ?3 AND (?6 OR EXISTS (SELECT 1 FROM alert_notifications told
-                     WHERE told.alert = ?2 AND told.channel = c.id))",
-            )?
-            .execute((id.to_string(), alert.id, *channel, body, at, begins))?;
-    }
-    Ok(())
+    queue(connection, at, alert, notifications)
 }
 
-fn alert_of(connection: &Connection, id: AlertId) -> Result<Option<AlertRecord>, StoreError> {
-    let mut query = connection.prepare_cached(&format!("{ALERTS} WHERE id = ?1"))?;
-    let found = query.query_row([id], |row| Ok(alert_record(row)?.1));
+fn alert_of(
+    connection: &Connection,
+    id: AlertId,
+    now: UnixMillis,
+) -> Result<Option<ShownAlert>, StoreError> {
+    let mut query = connection.prepare_cached(&format!("{} WHERE id = ?2", shown_alerts()))?;
+    let found = query.query_row((now, id), shown_alert);
     Ok(found.optional()?)
+}
+
+fn shown_alert(row: &Row<'_>) -> rusqlite::Result<ShownAlert> {
+    let (number, alert) = alert_record(row)?;
+    Ok(ShownAlert {
+        number,
+        alert,
+        silenced_until: row.get(14)?,
+    })
 }
 
 fn alert_record(row: &Row<'_>) -> rusqlite::Result<(u64, AlertRecord)> {
@@ -481,53 +315,17 @@ fn alert_record(row: &Row<'_>) -> rusqlite::Result<(u64, AlertRecord)> {
     Ok((row.get::<_, i64>(0)?.unsigned_abs(), alert))
 }
 
-fn alert_rule(row: &Row<'_>) -> rusqlite::Result<AlertRule> {
-    let channels: String = row.get(5)?;
-    let kind: String = row.get(7)?;
-    let amount = row.get::<_, i64>(8)?.unsigned_abs();
-    let condition = Condition::from_parts(&kind, amount, duration(row, 9)?);
-    Ok(AlertRule {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        severity: one_of(&Severity::ALL, row, 2)?,
-        hold: duration(row, 3)?,
-        group: row.get(4)?,
-        channels: channels
-            .split(' ')
-            .filter_map(|id| id.parse().ok())
-            .collect(),
-        disabled: row.get(6)?,
-        condition: condition.ok_or_else(|| out_of_range(7, 0))?,
-        created: row.get(10)?,
-    })
-}
-
-fn one_of<T: Copy>(all: &[T], row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn one_of<T: Copy>(all: &[T], row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let number: i64 = row.get(column)?;
     let found = usize::try_from(number).ok().and_then(|at| all.get(at));
     found.copied().ok_or_else(|| out_of_range(column, number))
 }
 
-const fn out_of_range(column: usize, number: i64) -> rusqlite::Error {
+pub(super) const fn out_of_range(column: usize, number: i64) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, number)
 }
 
-fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|_| out_of_range(column, 0))
-}
-
-fn duration(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {
-    Ok(Duration::from_millis(
-        row.get::<_, i64>(column)?.unsigned_abs(),
-    ))
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn bounded(connection: &Connection, count: &str, max: usize) -> Result<(), StoreError> {
+pub(super) fn bounded(connection: &Connection, count: &str, max: usize) -> Result<(), StoreError> {
     let count: i64 = connection.query_row(count, [], |row| row.get(0))?;
     if count >= signed(max as u64) {
         return Err(StoreError::Full);
@@ -535,7 +333,7 @@ fn bounded(connection: &Connection, count: &str, max: usize) -> Result<(), Store
     Ok(())
 }
 
-const fn taken_unless(made: usize) -> Result<(), StoreError> {
+pub(super) const fn taken_unless(made: usize) -> Result<(), StoreError> {
     if made == 0 {
         Err(StoreError::Taken)
     } else {
@@ -543,7 +341,7 @@ const fn taken_unless(made: usize) -> Result<(), StoreError> {
     }
 }
 
-const fn removed_one(removed: usize) -> Result<(), StoreError> {
+pub(super) const fn removed_one(removed: usize) -> Result<(), StoreError> {
     if removed == 0 {
         Err(StoreError::NotFound)
     } else {

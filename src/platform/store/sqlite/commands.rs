@@ -105,7 +105,14 @@ impl CommandStore for SqliteStore {
             for Redrive { command, audit } in redrives {
                 let of = command.redrive_of.ok_or(StoreError::NotFound)?;
                 for delivery in &command.hosts {
-                    if !take_off(connection, of, delivery.host, command.created, "redriven")? {
+                    if !take_off(
+                        connection,
+                        of,
+                        delivery.host,
+                        command.created,
+                        &command.user,
+                        "redriven",
+                    )? {
                         return Err(StoreError::VersionChanged);
                     }
                 }
@@ -123,10 +130,12 @@ impl CommandStore for SqliteStore {
         change: Change,
     ) -> StoreFuture<'_, usize> {
         Box::pin(self.write_beside_hosts(move |connection| {
+            let actor = change.audit.actor.clone();
             connection.record(change)?;
             let mut discarded = 0;
             for (command, host) in deliveries {
-                discarded += usize::from(take_off(connection, command, host, at, "discarded")?);
+                let taken = take_off(connection, command, host, at, &actor, "discarded")?;
+                discarded += usize::from(taken);
             }
             Ok(discarded)
         }))
@@ -396,6 +405,7 @@ fn take_off(
     command: CommandId,
     host: HostId,
     at: UnixMillis,
+    actor: &str,
     why: &str,
 ) -> Result<bool, StoreError> {
     let taken = connection
@@ -418,6 +428,18 @@ fn take_off(
         });
     let taken = taken.optional()?;
     write_history(connection, taken.as_slice())?;
+    if let Some(Past { state, reason, .. }) = &taken {
+        connection.event(&Event {
+            at,
+            host: Some(host),
+            actor: actor.to_owned(),
+            what: Happening::DeliveryUpdated {
+                command,
+                status: state.code().to_owned(),
+                reason: reason.clone(),
+            },
+        })?;
+    }
     Ok(taken.is_some())
 }
 

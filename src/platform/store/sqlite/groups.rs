@@ -109,6 +109,13 @@ impl GroupStore for SqliteStore {
         Box::pin(self.write(move |connection| {
             let before = group(connection, id)?.ok_or(StoreError::NotFound)?;
             as_expected(before.version, expected)?;
+            let rules: Vec<String> = connection
+                .prepare_cached("SELECT name FROM alert_rules WHERE group_id = ?1 ORDER BY name")?
+                .query_map([id], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            if !rules.is_empty() {
+                return Err(StoreError::GroupInRules(rules));
+            }
             // Its hosts and those who were granted it are changed with it.
             for statement in [
                 "UPDATE hosts SET version = version + 1

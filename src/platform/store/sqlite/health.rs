@@ -3,6 +3,7 @@
 //! is asked of one host is looked up row by row.
 
 use rusqlite::{Connection, OptionalExtension as _};
+use tracing::warn;
 
 use super::super::health::{Figures, Gauge, HealthQuery, HealthRow, HealthStore, Measure, Step};
 use super::super::{StoreError, StoreFuture};
@@ -49,7 +50,8 @@ impl HealthStore for SqliteStore {
                 for (host, row) in &rows {
                     let key = (step as i64, step.number(row.at) as i64, *host);
                     let kept: Option<Vec<u8>> = one.query_row(key, |row| row.get(0)).optional()?;
-                    let mut figures = kept.map(|kept| decode(&kept)).transpose()?;
+                    // One that is broken is begun anew: it is no reason to lose what comes.
+                    let mut figures = kept.and_then(|kept| decode_or_warn(*host, &kept));
                     let figures = match &mut figures {
                         Some(figures) => {
                             figures.add(&row.figures);
@@ -86,11 +88,11 @@ impl HealthStore for SqliteStore {
                 }
                 let key = (step as i64, number as i64, host);
                 let kept: Option<Vec<u8>> = one.query_row(key, |row| row.get(0)).optional()?;
-                if let Some(kept) = kept {
+                if let Some(figures) = kept.and_then(|kept| decode_or_warn(host, &kept)) {
                     found.push(HealthRow {
                         host: id,
                         at,
-                        figures: decode(&kept)?,
+                        figures,
                     });
                 }
             }
@@ -173,6 +175,13 @@ fn encode(figures: &Figures) -> Vec<u8> {
         );
     }
     out
+}
+
+/// `None` of a row that is broken, which is taken for one that is not there.
+fn decode_or_warn(host: i64, bytes: &[u8]) -> Option<Figures> {
+    decode(bytes)
+        .inspect_err(|error| warn!(host, %error, "it is passed over"))
+        .ok()
 }
 
 fn decode(mut bytes: &[u8]) -> Result<Figures, StoreError> {
@@ -340,6 +349,52 @@ mod tests {
         let rows = (minutes + minutes / 15 + 1) as i64 * hosts.len() as i64;
         let each = (bytes() - before) / rows;
         assert!((45..58).contains(&each), "{each} bytes a row");
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_broken_holds_up_no_other() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("platform.db");
+        let store = SqliteStore::open(&path, super::super::tests::key()).expect("opened");
+        let hosts = [(); 2].map(|()| HostId::random(random()));
+        for host in hosts {
+            let host = NewHost {
+                id: host,
+                name: host.to_string(),
+                auth_token: SecretHash::of(&random::<32>()),
+                at: UnixMillis(0),
+            };
+            let audit = Entry::new(UnixMillis(0), "admin", "host.create", "host");
+            store.create_host(host, audit.into()).await.expect("made");
+        }
+        let at = Step::ThreeHours.begin(9000);
+        let rows = || {
+            hosts.map(|host| HealthRow {
+                host,
+                at,
+                figures: figures(),
+            })
+        };
+        let read = async |host| {
+            let query = HealthQuery {
+                host,
+                step: Step::ThreeHours,
+                since: at,
+                until: at.plus(Step::ThreeHours.length()),
+                count: 10,
+            };
+            let rows = store.health(query).await.expect("read");
+            rows.first().map(|row| row.figures.reports)
+        };
+        store.put_health(rows().to_vec()).await.expect("written");
+        let connection = Connection::open(&path).expect("opened");
+        let broken = "UPDATE health SET figures = x'ff' WHERE step = 2
+             AND host = (SELECT number FROM health_hosts WHERE host = ?1)";
+        assert_eq!(connection.execute(broken, [hosts[0]]), Ok(1));
+        assert_eq!(read(hosts[0]).await, None);
+        store.put_health(rows().to_vec()).await.expect("written");
+        assert_eq!(read(hosts[0]).await, Some(4), "begun anew");
+        assert_eq!(read(hosts[1]).await, Some(8));
     }
 
     #[test]

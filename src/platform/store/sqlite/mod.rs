@@ -3,6 +3,9 @@
 //! two more read beside it, and one carries the log over (`checkpoint`). The operations themselves are in `operations`, those on
 //! events in `events`; the audit log's chain is in `audit`.
 
+mod alert_channels;
+mod alert_rules;
+mod alert_silences;
 mod alerts;
 mod audit;
 mod backup;
@@ -14,6 +17,7 @@ mod delivery_schema;
 mod enrolment;
 mod events;
 mod files;
+mod fleet;
 mod groups;
 mod health;
 mod journals;
@@ -25,6 +29,7 @@ mod search;
 mod track;
 mod users;
 mod values;
+mod watched;
 mod wave_schema;
 mod waves;
 

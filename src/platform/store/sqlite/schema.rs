@@ -4,7 +4,10 @@
 use rusqlite::Connection;
 
 use super::super::StoreError;
-use super::{alerts, audit, delivery_schema, events, files, health, track, wave_schema};
+use super::{
+    alert_channels, alert_rules, alerts, audit, delivery_schema, events, files, fleet, health,
+    track, wave_schema,
+};
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
 
@@ -236,6 +239,12 @@ const MIGRATIONS: &[Migration] = &[
     Sql(delivery_schema::STAGES),
     // Alerts.
     Sql(alerts::SCHEMA),
+    // The fleet in numbers.
+    Sql(fleet::SCHEMA),
+    // Their channels of more than one kind, silences, and tries.
+    Sql(alert_channels::SCHEMA),
+    // Rules of alerts about labels, and about what they could not be about before.
+    Sql(alert_rules::LATER),
 ];
 
 /// Brings a database up to the newest schema.
@@ -490,6 +499,31 @@ mod tests {
             .collect::<Result<_, _>>()
             .expect("read");
         assert_eq!(stages, [0, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn a_channel_stays_what_it_was() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        let before = MIGRATIONS
+            .iter()
+            .position(|migration| matches!(migration, Sql(alert_channels::SCHEMA)))
+            .expect("there");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..before]).expect("before kinds");
+        let rows = "INSERT INTO alert_channels VALUES ('c', 'hook', 'https://a.example', 'whsec_eA==', 7);
+            INSERT INTO alerts (id, rule, rule_name, host, host_name, severity, state, detail, since)
+                VALUES ('a', 'r', 'r', '', '', 1, 1, '', 5);
+            INSERT INTO alert_notifications (id, alert, channel, channel_name, body, created, next)
+                VALUES ('n', 'a', 'c', 'hook', '{}', 5, 5)";
+        connection.execute_batch(rows).expect("inserted");
+        migrate(&mut connection, &key()).expect("migrated");
+        let kept = "SELECT c.name, c.disabled, c.url, c.secret, n.id FROM alert_channels c
+             JOIN alert_notifications n ON n.channel = c.id WHERE n.next = 5 AND c.created = 7";
+        let kept = connection.query_row(kept, [], |row| {
+            let texts: [String; 3] = [row.get(0)?, row.get(2)?, row.get(4)?];
+            Ok((texts, row.get::<_, bool>(1)?, row.get::<_, Vec<u8>>(3)?))
+        });
+        let texts = ["hook", "https://a.example", "n"].map(str::to_owned);
+        assert_eq!(kept, Ok((texts, false, b"whsec_eA==".to_vec())));
     }
 
     #[test]

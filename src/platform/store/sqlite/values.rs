@@ -8,8 +8,8 @@ use super::super::StoreError;
 use super::super::deliveries::DeliveryState;
 use crate::clock::UnixMillis;
 use crate::ids::{
-    AlertChannelId, AlertId, AlertRuleId, ApiKeyId, CommandId, ConsoleSessionId, EnrolmentTokenId,
-    FamilyId, FileId, GroupId, HostId, UserId,
+    AlertChannelId, AlertId, AlertRuleId, AlertSilenceId, ApiKeyId, CommandId, ConsoleSessionId,
+    EnrolmentTokenId, FamilyId, FileId, GroupId, HostId, UserId,
 };
 use crate::platform::credential::KeyFingerprint;
 use crate::platform::identity::{GroupName, LabelKey, LabelValue, Role, UserName};
@@ -124,6 +124,7 @@ text!(FileId);
 text!(AlertId);
 text!(AlertRuleId);
 text!(AlertChannelId);
+text!(AlertSilenceId);
 text!(UserName);
 text!(GroupName);
 text!(LabelKey);

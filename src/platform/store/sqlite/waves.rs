@@ -120,7 +120,7 @@ fn begin(connection: &Transaction<'_>, now: UnixMillis) -> Result<Begun, StoreEr
                 .execute([number])?;
             continue;
         };
-        let released = release(connection, number, wave)?;
+        let released = release(connection, number, wave, now)?;
         connection
             .prepare_cached(
                 "UPDATE commands SET wave = ?2, held = held - ?3, wave_due = NULL,
@@ -149,6 +149,7 @@ fn release(
     connection: &Transaction<'_>,
     number: i64,
     wave: i64,
+    now: UnixMillis,
 ) -> Result<Vec<HostId>, StoreError> {
     let held: Vec<(i64, HostId)> = connection
         .prepare_cached(
@@ -158,12 +159,12 @@ fn release(
         .query_map((number, wave), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let mut release = connection.prepare_cached(
-        "UPDATE deliveries SET held = 0, sequence = ?3, epoch = ?4
+        "UPDATE deliveries SET held = 0, sequence = ?3, epoch = ?4, updated = ?5
          WHERE command = ?1 AND host = ?2",
     )?;
     for (queue, _) in &held {
         let sequence = next_sequence(connection, *queue)?;
-        release.execute((number, queue, sequence, connection.epoch.number))?;
+        release.execute((number, queue, sequence, connection.epoch.number, now))?;
     }
     Ok(held.into_iter().map(|(_, host)| host).collect())
 }

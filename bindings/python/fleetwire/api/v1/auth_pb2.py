@@ -29,7 +29,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66leetwire/api/v1/auth.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1b\x66leetwire/api/v1/user.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x02\n\x06Tokens\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.UserR\x04user\x12\x30\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80 \x98\xb5\x18\x01R\x0b\x61\x63\x63\x65ssToken\x12\x46\n\x11\x61\x63\x63\x65ss_expires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63\x63\x65ssExpiresAt\x12\x32\n\rrefresh_token\x18\x04 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x04\x98\xb5\x18\x01R\x0crefreshToken\x12H\n\x12refresh_expires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10refreshExpiresAt\"\x87\x01\n\rSignInRequest\x12\x1d\n\x04user\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\x80\x01R\x04user\x12)\n\x08password\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\x12#\n\x04\x63ode\x18\x03 \x01(\tB\n\x8a\xb5\x18\x02\x38@\x98\xb5\x18\x01H\x00R\x04\x63ode\x88\x01\x01\x42\x07\n\x05_code\"B\n\x0eSignInResponse\x12\x30\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.TokensR\x06tokens\"J\n\x14RefreshTokensRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x04\x98\xb5\x18\x01R\x0crefreshToken\"I\n\x15RefreshTokensResponse\x12\x30\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.TokensR\x06tokens\"F\n\x16\x42\x65ginOidcSignInRequest\x12,\n\x0credirect_uri\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\x80\x08R\x0bredirectUri\"z\n\x17\x42\x65ginOidcSignInResponse\x12;\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x0e\x8a\xb5\x18\x06\x08\x01\x38\x80\x80\x01\x98\xb5\x18\x01R\x10\x61uthorizationUrl\x12\"\n\x05state\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x05state\"b\n\x19\x43ompleteOidcSignInRequest\x12\"\n\x05state\x18\x01 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x05state\x12!\n\x04\x63ode\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80 \x98\xb5\x18\x01R\x04\x63ode\"N\n\x1a\x43ompleteOidcSignInResponse\x12\x30\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.TokensR\x06tokens\"\x10\n\x0eSignOutRequest\"\x11\n\x0fSignOutResponse\"\x0e\n\x0cGetMeRequest\";\n\rGetMeResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.UserR\x04user\"a\n\x15\x43hangePasswordRequest\x12\'\n\x07present\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x07present\x12\x1f\n\x03new\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x03new\"\x18\n\x16\x43hangePasswordResponse\"=\n\x10\x42\x65ginTotpRequest\x12)\n\x08password\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\"[\n\x11\x42\x65ginTotpResponse\x12%\n\x06secret\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x01\x98\xb5\x18\x01R\x06secret\x12\x1f\n\x03url\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x08\x98\xb5\x18\x01R\x03url\"6\n\x12\x43onfirmTotpRequest\x12 \n\x04\x63ode\x18\x01 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x04\x63ode\"J\n\x13\x43onfirmTotpResponse\x12\x33\n\x0erecovery_codes\x18\x01 \x03(\tB\x0c\x8a\xb5\x18\x04\x18 8@\x98\xb5\x18\x01R\rrecoveryCodes\"h\n\x19RenewRecoveryCodesRequest\x12)\n\x08password\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\x12 \n\x04\x63ode\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x04\x63ode\"Q\n\x1aRenewRecoveryCodesResponse\x12\x33\n\x0erecovery_codes\x18\x01 \x03(\tB\x0c\x8a\xb5\x18\x04\x18 8@\x98\xb5\x18\x01R\rrecoveryCodes\"a\n\x12\x44isableTotpRequest\x12)\n\x08password\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\x12 \n\x04\x63ode\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x04\x63ode\"\x15\n\x13\x44isableTotpResponse2\xdd\x0b\n\x0b\x41uthService\x12w\n\x06SignIn\x12\x1f.fleetwire.api.v1.SignInRequest\x1a .fleetwire.api.v1.SignInResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\"\x11/api/auth/sign-in:\x01*b\x06tokens\x12\x8c\x01\n\rRefreshTokens\x12&.fleetwire.api.v1.RefreshTokensRequest\x1a\'.fleetwire.api.v1.RefreshTokensResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\"\x11/api/auth/refresh:\x01*b\x06tokens\x12\x8d\x01\n\x0f\x42\x65ginOidcSignIn\x12(.fleetwire.api.v1.BeginOidcSignInRequest\x1a).fleetwire.api.v1.BeginOidcSignInResponse\"%\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/auth/oidc/begin:\x01*\x12\xa1\x01\n\x12\x43ompleteOidcSignIn\x12+.fleetwire.api.v1.CompleteOidcSignInRequest\x1a,.fleetwire.api.v1.CompleteOidcSignInResponse\"0\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02$\"\x17/api/auth/oidc/complete:\x01*b\x06tokens\x12p\n\x07SignOut\x12 .fleetwire.api.v1.SignOutRequest\x1a!.fleetwire.api.v1.SignOutResponse\" \xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x14\"\x12/api/auth/sign-out\x12j\n\x05GetMe\x12\x1e.fleetwire.api.v1.GetMeRequest\x1a\x1f.fleetwire.api.v1.GetMeResponse\" \xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x14\x12\x0c/api/auth/meb\x04user\x12\x88\x01\n\x0e\x43hangePassword\x12\'.fleetwire.api.v1.ChangePasswordRequest\x1a(.fleetwire.api.v1.ChangePasswordResponse\"#\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/auth/password:\x01*\x12{\n\tBeginTotp\x12\".fleetwire.api.v1.BeginTotpRequest\x1a#.fleetwire.api.v1.BeginTotpResponse\"%\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/auth/totp/begin:\x01*\x12\x83\x01\n\x0b\x43onfirmTotp\x12$.fleetwire.api.v1.ConfirmTotpRequest\x1a%.fleetwire.api.v1.ConfirmTotpResponse\"\'\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/api/auth/totp/confirm:\x01*\x12\x9f\x01\n\x12RenewRecoveryCodes\x12+.fleetwire.api.v1.RenewRecoveryCodesRequest\x1a,.fleetwire.api.v1.RenewRecoveryCodesResponse\".\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\"\"\x1d/api/auth/totp/recovery-codes:\x01*\x12\x83\x01\n\x0b\x44isableTotp\x12$.fleetwire.api.v1.DisableTotpRequest\x1a%.fleetwire.api.v1.DisableTotpResponse\"\'\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/api/auth/totp/disable:\x01*B\x9b\x01\n\x14\x63om.fleetwire.api.v1B\tAuthProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66leetwire/api/v1/auth.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1b\x66leetwire/api/v1/user.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x02\n\x06Tokens\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.UserR\x04user\x12\x30\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80 \x98\xb5\x18\x01R\x0b\x61\x63\x63\x65ssToken\x12\x46\n\x11\x61\x63\x63\x65ss_expires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63\x63\x65ssExpiresAt\x12\x32\n\rrefresh_token\x18\x04 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x04\x98\xb5\x18\x01R\x0crefreshToken\x12H\n\x12refresh_expires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10refreshExpiresAt\"\x87\x01\n\rSignInRequest\x12\x1d\n\x04user\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\x80\x01R\x04user\x12)\n\x08password\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\x12#\n\x04\x63ode\x18\x03 \x01(\tB\n\x8a\xb5\x18\x02\x38@\x98\xb5\x18\x01H\x00R\x04\x63ode\x88\x01\x01\x42\x07\n\x05_code\"B\n\x0eSignInResponse\x12\x30\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.TokensR\x06tokens\"J\n\x14RefreshTokensRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x04\x98\xb5\x18\x01R\x0crefreshToken\"I\n\x15RefreshTokensResponse\x12\x30\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.TokensR\x06tokens\"\x19\n\x17GetSignInOptionsRequest\"_\n\x18GetSignInOptionsResponse\x12\x31\n\roidc_provider\x18\x01 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04H\x00R\x0coidcProvider\x88\x01\x01\x42\x10\n\x0e_oidc_provider\"F\n\x16\x42\x65ginOidcSignInRequest\x12,\n\x0credirect_uri\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\x80\x08R\x0bredirectUri\"z\n\x17\x42\x65ginOidcSignInResponse\x12;\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x0e\x8a\xb5\x18\x06\x08\x01\x38\x80\x80\x01\x98\xb5\x18\x01R\x10\x61uthorizationUrl\x12\"\n\x05state\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x05state\"b\n\x19\x43ompleteOidcSignInRequest\x12\"\n\x05state\x18\x01 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x05state\x12!\n\x04\x63ode\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80 \x98\xb5\x18\x01R\x04\x63ode\"N\n\x1a\x43ompleteOidcSignInResponse\x12\x30\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.fleetwire.api.v1.TokensR\x06tokens\"\x10\n\x0eSignOutRequest\"\x11\n\x0fSignOutResponse\"\x0e\n\x0cGetMeRequest\";\n\rGetMeResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.fleetwire.api.v1.UserR\x04user\"a\n\x15\x43hangePasswordRequest\x12\'\n\x07present\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x07present\x12\x1f\n\x03new\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x03new\"\x18\n\x16\x43hangePasswordResponse\"=\n\x10\x42\x65ginTotpRequest\x12)\n\x08password\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\"[\n\x11\x42\x65ginTotpResponse\x12%\n\x06secret\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x01\x98\xb5\x18\x01R\x06secret\x12\x1f\n\x03url\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x08\x98\xb5\x18\x01R\x03url\"6\n\x12\x43onfirmTotpRequest\x12 \n\x04\x63ode\x18\x01 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x04\x63ode\"J\n\x13\x43onfirmTotpResponse\x12\x33\n\x0erecovery_codes\x18\x01 \x03(\tB\x0c\x8a\xb5\x18\x04\x18 8@\x98\xb5\x18\x01R\rrecoveryCodes\"h\n\x19RenewRecoveryCodesRequest\x12)\n\x08password\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\x12 \n\x04\x63ode\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x04\x63ode\"Q\n\x1aRenewRecoveryCodesResponse\x12\x33\n\x0erecovery_codes\x18\x01 \x03(\tB\x0c\x8a\xb5\x18\x04\x18 8@\x98\xb5\x18\x01R\rrecoveryCodes\"a\n\x12\x44isableTotpRequest\x12)\n\x08password\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x02\x98\xb5\x18\x01R\x08password\x12 \n\x04\x63ode\x18\x02 \x01(\tB\x0c\x8a\xb5\x18\x04\x08\x01\x38@\x98\xb5\x18\x01R\x04\x63ode\"\x15\n\x13\x44isableTotpResponse2\x9a\r\n\x0b\x41uthService\x12w\n\x06SignIn\x12\x1f.fleetwire.api.v1.SignInRequest\x1a .fleetwire.api.v1.SignInResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\"\x11/api/auth/sign-in:\x01*b\x06tokens\x12\x8c\x01\n\rRefreshTokens\x12&.fleetwire.api.v1.RefreshTokensRequest\x1a\'.fleetwire.api.v1.RefreshTokensResponse\"*\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\"\x11/api/auth/refresh:\x01*b\x06tokens\x12\xba\x01\n\x10GetSignInOptions\x12).fleetwire.api.v1.GetSignInOptionsRequest\x1a*.fleetwire.api.v1.GetSignInOptionsResponse\"O\xaa\xbb\x18\x32\x10\x01Z.the command is told by its user how to sign in\x82\xd3\xe4\x93\x02\x13\x12\x11/api/auth/options\x12\x8d\x01\n\x0f\x42\x65ginOidcSignIn\x12(.fleetwire.api.v1.BeginOidcSignInRequest\x1a).fleetwire.api.v1.BeginOidcSignInResponse\"%\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/auth/oidc/begin:\x01*\x12\xa1\x01\n\x12\x43ompleteOidcSignIn\x12+.fleetwire.api.v1.CompleteOidcSignInRequest\x1a,.fleetwire.api.v1.CompleteOidcSignInResponse\"0\xaa\xbb\x18\x02\x10\x01\x82\xd3\xe4\x93\x02$\"\x17/api/auth/oidc/complete:\x01*b\x06tokens\x12p\n\x07SignOut\x12 .fleetwire.api.v1.SignOutRequest\x1a!.fleetwire.api.v1.SignOutResponse\" \xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x14\"\x12/api/auth/sign-out\x12j\n\x05GetMe\x12\x1e.fleetwire.api.v1.GetMeRequest\x1a\x1f.fleetwire.api.v1.GetMeResponse\" \xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x14\x12\x0c/api/auth/meb\x04user\x12\x88\x01\n\x0e\x43hangePassword\x12\'.fleetwire.api.v1.ChangePasswordRequest\x1a(.fleetwire.api.v1.ChangePasswordResponse\"#\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/auth/password:\x01*\x12{\n\tBeginTotp\x12\".fleetwire.api.v1.BeginTotpRequest\x1a#.fleetwire.api.v1.BeginTotpResponse\"%\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/auth/totp/begin:\x01*\x12\x83\x01\n\x0b\x43onfirmTotp\x12$.fleetwire.api.v1.ConfirmTotpRequest\x1a%.fleetwire.api.v1.ConfirmTotpResponse\"\'\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/api/auth/totp/confirm:\x01*\x12\x9f\x01\n\x12RenewRecoveryCodes\x12+.fleetwire.api.v1.RenewRecoveryCodesRequest\x1a,.fleetwire.api.v1.RenewRecoveryCodesResponse\".\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\"\"\x1d/api/auth/totp/recovery-codes:\x01*\x12\x83\x01\n\x0b\x44isableTotp\x12$.fleetwire.api.v1.DisableTotpRequest\x1a%.fleetwire.api.v1.DisableTotpResponse\"\'\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/api/auth/totp/disable:\x01*B\x9b\x01\n\x14\x63om.fleetwire.api.v1B\tAuthProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNINREQUEST'].fields_by_name['code']._serialized_options = b'\212\265\030\0028@\230\265\030\001'
   _globals['_REFRESHTOKENSREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHTOKENSREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\212\265\030\005\010\0018\200\004\230\265\030\001'
+  _globals['_GETSIGNINOPTIONSRESPONSE'].fields_by_name['oidc_provider']._loaded_options = None
+  _globals['_GETSIGNINOPTIONSRESPONSE'].fields_by_name['oidc_provider']._serialized_options = b'\212\265\030\0038\200\004'
   _globals['_BEGINOIDCSIGNINREQUEST'].fields_by_name['redirect_uri']._loaded_options = None
   _globals['_BEGINOIDCSIGNINREQUEST'].fields_by_name['redirect_uri']._serialized_options = b'\212\265\030\005\010\0018\200\010'
   _globals['_BEGINOIDCSIGNINRESPONSE'].fields_by_name['authorization_url']._loaded_options = None
@@ -87,6 +89,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['SignIn']._serialized_options = b'\252\273\030\002\020\001\202\323\344\223\002\036\"\021/api/auth/sign-in:\001*b\006tokens'
   _globals['_AUTHSERVICE'].methods_by_name['RefreshTokens']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['RefreshTokens']._serialized_options = b'\252\273\030\002\020\001\202\323\344\223\002\036\"\021/api/auth/refresh:\001*b\006tokens'
+  _globals['_AUTHSERVICE'].methods_by_name['GetSignInOptions']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['GetSignInOptions']._serialized_options = b'\252\273\0302\020\001Z.the command is told by its user how to sign in\202\323\344\223\002\023\022\021/api/auth/options'
   _globals['_AUTHSERVICE'].methods_by_name['BeginOidcSignIn']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['BeginOidcSignIn']._serialized_options = b'\252\273\030\002\020\001\202\323\344\223\002\031\"\024/api/auth/oidc/begin:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['CompleteOidcSignIn']._loaded_options = None
@@ -115,42 +119,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFRESHTOKENSREQUEST']._serialized_end=789
   _globals['_REFRESHTOKENSRESPONSE']._serialized_start=791
   _globals['_REFRESHTOKENSRESPONSE']._serialized_end=864
-  _globals['_BEGINOIDCSIGNINREQUEST']._serialized_start=866
-  _globals['_BEGINOIDCSIGNINREQUEST']._serialized_end=936
-  _globals['_BEGINOIDCSIGNINRESPONSE']._serialized_start=938
-  _globals['_BEGINOIDCSIGNINRESPONSE']._serialized_end=1060
-  _globals['_COMPLETEOIDCSIGNINREQUEST']._serialized_start=1062
-  _globals['_COMPLETEOIDCSIGNINREQUEST']._serialized_end=1160
-  _globals['_COMPLETEOIDCSIGNINRESPONSE']._serialized_start=1162
-  _globals['_COMPLETEOIDCSIGNINRESPONSE']._serialized_end=1240
-  _globals['_SIGNOUTREQUEST']._serialized_start=1242
-  _globals['_SIGNOUTREQUEST']._serialized_end=1258
-  _globals['_SIGNOUTRESPONSE']._serialized_start=1260
-  _globals['_SIGNOUTRESPONSE']._serialized_end=1277
-  _globals['_GETMEREQUEST']._serialized_start=1279
-  _globals['_GETMEREQUEST']._serialized_end=1293
-  _globals['_GETMERESPONSE']._serialized_start=1295
-  _globals['_GETMERESPONSE']._serialized_end=1354
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1356
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1453
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1455
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1479
-  _globals['_BEGINTOTPREQUEST']._serialized_start=1481
-  _globals['_BEGINTOTPREQUEST']._serialized_end=1542
-  _globals['_BEGINTOTPRESPONSE']._serialized_start=1544
-  _globals['_BEGINTOTPRESPONSE']._serialized_end=1635
-  _globals['_CONFIRMTOTPREQUEST']._serialized_start=1637
-  _globals['_CONFIRMTOTPREQUEST']._serialized_end=1691
-  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=1693
-  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=1767
-  _globals['_RENEWRECOVERYCODESREQUEST']._serialized_start=1769
-  _globals['_RENEWRECOVERYCODESREQUEST']._serialized_end=1873
-  _globals['_RENEWRECOVERYCODESRESPONSE']._serialized_start=1875
-  _globals['_RENEWRECOVERYCODESRESPONSE']._serialized_end=1956
-  _globals['_DISABLETOTPREQUEST']._serialized_start=1958
-  _globals['_DISABLETOTPREQUEST']._serialized_end=2055
-  _globals['_DISABLETOTPRESPONSE']._serialized_start=2057
-  _globals['_DISABLETOTPRESPONSE']._serialized_end=2078
-  _globals['_AUTHSERVICE']._serialized_start=2081
-  _globals['_AUTHSERVICE']._serialized_end=3582
+  _globals['_GETSIGNINOPTIONSREQUEST']._serialized_start=866
+  _globals['_GETSIGNINOPTIONSREQUEST']._serialized_end=891
+  _globals['_GETSIGNINOPTIONSRESPONSE']._serialized_start=893
+  _globals['_GETSIGNINOPTIONSRESPONSE']._serialized_end=988
+  _globals['_BEGINOIDCSIGNINREQUEST']._serialized_start=990
+  _globals['_BEGINOIDCSIGNINREQUEST']._serialized_end=1060
+  _globals['_BEGINOIDCSIGNINRESPONSE']._serialized_start=1062
+  _globals['_BEGINOIDCSIGNINRESPONSE']._serialized_end=1184
+  _globals['_COMPLETEOIDCSIGNINREQUEST']._serialized_start=1186
+  _globals['_COMPLETEOIDCSIGNINREQUEST']._serialized_end=1284
+  _globals['_COMPLETEOIDCSIGNINRESPONSE']._serialized_start=1286
+  _globals['_COMPLETEOIDCSIGNINRESPONSE']._serialized_end=1364
+  _globals['_SIGNOUTREQUEST']._serialized_start=1366
+  _globals['_SIGNOUTREQUEST']._serialized_end=1382
+  _globals['_SIGNOUTRESPONSE']._serialized_start=1384
+  _globals['_SIGNOUTRESPONSE']._serialized_end=1401
+  _globals['_GETMEREQUEST']._serialized_start=1403
+  _globals['_GETMEREQUEST']._serialized_end=1417
+  _globals['_GETMERESPONSE']._serialized_start=1419
+  _globals['_GETMERESPONSE']._serialized_end=1478
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1480
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1577
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1579
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1603
+  _globals['_BEGINTOTPREQUEST']._serialized_start=1605
+  _globals['_BEGINTOTPREQUEST']._serialized_end=1666
+  _globals['_BEGINTOTPRESPONSE']._serialized_start=1668
+  _globals['_BEGINTOTPRESPONSE']._serialized_end=1759
+  _globals['_CONFIRMTOTPREQUEST']._serialized_start=1761
+  _globals['_CONFIRMTOTPREQUEST']._serialized_end=1815
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=1817
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=1891
+  _globals['_RENEWRECOVERYCODESREQUEST']._serialized_start=1893
+  _globals['_RENEWRECOVERYCODESREQUEST']._serialized_end=1997
+  _globals['_RENEWRECOVERYCODESRESPONSE']._serialized_start=1999
+  _globals['_RENEWRECOVERYCODESRESPONSE']._serialized_end=2080
+  _globals['_DISABLETOTPREQUEST']._serialized_start=2082
+  _globals['_DISABLETOTPREQUEST']._serialized_end=2179
+  _globals['_DISABLETOTPRESPONSE']._serialized_start=2181
+  _globals['_DISABLETOTPRESPONSE']._serialized_end=2202
+  _globals['_AUTHSERVICE']._serialized_start=2205
+  _globals['_AUTHSERVICE']._serialized_end=3895
 # @@protoc_insertion_point(module_scope)

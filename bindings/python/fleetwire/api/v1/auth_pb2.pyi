@@ -55,6 +55,16 @@ class RefreshTokensResponse(_message.Message):
     tokens: Tokens
     def __init__(self, tokens: _Optional[_Union[Tokens, _Mapping]] = ...) -> None: ...
 
+class GetSignInOptionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetSignInOptionsResponse(_message.Message):
+    __slots__ = ("oidc_provider",)
+    OIDC_PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    oidc_provider: str
+    def __init__(self, oidc_provider: _Optional[str] = ...) -> None: ...
+
 class BeginOidcSignInRequest(_message.Message):
     __slots__ = ("redirect_uri",)
     REDIRECT_URI_FIELD_NUMBER: _ClassVar[int]

@@ -109,6 +109,13 @@ export declare type Alert = Message<"fleetwire.api.v1.Alert"> & {
    * @generated from field: google.protobuf.Timestamp acknowledged_at = 13;
    */
   acknowledgedAt?: Timestamp | undefined;
+
+  /**
+   * Until when it is not sent. Absent where no silence is for it, and where it is over.
+   *
+   * @generated from field: google.protobuf.Timestamp silenced_until = 14;
+   */
+  silencedUntil?: Timestamp | undefined;
 };
 
 /**
@@ -138,7 +145,7 @@ export declare type AlertNotification = Message<"fleetwire.api.v1.AlertNotificat
   channel: string;
 
   /**
-   * Where it stands: `waiting`, `sent`, or `failed` for good.
+   * Where it stands: `waiting`, `sent`, `failed` for good, or `silenced`, where all was over before anybody was told.
    *
    * @generated from field: string state = 3;
    */
@@ -171,6 +178,13 @@ export declare type AlertNotification = Message<"fleetwire.api.v1.AlertNotificat
    * @generated from field: google.protobuf.Timestamp next_at = 7;
    */
   nextAt?: Timestamp | undefined;
+
+  /**
+   * The tries, the first one first.
+   *
+   * @generated from field: repeated fleetwire.api.v1.AlertTry tries = 8;
+   */
+  tries: AlertTry[];
 };
 
 /**
@@ -178,6 +192,40 @@ export declare type AlertNotification = Message<"fleetwire.api.v1.AlertNotificat
  * Use `create(AlertNotificationSchema)` to create a new message.
  */
 export declare const AlertNotificationSchema: GenMessage<AlertNotification>;
+
+/**
+ * One try to send a message.
+ *
+ * @generated from message fleetwire.api.v1.AlertTry
+ */
+export declare type AlertTry = Message<"fleetwire.api.v1.AlertTry"> & {
+  /**
+   * When it began.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 1;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * How long it took, in milliseconds.
+   *
+   * @generated from field: uint32 duration_ms = 2;
+   */
+  durationMs: number;
+
+  /**
+   * Why it did not succeed, or for which recipients of e-mail. Empty where there is nothing to say.
+   *
+   * @generated from field: string error = 3;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AlertTry.
+ * Use `create(AlertTrySchema)` to create a new message.
+ */
+export declare const AlertTrySchema: GenMessage<AlertTry>;
 
 /**
  * By what rule there is an alert.
@@ -241,7 +289,7 @@ export declare type AlertRuleSpec = Message<"fleetwire.api.v1.AlertRuleSpec"> & 
   holdSeconds: number;
 
   /**
-   * Only hosts of this group, by its id. Absent: all.
+   * Only hosts of this group, by its id. Absent: all. As `labels`, only where the condition is one of hosts.
    *
    * @generated from field: optional string group_id = 4;
    */
@@ -260,6 +308,13 @@ export declare type AlertRuleSpec = Message<"fleetwire.api.v1.AlertRuleSpec"> & 
    * @generated from field: bool disabled = 6;
    */
   disabled: boolean;
+
+  /**
+   * Only hosts that have all of these labels, each with this value, or with any where the value is empty.
+   *
+   * @generated from field: map<string, string> labels = 7;
+   */
+  labels: { [key: string]: string };
 
   /**
    * When it holds.
@@ -306,6 +361,46 @@ export declare type AlertRuleSpec = Message<"fleetwire.api.v1.AlertRuleSpec"> & 
      */
     value: DeadLettersCondition;
     case: "deadLetters";
+  } | {
+    /**
+     * Too much waits for a host.
+     *
+     * @generated from field: fleetwire.api.v1.QueueDepthCondition queue_depth = 21;
+     */
+    value: QueueDepthCondition;
+    case: "queueDepth";
+  } | {
+    /**
+     * Something waits for a host for too long.
+     *
+     * @generated from field: fleetwire.api.v1.QueueAgeCondition queue_age = 22;
+     */
+    value: QueueAgeCondition;
+    case: "queueAge";
+  } | {
+    /**
+     * Hosts have what they are asked to do too late.
+     *
+     * @generated from field: fleetwire.api.v1.DeliveryLatencyCondition delivery_latency = 23;
+     */
+    value: DeliveryLatencyCondition;
+    case: "deliveryLatency";
+  } | {
+    /**
+     * Sign-ins fail.
+     *
+     * @generated from field: fleetwire.api.v1.FailedSignInsCondition failed_sign_ins = 24;
+     */
+    value: FailedSignInsCondition;
+    case: "failedSignIns";
+  } | {
+    /**
+     * The platform's own file system is too full.
+     *
+     * @generated from field: fleetwire.api.v1.PlatformStorageCondition platform_storage = 25;
+     */
+    value: PlatformStorageCondition;
+    case: "platformStorage";
   } | { case: undefined; value?: undefined };
 };
 
@@ -423,8 +518,122 @@ export declare type DeadLettersCondition = Message<"fleetwire.api.v1.DeadLetters
 export declare const DeadLettersConditionSchema: GenMessage<DeadLettersCondition>;
 
 /**
- * A place that alerts are sent to: a webhook. It is sent `POST` requests with JSON, signed as Standard Webhooks
- * has it.
+ * Commands wait for a host.
+ *
+ * @generated from message fleetwire.api.v1.QueueDepthCondition
+ */
+export declare type QueueDepthCondition = Message<"fleetwire.api.v1.QueueDepthCondition"> & {
+  /**
+   * So many at least.
+   *
+   * @generated from field: uint32 count = 1;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.QueueDepthCondition.
+ * Use `create(QueueDepthConditionSchema)` to create a new message.
+ */
+export declare const QueueDepthConditionSchema: GenMessage<QueueDepthCondition>;
+
+/**
+ * A command waits for a host: it may be sent, and neither its time nor a maintenance window is waited for.
+ *
+ * @generated from message fleetwire.api.v1.QueueAgeCondition
+ */
+export declare type QueueAgeCondition = Message<"fleetwire.api.v1.QueueAgeCondition"> & {
+  /**
+   * For longer than this.
+   *
+   * @generated from field: uint32 seconds = 1;
+   */
+  seconds: number;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.QueueAgeCondition.
+ * Use `create(QueueAgeConditionSchema)` to create a new message.
+ */
+export declare const QueueAgeConditionSchema: GenMessage<QueueAgeCondition>;
+
+/**
+ * Of the commands that were sent at once, one in a hundred takes longer than this from its acceptance to its agent's
+ * word that it has it. Fewer than 20 of them say nothing.
+ *
+ * @generated from message fleetwire.api.v1.DeliveryLatencyCondition
+ */
+export declare type DeliveryLatencyCondition = Message<"fleetwire.api.v1.DeliveryLatencyCondition"> & {
+  /**
+   * So many milliseconds.
+   *
+   * @generated from field: uint32 milliseconds = 1;
+   */
+  milliseconds: number;
+
+  /**
+   * Of the commands of so many seconds.
+   *
+   * @generated from field: uint32 seconds = 2;
+   */
+  seconds: number;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.DeliveryLatencyCondition.
+ * Use `create(DeliveryLatencyConditionSchema)` to create a new message.
+ */
+export declare const DeliveryLatencyConditionSchema: GenMessage<DeliveryLatencyCondition>;
+
+/**
+ * Somebody tried to sign in, and was not let in.
+ *
+ * @generated from message fleetwire.api.v1.FailedSignInsCondition
+ */
+export declare type FailedSignInsCondition = Message<"fleetwire.api.v1.FailedSignInsCondition"> & {
+  /**
+   * So often at least.
+   *
+   * @generated from field: uint32 count = 1;
+   */
+  count: number;
+
+  /**
+   * Within so many seconds.
+   *
+   * @generated from field: uint32 seconds = 2;
+   */
+  seconds: number;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.FailedSignInsCondition.
+ * Use `create(FailedSignInsConditionSchema)` to create a new message.
+ */
+export declare const FailedSignInsConditionSchema: GenMessage<FailedSignInsCondition>;
+
+/**
+ * The file system of the platform's data directory.
+ *
+ * @generated from message fleetwire.api.v1.PlatformStorageCondition
+ */
+export declare type PlatformStorageCondition = Message<"fleetwire.api.v1.PlatformStorageCondition"> & {
+  /**
+   * Is full to this at least.
+   *
+   * @generated from field: uint32 percent = 1;
+   */
+  percent: number;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.PlatformStorageCondition.
+ * Use `create(PlatformStorageConditionSchema)` to create a new message.
+ */
+export declare const PlatformStorageConditionSchema: GenMessage<PlatformStorageCondition>;
+
+/**
+ * A place that alerts are sent to.
  *
  * @generated from message fleetwire.api.v1.AlertChannel
  */
@@ -437,23 +646,16 @@ export declare type AlertChannel = Message<"fleetwire.api.v1.AlertChannel"> & {
   id: string;
 
   /**
-   * Its name, which no other channel has.
+   * What it is.
    *
-   * @generated from field: string name = 2;
+   * @generated from field: fleetwire.api.v1.AlertChannelSpec spec = 2;
    */
-  name: string;
-
-  /**
-   * Where: an `https` address, or `http` on the platform's own machine.
-   *
-   * @generated from field: string url = 3;
-   */
-  url: string;
+  spec?: AlertChannelSpec | undefined;
 
   /**
    * When it was made.
    *
-   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   * @generated from field: google.protobuf.Timestamp created_at = 3;
    */
   createdAt?: Timestamp | undefined;
 };
@@ -463,6 +665,199 @@ export declare type AlertChannel = Message<"fleetwire.api.v1.AlertChannel"> & {
  * Use `create(AlertChannelSchema)` to create a new message.
  */
 export declare const AlertChannelSchema: GenMessage<AlertChannel>;
+
+/**
+ * What a channel is.
+ *
+ * @generated from message fleetwire.api.v1.AlertChannelSpec
+ */
+export declare type AlertChannelSpec = Message<"fleetwire.api.v1.AlertChannelSpec"> & {
+  /**
+   * Its name, which no other channel has.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * True where nothing is sent there, and what waited for it is given up.
+   *
+   * @generated from field: bool disabled = 2;
+   */
+  disabled: boolean;
+
+  /**
+   * Where it leads.
+   *
+   * @generated from oneof fleetwire.api.v1.AlertChannelSpec.target
+   */
+  target: {
+    /**
+     * To a webhook.
+     *
+     * @generated from field: fleetwire.api.v1.WebhookTarget webhook = 16;
+     */
+    value: WebhookTarget;
+    case: "webhook";
+  } | {
+    /**
+     * To recipients of e-mail.
+     *
+     * @generated from field: fleetwire.api.v1.EmailTarget email = 17;
+     */
+    value: EmailTarget;
+    case: "email";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AlertChannelSpec.
+ * Use `create(AlertChannelSpecSchema)` to create a new message.
+ */
+export declare const AlertChannelSpecSchema: GenMessage<AlertChannelSpec>;
+
+/**
+ * A webhook. It is sent `POST` requests with JSON, signed as Standard Webhooks has it.
+ *
+ * @generated from message fleetwire.api.v1.WebhookTarget
+ */
+export declare type WebhookTarget = Message<"fleetwire.api.v1.WebhookTarget"> & {
+  /**
+   * Where: an `https` address, or `http` on the platform's own machine.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.WebhookTarget.
+ * Use `create(WebhookTargetSchema)` to create a new message.
+ */
+export declare const WebhookTargetSchema: GenMessage<WebhookTarget>;
+
+/**
+ * Recipients of e-mail, which goes out as the table `[mail]` of the platform's settings says.
+ *
+ * @generated from message fleetwire.api.v1.EmailTarget
+ */
+export declare type EmailTarget = Message<"fleetwire.api.v1.EmailTarget"> & {
+  /**
+   * Their addresses, one at least.
+   *
+   * @generated from field: repeated string recipients = 1;
+   */
+  recipients: string[];
+};
+
+/**
+ * Describes the message fleetwire.api.v1.EmailTarget.
+ * Use `create(EmailTargetSchema)` to create a new message.
+ */
+export declare const EmailTargetSchema: GenMessage<EmailTarget>;
+
+/**
+ * For a while, alerts that match are not sent.
+ *
+ * @generated from message fleetwire.api.v1.AlertSilence
+ */
+export declare type AlertSilence = Message<"fleetwire.api.v1.AlertSilence"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What it is for.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Who made it.
+   *
+   * @generated from field: string created_by = 3;
+   */
+  createdBy: string;
+
+  /**
+   * When it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * From when on.
+   *
+   * @generated from field: google.protobuf.Timestamp starts_at = 5;
+   */
+  startsAt?: Timestamp | undefined;
+
+  /**
+   * Until when.
+   *
+   * @generated from field: google.protobuf.Timestamp ends_at = 6;
+   */
+  endsAt?: Timestamp | undefined;
+
+  /**
+   * Which alerts.
+   *
+   * @generated from field: fleetwire.api.v1.AlertMatcher matcher = 7;
+   */
+  matcher?: AlertMatcher | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AlertSilence.
+ * Use `create(AlertSilenceSchema)` to create a new message.
+ */
+export declare const AlertSilenceSchema: GenMessage<AlertSilence>;
+
+/**
+ * Which alerts: those for which all holds that is set. Where nothing is, all of them.
+ *
+ * @generated from message fleetwire.api.v1.AlertMatcher
+ */
+export declare type AlertMatcher = Message<"fleetwire.api.v1.AlertMatcher"> & {
+  /**
+   * Those of this rule, by its id.
+   *
+   * @generated from field: optional string rule_id = 1;
+   */
+  ruleId?: string | undefined;
+
+  /**
+   * Those about this host, by its id.
+   *
+   * @generated from field: optional string host_id = 2;
+   */
+  hostId?: string | undefined;
+
+  /**
+   * Those about hosts of this group, by its id.
+   *
+   * @generated from field: optional string group_id = 3;
+   */
+  groupId?: string | undefined;
+
+  /**
+   * Those about hosts that have all of these labels, each with this value, or with any where the value is empty.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AlertMatcher.
+ * Use `create(AlertMatcherSchema)` to create a new message.
+ */
+export declare const AlertMatcherSchema: GenMessage<AlertMatcher>;
 
 /**
  * Asks for alerts.
@@ -640,7 +1035,7 @@ export declare const ListAlertRulesRequestSchema: GenMessage<ListAlertRulesReque
  */
 export declare type ListAlertRulesResponse = Message<"fleetwire.api.v1.ListAlertRulesResponse"> & {
   /**
-   * All of them, by name.
+   * The rules, by name.
    *
    * @generated from field: repeated fleetwire.api.v1.AlertRule rules = 1;
    */
@@ -815,18 +1210,11 @@ export declare const ListAlertChannelsResponseSchema: GenMessage<ListAlertChanne
  */
 export declare type CreateAlertChannelRequest = Message<"fleetwire.api.v1.CreateAlertChannelRequest"> & {
   /**
-   * Its name, which no other channel has.
+   * What it is to be.
    *
-   * @generated from field: string name = 1;
+   * @generated from field: fleetwire.api.v1.AlertChannelSpec spec = 1;
    */
-  name: string;
-
-  /**
-   * Where: an `https` address, or `http` on the platform's own machine.
-   *
-   * @generated from field: string url = 2;
-   */
-  url: string;
+  spec?: AlertChannelSpec | undefined;
 };
 
 /**
@@ -836,7 +1224,7 @@ export declare type CreateAlertChannelRequest = Message<"fleetwire.api.v1.Create
 export declare const CreateAlertChannelRequestSchema: GenMessage<CreateAlertChannelRequest>;
 
 /**
- * A new channel with its secret, which is shown this once.
+ * A new channel, and a webhook's secret, which is shown this once.
  *
  * @generated from message fleetwire.api.v1.CreateAlertChannelResponse
  */
@@ -849,11 +1237,12 @@ export declare type CreateAlertChannelResponse = Message<"fleetwire.api.v1.Creat
   channel?: AlertChannel | undefined;
 
   /**
-   * What requests are signed with, as Standard Webhooks has it: `whsec_` and the key in base64.
+   * What requests are signed with, as Standard Webhooks has it: `whsec_` and the key in base64. Absent where it is no
+   * webhook.
    *
-   * @generated from field: string secret = 2;
+   * @generated from field: optional string secret = 2;
    */
-  secret: string;
+  secret?: string | undefined;
 };
 
 /**
@@ -861,6 +1250,93 @@ export declare type CreateAlertChannelResponse = Message<"fleetwire.api.v1.Creat
  * Use `create(CreateAlertChannelResponseSchema)` to create a new message.
  */
 export declare const CreateAlertChannelResponseSchema: GenMessage<CreateAlertChannelResponse>;
+
+/**
+ * Asks for another channel in the place of one.
+ *
+ * @generated from message fleetwire.api.v1.UpdateAlertChannelRequest
+ */
+export declare type UpdateAlertChannelRequest = Message<"fleetwire.api.v1.UpdateAlertChannelRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string alert_channel_id = 1;
+   */
+  alertChannelId: string;
+
+  /**
+   * What it is to be, whole.
+   *
+   * @generated from field: fleetwire.api.v1.AlertChannelSpec spec = 2;
+   */
+  spec?: AlertChannelSpec | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertChannelRequest.
+ * Use `create(UpdateAlertChannelRequestSchema)` to create a new message.
+ */
+export declare const UpdateAlertChannelRequestSchema: GenMessage<UpdateAlertChannelRequest>;
+
+/**
+ * The channel as it is now.
+ *
+ * @generated from message fleetwire.api.v1.UpdateAlertChannelResponse
+ */
+export declare type UpdateAlertChannelResponse = Message<"fleetwire.api.v1.UpdateAlertChannelResponse"> & {
+  /**
+   * It.
+   *
+   * @generated from field: fleetwire.api.v1.AlertChannel channel = 1;
+   */
+  channel?: AlertChannel | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertChannelResponse.
+ * Use `create(UpdateAlertChannelResponseSchema)` to create a new message.
+ */
+export declare const UpdateAlertChannelResponseSchema: GenMessage<UpdateAlertChannelResponse>;
+
+/**
+ * Asks for another secret.
+ *
+ * @generated from message fleetwire.api.v1.RotateAlertChannelSecretRequest
+ */
+export declare type RotateAlertChannelSecretRequest = Message<"fleetwire.api.v1.RotateAlertChannelSecretRequest"> & {
+  /**
+   * The channel's id.
+   *
+   * @generated from field: string alert_channel_id = 1;
+   */
+  alertChannelId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RotateAlertChannelSecretRequest.
+ * Use `create(RotateAlertChannelSecretRequestSchema)` to create a new message.
+ */
+export declare const RotateAlertChannelSecretRequestSchema: GenMessage<RotateAlertChannelSecretRequest>;
+
+/**
+ * A webhook's new secret, which is shown this once.
+ *
+ * @generated from message fleetwire.api.v1.RotateAlertChannelSecretResponse
+ */
+export declare type RotateAlertChannelSecretResponse = Message<"fleetwire.api.v1.RotateAlertChannelSecretResponse"> & {
+  /**
+   * What requests are signed with from now on: `whsec_` and the key in base64.
+   *
+   * @generated from field: string secret = 1;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RotateAlertChannelSecretResponse.
+ * Use `create(RotateAlertChannelSecretResponseSchema)` to create a new message.
+ */
+export declare const RotateAlertChannelSecretResponseSchema: GenMessage<RotateAlertChannelSecretResponse>;
 
 /**
  * Asks for a trial.
@@ -889,14 +1365,14 @@ export declare const TestAlertChannelRequestSchema: GenMessage<TestAlertChannelR
  */
 export declare type TestAlertChannelResponse = Message<"fleetwire.api.v1.TestAlertChannelResponse"> & {
   /**
-   * Whether the receiver has taken it: an answer of 200 to 299.
+   * Whether it was taken: by a webhook with an answer of 200 to 299, of e-mail by the server for one recipient at least.
    *
    * @generated from field: bool delivered = 1;
    */
   delivered: boolean;
 
   /**
-   * Why not. Empty where it has.
+   * Why not, or for which recipients not. Empty where there is nothing to say.
    *
    * @generated from field: string error = 2;
    */
@@ -942,6 +1418,196 @@ export declare type DeleteAlertChannelResponse = Message<"fleetwire.api.v1.Delet
  * Use `create(DeleteAlertChannelResponseSchema)` to create a new message.
  */
 export declare const DeleteAlertChannelResponseSchema: GenMessage<DeleteAlertChannelResponse>;
+
+/**
+ * Asks for the silences.
+ *
+ * @generated from message fleetwire.api.v1.ListAlertSilencesRequest
+ */
+export declare type ListAlertSilencesRequest = Message<"fleetwire.api.v1.ListAlertSilencesRequest"> & {
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListAlertSilencesRequest.
+ * Use `create(ListAlertSilencesRequestSchema)` to create a new message.
+ */
+export declare const ListAlertSilencesRequestSchema: GenMessage<ListAlertSilencesRequest>;
+
+/**
+ * The silences.
+ *
+ * @generated from message fleetwire.api.v1.ListAlertSilencesResponse
+ */
+export declare type ListAlertSilencesResponse = Message<"fleetwire.api.v1.ListAlertSilencesResponse"> & {
+  /**
+   * Those that the caller sees, the one that ends last first.
+   *
+   * @generated from field: repeated fleetwire.api.v1.AlertSilence silences = 1;
+   */
+  silences: AlertSilence[];
+};
+
+/**
+ * Describes the message fleetwire.api.v1.ListAlertSilencesResponse.
+ * Use `create(ListAlertSilencesResponseSchema)` to create a new message.
+ */
+export declare const ListAlertSilencesResponseSchema: GenMessage<ListAlertSilencesResponse>;
+
+/**
+ * Asks for a new silence. Its end is said by a moment or by how long it lasts.
+ *
+ * @generated from message fleetwire.api.v1.CreateAlertSilenceRequest
+ */
+export declare type CreateAlertSilenceRequest = Message<"fleetwire.api.v1.CreateAlertSilenceRequest"> & {
+  /**
+   * What it is for.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Which alerts.
+   *
+   * @generated from field: fleetwire.api.v1.AlertMatcher matcher = 2;
+   */
+  matcher?: AlertMatcher | undefined;
+
+  /**
+   * From when on. Absent: from now on.
+   *
+   * @generated from field: google.protobuf.Timestamp starts_at = 3;
+   */
+  startsAt?: Timestamp | undefined;
+
+  /**
+   * Until when: a year after its beginning, or after now where it has begun, at most.
+   *
+   * @generated from field: google.protobuf.Timestamp ends_at = 4;
+   */
+  endsAt?: Timestamp | undefined;
+
+  /**
+   * For how long, in place of `ends_at`.
+   *
+   * @generated from field: optional uint32 duration_seconds = 5;
+   */
+  durationSeconds?: number | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.CreateAlertSilenceRequest.
+ * Use `create(CreateAlertSilenceRequestSchema)` to create a new message.
+ */
+export declare const CreateAlertSilenceRequestSchema: GenMessage<CreateAlertSilenceRequest>;
+
+/**
+ * The new silence.
+ *
+ * @generated from message fleetwire.api.v1.CreateAlertSilenceResponse
+ */
+export declare type CreateAlertSilenceResponse = Message<"fleetwire.api.v1.CreateAlertSilenceResponse"> & {
+  /**
+   * It.
+   *
+   * @generated from field: fleetwire.api.v1.AlertSilence silence = 1;
+   */
+  silence?: AlertSilence | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.CreateAlertSilenceResponse.
+ * Use `create(CreateAlertSilenceResponseSchema)` to create a new message.
+ */
+export declare const CreateAlertSilenceResponseSchema: GenMessage<CreateAlertSilenceResponse>;
+
+/**
+ * Asks for another end of a silence.
+ *
+ * @generated from message fleetwire.api.v1.UpdateAlertSilenceRequest
+ */
+export declare type UpdateAlertSilenceRequest = Message<"fleetwire.api.v1.UpdateAlertSilenceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string alert_silence_id = 1;
+   */
+  alertSilenceId: string;
+
+  /**
+   * Until when: a year after its beginning, or after now where it has begun, at most.
+   *
+   * @generated from field: google.protobuf.Timestamp ends_at = 2;
+   */
+  endsAt?: Timestamp | undefined;
+
+  /**
+   * For how long from now on, in place of `ends_at`.
+   *
+   * @generated from field: optional uint32 duration_seconds = 3;
+   */
+  durationSeconds?: number | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertSilenceRequest.
+ * Use `create(UpdateAlertSilenceRequestSchema)` to create a new message.
+ */
+export declare const UpdateAlertSilenceRequestSchema: GenMessage<UpdateAlertSilenceRequest>;
+
+/**
+ * The silence as it is now.
+ *
+ * @generated from message fleetwire.api.v1.UpdateAlertSilenceResponse
+ */
+export declare type UpdateAlertSilenceResponse = Message<"fleetwire.api.v1.UpdateAlertSilenceResponse"> & {
+  /**
+   * It.
+   *
+   * @generated from field: fleetwire.api.v1.AlertSilence silence = 1;
+   */
+  silence?: AlertSilence | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertSilenceResponse.
+ * Use `create(UpdateAlertSilenceResponseSchema)` to create a new message.
+ */
+export declare const UpdateAlertSilenceResponseSchema: GenMessage<UpdateAlertSilenceResponse>;
+
+/**
+ * Asks for the end of a silence.
+ *
+ * @generated from message fleetwire.api.v1.DeleteAlertSilenceRequest
+ */
+export declare type DeleteAlertSilenceRequest = Message<"fleetwire.api.v1.DeleteAlertSilenceRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string alert_silence_id = 1;
+   */
+  alertSilenceId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.DeleteAlertSilenceRequest.
+ * Use `create(DeleteAlertSilenceRequestSchema)` to create a new message.
+ */
+export declare const DeleteAlertSilenceRequestSchema: GenMessage<DeleteAlertSilenceRequest>;
+
+/**
+ * The silence is no more.
+ *
+ * @generated from message fleetwire.api.v1.DeleteAlertSilenceResponse
+ */
+export declare type DeleteAlertSilenceResponse = Message<"fleetwire.api.v1.DeleteAlertSilenceResponse"> & {
+};
+
+/**
+ * Describes the message fleetwire.api.v1.DeleteAlertSilenceResponse.
+ * Use `create(DeleteAlertSilenceResponseSchema)` to create a new message.
+ */
+export declare const DeleteAlertSilenceResponseSchema: GenMessage<DeleteAlertSilenceResponse>;
 
 /**
  * How bad it is.
@@ -1068,7 +1734,7 @@ export declare const AlertService: GenService<{
  */
 export declare const AlertRuleService: GenService<{
   /**
-   * Lists all rules, by name.
+   * Lists rules, by name: for who does not see all hosts those that may be about a host that it sees.
    *
    * @generated from rpc fleetwire.api.v1.AlertRuleService.ListAlertRules
    */
@@ -1110,7 +1776,7 @@ export declare const AlertRuleService: GenService<{
 }>;
 
 /**
- * Where alerts are sent: list, make, try, remove.
+ * Where alerts are sent: list, make, change, try, remove.
  *
  * @generated from service fleetwire.api.v1.AlertChannelService
  */
@@ -1126,7 +1792,7 @@ export declare const AlertChannelService: GenService<{
     output: typeof ListAlertChannelsResponseSchema;
   },
   /**
-   * Makes a channel: a webhook. Only who sees all hosts may.
+   * Makes a channel: a webhook, or recipients of e-mail. Only who sees all hosts may.
    *
    * @generated from rpc fleetwire.api.v1.AlertChannelService.CreateAlertChannel
    */
@@ -1134,6 +1800,27 @@ export declare const AlertChannelService: GenService<{
     methodKind: "unary";
     input: typeof CreateAlertChannelRequestSchema;
     output: typeof CreateAlertChannelResponseSchema;
+  },
+  /**
+   * Puts what a channel is to be in the place of what it is. A webhook stays one, with its secret; what waits to be
+   * sent goes where the channel leads by then.
+   *
+   * @generated from rpc fleetwire.api.v1.AlertChannelService.UpdateAlertChannel
+   */
+  updateAlertChannel: {
+    methodKind: "unary";
+    input: typeof UpdateAlertChannelRequestSchema;
+    output: typeof UpdateAlertChannelResponseSchema;
+  },
+  /**
+   * Gives a webhook another secret. The one before signs nothing any more.
+   *
+   * @generated from rpc fleetwire.api.v1.AlertChannelService.RotateAlertChannelSecret
+   */
+  rotateAlertChannelSecret: {
+    methodKind: "unary";
+    input: typeof RotateAlertChannelSecretRequestSchema;
+    output: typeof RotateAlertChannelSecretResponseSchema;
   },
   /**
    * Sends a message for trial, once, and answers what came of it.
@@ -1146,7 +1833,7 @@ export declare const AlertChannelService: GenService<{
     output: typeof TestAlertChannelResponseSchema;
   },
   /**
-   * Removes a channel. What waits to be sent there is not sent.
+   * Removes a channel that no rule names. What waits to be sent there is not sent.
    *
    * @generated from rpc fleetwire.api.v1.AlertChannelService.DeleteAlertChannel
    */
@@ -1154,6 +1841,55 @@ export declare const AlertChannelService: GenService<{
     methodKind: "unary";
     input: typeof DeleteAlertChannelRequestSchema;
     output: typeof DeleteAlertChannelResponseSchema;
+  },
+}>;
+
+/**
+ * Silences: for a while alerts are shown and not sent. What still fires at the end of one is sent then.
+ *
+ * @generated from service fleetwire.api.v1.AlertSilenceService
+ */
+export declare const AlertSilenceService: GenService<{
+  /**
+   * Lists silences, the one that ends last first: those of hosts and groups that the caller sees, and for whoever
+   * sees all hosts all of them. One that is over is among them for 30 days.
+   *
+   * @generated from rpc fleetwire.api.v1.AlertSilenceService.ListAlertSilences
+   */
+  listAlertSilences: {
+    methodKind: "unary";
+    input: typeof ListAlertSilencesRequestSchema;
+    output: typeof ListAlertSilencesResponseSchema;
+  },
+  /**
+   * Makes a silence. One that names neither a host nor a group is for administrators who see all hosts.
+   *
+   * @generated from rpc fleetwire.api.v1.AlertSilenceService.CreateAlertSilence
+   */
+  createAlertSilence: {
+    methodKind: "unary";
+    input: typeof CreateAlertSilenceRequestSchema;
+    output: typeof CreateAlertSilenceResponseSchema;
+  },
+  /**
+   * Gives a silence another end.
+   *
+   * @generated from rpc fleetwire.api.v1.AlertSilenceService.UpdateAlertSilence
+   */
+  updateAlertSilence: {
+    methodKind: "unary";
+    input: typeof UpdateAlertSilenceRequestSchema;
+    output: typeof UpdateAlertSilenceResponseSchema;
+  },
+  /**
+   * Removes a silence, which is its end.
+   *
+   * @generated from rpc fleetwire.api.v1.AlertSilenceService.DeleteAlertSilence
+   */
+  deleteAlertSilence: {
+    methodKind: "unary";
+    input: typeof DeleteAlertSilenceRequestSchema;
+    output: typeof DeleteAlertSilenceResponseSchema;
   },
 }>;
 

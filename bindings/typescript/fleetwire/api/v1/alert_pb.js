@@ -14,7 +14,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file fleetwire/api/v1/alert.proto.
  */
 export const file_fleetwire_api_v1_alert = /*@__PURE__*/
-  fileDesc("ChxmbGVldHdpcmUvYXBpL3YxL2FsZXJ0LnByb3RvEhBmbGVldHdpcmUuYXBpLnYxIpAECgVBbGVydBIUCgJpZBgBIAEoCUIIirUYBAgBMAISGQoHcnVsZV9pZBgCIAEoCUIIirUYBAgBMAISFAoEcnVsZRgDIAEoCUIGirUYAjg/EhwKB2hvc3RfaWQYBCABKAlCBoq1GAIwAkgAiAEBEhoKBGhvc3QYBSABKAlCB4q1GAM4/QFIAYgBARIxCghzZXZlcml0eRgGIAEoDjIfLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTZXZlcml0eRIrCgVzdGF0ZRgHIAEoDjIcLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTdGF0ZRIXCgZkZXRhaWwYCCABKAlCB4q1GAM4gAQSKQoFc2luY2UYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGZpcmVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXNvbHZlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoPYWNrbm93bGVkZ2VkX2J5GAwgASgJQgeKtRgDOIAISAKIAQESMwoPYWNrbm93bGVkZ2VkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIKCghfaG9zdF9pZEIHCgVfaG9zdEISChBfYWNrbm93bGVkZ2VkX2J5IuABChFBbGVydE5vdGlmaWNhdGlvbhIUCgJpZBgBIAEoCUIIirUYBAgBMAISFwoHY2hhbm5lbBgCIAEoCUIGirUYAjg/EhUKBXN0YXRlGAMgASgJQgaKtRgCOEASEAoIYXR0ZW1wdHMYBCABKA0SFgoFZXJyb3IYBSABKAlCB4q1GAM4gAQSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHbmV4dF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigAEKCUFsZXJ0UnVsZRIUCgJpZBgBIAEoCUIIirUYBAgBMAISLQoEc3BlYxgCIAEoCzIfLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRSdWxlU3BlYxIuCgpjcmVhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKoBAoNQWxlcnRSdWxlU3BlYxIWCgRuYW1lGAEgASgJQgiKtRgECAE4PxIxCghzZXZlcml0eRgCIAEoDjIfLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTZXZlcml0eRIeCgxob2xkX3NlY29uZHMYAyABKA1CCIq1GAQogPUkEh0KCGdyb3VwX2lkGAQgASgJQgaKtRgCMAJIAYgBARIdCgtjaGFubmVsX2lkcxgFIAMoCUIIirUYBBgQMAISEAoIZGlzYWJsZWQYBiABKAgSPgoMaG9zdF9vZmZsaW5lGBAgASgLMiYuZmxlZXR3aXJlLmFwaS52MS5Ib3N0T2ZmbGluZUNvbmRpdGlvbkgAEkAKDWhvc3RfZmxhcHBpbmcYESABKAsyJy5mbGVldHdpcmUuYXBpLnYxLkhvc3RGbGFwcGluZ0NvbmRpdGlvbkgAEjgKCWhvc3RfZGlzaxgSIAEoCzIjLmZsZWV0d2lyZS5hcGkudjEuSG9zdERpc2tDb25kaXRpb25IABJGChBjZXJ0aWZpY2F0ZV9lbmRzGBMgASgLMiouZmxlZXR3aXJlLmFwaS52MS5DZXJ0aWZpY2F0ZUVuZHNDb25kaXRpb25IABI+CgxkZWFkX2xldHRlcnMYFCABKAsyJi5mbGVldHdpcmUuYXBpLnYxLkRlYWRMZXR0ZXJzQ29uZGl0aW9uSABCCwoJY29uZGl0aW9uQgsKCV9ncm91cF9pZCI0ChRIb3N0T2ZmbGluZUNvbmRpdGlvbhIcCgdzZWNvbmRzGAEgASgNQguKtRgHIAEogOeEDyJSChVIb3N0RmxhcHBpbmdDb25kaXRpb24SHAoKcmVjb25uZWN0cxgBIAEoDUIIirUYBCACKCASGwoHc2Vjb25kcxgCIAEoDUIKirUYBiAKKICjBSIuChFIb3N0RGlza0NvbmRpdGlvbhIZCgdwZXJjZW50GAEgASgNQgiKtRgEIAEoZCI4ChhDZXJ0aWZpY2F0ZUVuZHNDb25kaXRpb24SHAoHc2Vjb25kcxgBIAEoDUILirUYByA8KIDnhA8iMAoURGVhZExldHRlcnNDb25kaXRpb24SGAoFY291bnQYASABKA1CCYq1GAUgASjoByKEAQoMQWxlcnRDaGFubmVsEhQKAmlkGAEgASgJQgiKtRgECAEwAhIWCgRuYW1lGAIgASgJQgiKtRgECAE4PxIWCgN1cmwYAyABKAlCCYq1GAUIATiAEBIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKjAQoRTGlzdEFsZXJ0c1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgNQgeKtRgDKOgHEhsKCnBhZ2VfdG9rZW4YAiABKAlCB4q1GAM4gAQSKwoFc3RhdGUYAyABKA4yHC5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0U3RhdGUSHAoHaG9zdF9pZBgEIAEoCUIGirUYAjACSACIAQFCCgoIX2hvc3RfaWQiaAoSTGlzdEFsZXJ0c1Jlc3BvbnNlEjAKBmFsZXJ0cxgBIAMoCzIXLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRCB4q1GAMY6AcSIAoPbmV4dF9wYWdlX3Rva2VuGAIgASgJQgeKtRgDOIAEIi0KD0dldEFsZXJ0UmVxdWVzdBIaCghhbGVydF9pZBgBIAEoCUIIirUYBAgBMAIifgoQR2V0QWxlcnRSZXNwb25zZRImCgVhbGVydBgBIAEoCzIXLmZsZWV0d2lyZS5hcGkudjEuQWxlcnQSQgoNbm90aWZpY2F0aW9ucxgCIAMoCzIjLmZsZWV0d2lyZS5hcGkudjEuQWxlcnROb3RpZmljYXRpb25CBoq1GAIYQCI1ChdBY2tub3dsZWRnZUFsZXJ0UmVxdWVzdBIaCghhbGVydF9pZBgBIAEoCUIIirUYBAgBMAIiQgoYQWNrbm93bGVkZ2VBbGVydFJlc3BvbnNlEiYKBWFsZXJ0GAEgASgLMhcuZmxlZXR3aXJlLmFwaS52MS5BbGVydCIXChVMaXN0QWxlcnRSdWxlc1JlcXVlc3QiTQoWTGlzdEFsZXJ0UnVsZXNSZXNwb25zZRIzCgVydWxlcxgBIAMoCzIbLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRSdWxlQgeKtRgDGIACIkcKFkNyZWF0ZUFsZXJ0UnVsZVJlcXVlc3QSLQoEc3BlYxgBIAEoCzIfLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRSdWxlU3BlYyJEChdDcmVhdGVBbGVydFJ1bGVSZXNwb25zZRIpCgRydWxlGAEgASgLMhsuZmxlZXR3aXJlLmFwaS52MS5BbGVydFJ1bGUiaAoWVXBkYXRlQWxlcnRSdWxlUmVxdWVzdBIfCg1hbGVydF9ydWxlX2lkGAEgASgJQgiKtRgECAEwAhItCgRzcGVjGAIgASgLMh8uZmxlZXR3aXJlLmFwaS52MS5BbGVydFJ1bGVTcGVjIkQKF1VwZGF0ZUFsZXJ0UnVsZVJlc3BvbnNlEikKBHJ1bGUYASABKAsyGy5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0UnVsZSI5ChZEZWxldGVBbGVydFJ1bGVSZXF1ZXN0Eh8KDWFsZXJ0X3J1bGVfaWQYASABKAlCCIq1GAQIATACIhkKF0RlbGV0ZUFsZXJ0UnVsZVJlc3BvbnNlIhoKGExpc3RBbGVydENoYW5uZWxzUmVxdWVzdCJVChlMaXN0QWxlcnRDaGFubmVsc1Jlc3BvbnNlEjgKCGNoYW5uZWxzGAEgAygLMh4uZmxlZXR3aXJlLmFwaS52MS5BbGVydENoYW5uZWxCBoq1GAIYECJLChlDcmVhdGVBbGVydENoYW5uZWxSZXF1ZXN0EhYKBG5hbWUYASABKAlCCIq1GAQIATg/EhYKA3VybBgCIAEoCUIJirUYBQgBOIAQImwKGkNyZWF0ZUFsZXJ0Q2hhbm5lbFJlc3BvbnNlEi8KB2NoYW5uZWwYASABKAsyHi5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0Q2hhbm5lbBIdCgZzZWNyZXQYAiABKAlCDYq1GAUIATiAApi1GAEiPQoXVGVzdEFsZXJ0Q2hhbm5lbFJlcXVlc3QSIgoQYWxlcnRfY2hhbm5lbF9pZBgBIAEoCUIIirUYBAgBMAIiRQoYVGVzdEFsZXJ0Q2hhbm5lbFJlc3BvbnNlEhEKCWRlbGl2ZXJlZBgBIAEoCBIWCgVlcnJvchgCIAEoCUIHirUYAziABCI/ChlEZWxldGVBbGVydENoYW5uZWxSZXF1ZXN0EiIKEGFsZXJ0X2NoYW5uZWxfaWQYASABKAlCCIq1GAQIATACIhwKGkRlbGV0ZUFsZXJ0Q2hhbm5lbFJlc3BvbnNlKoEBCg1BbGVydFNldmVyaXR5Eh4KGkFMRVJUX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASFwoTQUxFUlRfU0VWRVJJVFlfSU5GTxABEhoKFkFMRVJUX1NFVkVSSVRZX1dBUk5JTkcQAhIbChdBTEVSVF9TRVZFUklUWV9DUklUSUNBTBADKnQKCkFsZXJ0U3RhdGUSGwoXQUxFUlRfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNBTEVSVF9TVEFURV9QRU5ESU5HEAESFgoSQUxFUlRfU1RBVEVfRklSSU5HEAISGAoUQUxFUlRfU1RBVEVfUkVTT0xWRUQQAzKjAwoMQWxlcnRTZXJ2aWNlEnIKCkxpc3RBbGVydHMSIy5mbGVldHdpcmUuYXBpLnYxLkxpc3RBbGVydHNSZXF1ZXN0GiQuZmxlZXR3aXJlLmFwaS52MS5MaXN0QWxlcnRzUmVzcG9uc2UiGaq7GAIIAYLT5JMCDRILL2FwaS9hbGVydHMSdwoIR2V0QWxlcnQSIS5mbGVldHdpcmUuYXBpLnYxLkdldEFsZXJ0UmVxdWVzdBoiLmZsZWV0d2lyZS5hcGkudjEuR2V0QWxlcnRSZXNwb25zZSIkqrsYAggBgtPkkwIYEhYvYXBpL2FsZXJ0cy97YWxlcnRfaWR9EqUBChBBY2tub3dsZWRnZUFsZXJ0EikuZmxlZXR3aXJlLmFwaS52MS5BY2tub3dsZWRnZUFsZXJ0UmVxdWVzdBoqLmZsZWV0d2lyZS5hcGkudjEuQWNrbm93bGVkZ2VBbGVydFJlc3BvbnNlIjqquxgCCAKC0+STAi46ASpiBWFsZXJ0IiIvYXBpL2FsZXJ0cy97YWxlcnRfaWR9L2Fja25vd2xlZGdlMucEChBBbGVydFJ1bGVTZXJ2aWNlEoMBCg5MaXN0QWxlcnRSdWxlcxInLmZsZWV0d2lyZS5hcGkudjEuTGlzdEFsZXJ0UnVsZXNSZXF1ZXN0GiguZmxlZXR3aXJlLmFwaS52MS5MaXN0QWxlcnRSdWxlc1Jlc3BvbnNlIh6quxgCCAGC0+STAhISEC9hcGkvYWxlcnQtcnVsZXMSkQEKD0NyZWF0ZUFsZXJ0UnVsZRIoLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlQWxlcnRSdWxlUmVxdWVzdBopLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlQWxlcnRSdWxlUmVzcG9uc2UiKaq7GAQIAxgBgtPkkwIbOgEqYgRydWxlIhAvYXBpL2FsZXJ0LXJ1bGVzEp8BCg9VcGRhdGVBbGVydFJ1bGUSKC5mbGVldHdpcmUuYXBpLnYxLlVwZGF0ZUFsZXJ0UnVsZVJlcXVlc3QaKS5mbGVldHdpcmUuYXBpLnYxLlVwZGF0ZUFsZXJ0UnVsZVJlc3BvbnNlIjequxgCCAOC0+STAis6ASpiBHJ1bGUyIC9hcGkvYWxlcnQtcnVsZXMve2FsZXJ0X3J1bGVfaWR9EpYBCg9EZWxldGVBbGVydFJ1bGUSKC5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUFsZXJ0UnVsZVJlcXVlc3QaKS5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUFsZXJ0UnVsZVJlc3BvbnNlIi6quxgCCAOC0+STAiIqIC9hcGkvYWxlcnQtcnVsZXMve2FsZXJ0X3J1bGVfaWR9MpMFChNBbGVydENoYW5uZWxTZXJ2aWNlEo8BChFMaXN0QWxlcnRDaGFubmVscxIqLmZsZWV0d2lyZS5hcGkudjEuTGlzdEFsZXJ0Q2hhbm5lbHNSZXF1ZXN0GisuZmxlZXR3aXJlLmFwaS52MS5MaXN0QWxlcnRDaGFubmVsc1Jlc3BvbnNlIiGquxgCCAOC0+STAhUSEy9hcGkvYWxlcnQtY2hhbm5lbHMSlwEKEkNyZWF0ZUFsZXJ0Q2hhbm5lbBIrLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlQWxlcnRDaGFubmVsUmVxdWVzdBosLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlQWxlcnRDaGFubmVsUmVzcG9uc2UiJqq7GAQIAxgBgtPkkwIYOgEqIhMvYXBpL2FsZXJ0LWNoYW5uZWxzEqcBChBUZXN0QWxlcnRDaGFubmVsEikuZmxlZXR3aXJlLmFwaS52MS5UZXN0QWxlcnRDaGFubmVsUmVxdWVzdBoqLmZsZWV0d2lyZS5hcGkudjEuVGVzdEFsZXJ0Q2hhbm5lbFJlc3BvbnNlIjyquxgCCAOC0+STAjA6ASoiKy9hcGkvYWxlcnQtY2hhbm5lbHMve2FsZXJ0X2NoYW5uZWxfaWR9L3Rlc3QSpQEKEkRlbGV0ZUFsZXJ0Q2hhbm5lbBIrLmZsZWV0d2lyZS5hcGkudjEuRGVsZXRlQWxlcnRDaGFubmVsUmVxdWVzdBosLmZsZWV0d2lyZS5hcGkudjEuRGVsZXRlQWxlcnRDaGFubmVsUmVzcG9uc2UiNKq7GAIIA4LT5JMCKComL2FwaS9hbGVydC1jaGFubmVscy97YWxlcnRfY2hhbm5lbF9pZH1CnAEKFGNvbS5mbGVldHdpcmUuYXBpLnYxQgpBbGVydFByb3RvUAFaFmZsZWV0d2lyZS9hcGkvdjE7YXBpdjGiAgNGQViqAhBGbGVldHdpcmUuQXBpLlYxygIQRmxlZXR3aXJlXEFwaVxWMeICHEZsZWV0d2lyZVxBcGlcVjFcR1BCTWV0YWRhdGHqAhJGbGVldHdpcmU6OkFwaTo6VjFiBnByb3RvMw", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbGVldHdpcmUvYXBpL3YxL2FsZXJ0LnByb3RvEhBmbGVldHdpcmUuYXBpLnYxIsQECgVBbGVydBIUCgJpZBgBIAEoCUIIirUYBAgBMAISGQoHcnVsZV9pZBgCIAEoCUIIirUYBAgBMAISFAoEcnVsZRgDIAEoCUIGirUYAjg/EhwKB2hvc3RfaWQYBCABKAlCBoq1GAIwAkgAiAEBEhoKBGhvc3QYBSABKAlCB4q1GAM4/QFIAYgBARIxCghzZXZlcml0eRgGIAEoDjIfLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTZXZlcml0eRIrCgVzdGF0ZRgHIAEoDjIcLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTdGF0ZRIXCgZkZXRhaWwYCCABKAlCB4q1GAM4gAQSKQoFc2luY2UYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGZpcmVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXNvbHZlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoPYWNrbm93bGVkZ2VkX2J5GAwgASgJQgeKtRgDOIAISAKIAQESMwoPYWNrbm93bGVkZ2VkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5zaWxlbmNlZF91bnRpbBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCgoIX2hvc3RfaWRCBwoFX2hvc3RCEgoQX2Fja25vd2xlZGdlZF9ieSKTAgoRQWxlcnROb3RpZmljYXRpb24SFAoCaWQYASABKAlCCIq1GAQIATACEhcKB2NoYW5uZWwYAiABKAlCBoq1GAI4PxIVCgVzdGF0ZRgDIAEoCUIGirUYAjhAEhAKCGF0dGVtcHRzGAQgASgNEhYKBWVycm9yGAUgASgJQgeKtRgDOIAEEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB25leHRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKBXRyaWVzGAggAygLMhouZmxlZXR3aXJlLmFwaS52MS5BbGVydFRyeUIGirUYAhggIl8KCEFsZXJ0VHJ5EiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkdXJhdGlvbl9tcxgCIAEoDRIWCgVlcnJvchgDIAEoCUIHirUYAziAAiKAAQoJQWxlcnRSdWxlEhQKAmlkGAEgASgJQgiKtRgECAEwAhItCgRzcGVjGAIgASgLMh8uZmxlZXR3aXJlLmFwaS52MS5BbGVydFJ1bGVTcGVjEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuwHCg1BbGVydFJ1bGVTcGVjEhYKBG5hbWUYASABKAlCCIq1GAQIATg/EjEKCHNldmVyaXR5GAIgASgOMh8uZmxlZXR3aXJlLmFwaS52MS5BbGVydFNldmVyaXR5Eh4KDGhvbGRfc2Vjb25kcxgDIAEoDUIIirUYBCiA9SQSHQoIZ3JvdXBfaWQYBCABKAlCBoq1GAIwAkgBiAEBEh0KC2NoYW5uZWxfaWRzGAUgAygJQgiKtRgEGBAwAhIQCghkaXNhYmxlZBgGIAEoCBJGCgZsYWJlbHMYByADKAsyKy5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0UnVsZVNwZWMuTGFiZWxzRW50cnlCCYq1GAUYEDiAARI+Cgxob3N0X29mZmxpbmUYECABKAsyJi5mbGVldHdpcmUuYXBpLnYxLkhvc3RPZmZsaW5lQ29uZGl0aW9uSAASQAoNaG9zdF9mbGFwcGluZxgRIAEoCzInLmZsZWV0d2lyZS5hcGkudjEuSG9zdEZsYXBwaW5nQ29uZGl0aW9uSAASOAoJaG9zdF9kaXNrGBIgASgLMiMuZmxlZXR3aXJlLmFwaS52MS5Ib3N0RGlza0NvbmRpdGlvbkgAEkYKEGNlcnRpZmljYXRlX2VuZHMYEyABKAsyKi5mbGVldHdpcmUuYXBpLnYxLkNlcnRpZmljYXRlRW5kc0NvbmRpdGlvbkgAEj4KDGRlYWRfbGV0dGVycxgUIAEoCzImLmZsZWV0d2lyZS5hcGkudjEuRGVhZExldHRlcnNDb25kaXRpb25IABI8CgtxdWV1ZV9kZXB0aBgVIAEoCzIlLmZsZWV0d2lyZS5hcGkudjEuUXVldWVEZXB0aENvbmRpdGlvbkgAEjgKCXF1ZXVlX2FnZRgWIAEoCzIjLmZsZWV0d2lyZS5hcGkudjEuUXVldWVBZ2VDb25kaXRpb25IABJGChBkZWxpdmVyeV9sYXRlbmN5GBcgASgLMiouZmxlZXR3aXJlLmFwaS52MS5EZWxpdmVyeUxhdGVuY3lDb25kaXRpb25IABJDCg9mYWlsZWRfc2lnbl9pbnMYGCABKAsyKC5mbGVldHdpcmUuYXBpLnYxLkZhaWxlZFNpZ25JbnNDb25kaXRpb25IABJGChBwbGF0Zm9ybV9zdG9yYWdlGBkgASgLMiouZmxlZXR3aXJlLmFwaS52MS5QbGF0Zm9ybVN0b3JhZ2VDb25kaXRpb25IABotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgsKCWNvbmRpdGlvbkILCglfZ3JvdXBfaWQiNAoUSG9zdE9mZmxpbmVDb25kaXRpb24SHAoHc2Vjb25kcxgBIAEoDUILirUYByABKIDnhA8iUgoVSG9zdEZsYXBwaW5nQ29uZGl0aW9uEhwKCnJlY29ubmVjdHMYASABKA1CCIq1GAQgAiggEhsKB3NlY29uZHMYAiABKA1CCoq1GAYgCiiAowUiLgoRSG9zdERpc2tDb25kaXRpb24SGQoHcGVyY2VudBgBIAEoDUIIirUYBCABKGQiOAoYQ2VydGlmaWNhdGVFbmRzQ29uZGl0aW9uEhwKB3NlY29uZHMYASABKA1CC4q1GAcgPCiA54QPIjAKFERlYWRMZXR0ZXJzQ29uZGl0aW9uEhgKBWNvdW50GAEgASgNQgmKtRgFIAEo6AciLwoTUXVldWVEZXB0aENvbmRpdGlvbhIYCgVjb3VudBgBIAEoDUIJirUYBSABKJBOIjEKEVF1ZXVlQWdlQ29uZGl0aW9uEhwKB3NlY29uZHMYASABKA1CC4q1GAcgASiA54QPIlcKGERlbGl2ZXJ5TGF0ZW5jeUNvbmRpdGlvbhIfCgxtaWxsaXNlY29uZHMYASABKA1CCYq1GAUgASiQThIaCgdzZWNvbmRzGAIgASgNQgmKtRgFIDwokBwiTwoWRmFpbGVkU2lnbkluc0NvbmRpdGlvbhIZCgVjb3VudBgBIAEoDUIKirUYBiABKKCNBhIaCgdzZWNvbmRzGAIgASgNQgmKtRgFIDwokBwiNQoYUGxhdGZvcm1TdG9yYWdlQ29uZGl0aW9uEhkKB3BlcmNlbnQYASABKA1CCIq1GAQgAShkIoYBCgxBbGVydENoYW5uZWwSFAoCaWQYASABKAlCCIq1GAQIATACEjAKBHNwZWMYAiABKAsyIi5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0Q2hhbm5lbFNwZWMSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiqgEKEEFsZXJ0Q2hhbm5lbFNwZWMSFgoEbmFtZRgBIAEoCUIIirUYBAgBOD8SEAoIZGlzYWJsZWQYAiABKAgSMgoHd2ViaG9vaxgQIAEoCzIfLmZsZWV0d2lyZS5hcGkudjEuV2ViaG9va1RhcmdldEgAEi4KBWVtYWlsGBEgASgLMh0uZmxlZXR3aXJlLmFwaS52MS5FbWFpbFRhcmdldEgAQggKBnRhcmdldCInCg1XZWJob29rVGFyZ2V0EhYKA3VybBgBIAEoCUIJirUYBQgBOIAQIiwKC0VtYWlsVGFyZ2V0Eh0KCnJlY2lwaWVudHMYASADKAlCCYq1GAUYEDj+ASKXAgoMQWxlcnRTaWxlbmNlEhQKAmlkGAEgASgJQgiKtRgECAEwAhIXCgZyZWFzb24YAiABKAlCB4q1GAM4gAISGwoKY3JlYXRlZF9ieRgDIAEoCUIHirUYAziACBIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglzdGFydHNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2VuZHNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KB21hdGNoZXIYByABKAsyHi5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0TWF0Y2hlciKDAgoMQWxlcnRNYXRjaGVyEhwKB3J1bGVfaWQYASABKAlCBoq1GAIwAkgAiAEBEhwKB2hvc3RfaWQYAiABKAlCBoq1GAIwAkgBiAEBEh0KCGdyb3VwX2lkGAMgASgJQgaKtRgCMAJIAogBARJECgZsYWJlbHMYBCADKAsyKi5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0TWF0Y2hlci5MYWJlbHNFbnRyeUIIirUYBBgQOD8aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIKCghfcnVsZV9pZEIKCghfaG9zdF9pZEILCglfZ3JvdXBfaWQiowEKEUxpc3RBbGVydHNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoDUIHirUYAyjoBxIbCgpwYWdlX3Rva2VuGAIgASgJQgeKtRgDOIAEEisKBXN0YXRlGAMgASgOMhwuZmxlZXR3aXJlLmFwaS52MS5BbGVydFN0YXRlEhwKB2hvc3RfaWQYBCABKAlCBoq1GAIwAkgAiAEBQgoKCF9ob3N0X2lkImgKEkxpc3RBbGVydHNSZXNwb25zZRIwCgZhbGVydHMYASADKAsyFy5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0QgeKtRgDGOgHEiAKD25leHRfcGFnZV90b2tlbhgCIAEoCUIHirUYAziABCItCg9HZXRBbGVydFJlcXVlc3QSGgoIYWxlcnRfaWQYASABKAlCCIq1GAQIATACIn4KEEdldEFsZXJ0UmVzcG9uc2USJgoFYWxlcnQYASABKAsyFy5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0EkIKDW5vdGlmaWNhdGlvbnMYAiADKAsyIy5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0Tm90aWZpY2F0aW9uQgaKtRgCGEAiNQoXQWNrbm93bGVkZ2VBbGVydFJlcXVlc3QSGgoIYWxlcnRfaWQYASABKAlCCIq1GAQIATACIkIKGEFja25vd2xlZGdlQWxlcnRSZXNwb25zZRImCgVhbGVydBgBIAEoCzIXLmZsZWV0d2lyZS5hcGkudjEuQWxlcnQiFwoVTGlzdEFsZXJ0UnVsZXNSZXF1ZXN0Ik0KFkxpc3RBbGVydFJ1bGVzUmVzcG9uc2USMwoFcnVsZXMYASADKAsyGy5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0UnVsZUIHirUYAxiAAiJHChZDcmVhdGVBbGVydFJ1bGVSZXF1ZXN0Ei0KBHNwZWMYASABKAsyHy5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0UnVsZVNwZWMiRAoXQ3JlYXRlQWxlcnRSdWxlUmVzcG9uc2USKQoEcnVsZRgBIAEoCzIbLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRSdWxlImgKFlVwZGF0ZUFsZXJ0UnVsZVJlcXVlc3QSHwoNYWxlcnRfcnVsZV9pZBgBIAEoCUIIirUYBAgBMAISLQoEc3BlYxgCIAEoCzIfLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRSdWxlU3BlYyJEChdVcGRhdGVBbGVydFJ1bGVSZXNwb25zZRIpCgRydWxlGAEgASgLMhsuZmxlZXR3aXJlLmFwaS52MS5BbGVydFJ1bGUiOQoWRGVsZXRlQWxlcnRSdWxlUmVxdWVzdBIfCg1hbGVydF9ydWxlX2lkGAEgASgJQgiKtRgECAEwAiIZChdEZWxldGVBbGVydFJ1bGVSZXNwb25zZSIaChhMaXN0QWxlcnRDaGFubmVsc1JlcXVlc3QiVQoZTGlzdEFsZXJ0Q2hhbm5lbHNSZXNwb25zZRI4CghjaGFubmVscxgBIAMoCzIeLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRDaGFubmVsQgaKtRgCGBAiTQoZQ3JlYXRlQWxlcnRDaGFubmVsUmVxdWVzdBIwCgRzcGVjGAEgASgLMiIuZmxlZXR3aXJlLmFwaS52MS5BbGVydENoYW5uZWxTcGVjInoKGkNyZWF0ZUFsZXJ0Q2hhbm5lbFJlc3BvbnNlEi8KB2NoYW5uZWwYASABKAsyHi5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0Q2hhbm5lbBIgCgZzZWNyZXQYAiABKAlCC4q1GAM4gAKYtRgBSACIAQFCCQoHX3NlY3JldCJxChlVcGRhdGVBbGVydENoYW5uZWxSZXF1ZXN0EiIKEGFsZXJ0X2NoYW5uZWxfaWQYASABKAlCCIq1GAQIATACEjAKBHNwZWMYAiABKAsyIi5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0Q2hhbm5lbFNwZWMiTQoaVXBkYXRlQWxlcnRDaGFubmVsUmVzcG9uc2USLwoHY2hhbm5lbBgBIAEoCzIeLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRDaGFubmVsIkUKH1JvdGF0ZUFsZXJ0Q2hhbm5lbFNlY3JldFJlcXVlc3QSIgoQYWxlcnRfY2hhbm5lbF9pZBgBIAEoCUIIirUYBAgBMAIiQQogUm90YXRlQWxlcnRDaGFubmVsU2VjcmV0UmVzcG9uc2USHQoGc2VjcmV0GAEgASgJQg2KtRgFCAE4gAKYtRgBIj0KF1Rlc3RBbGVydENoYW5uZWxSZXF1ZXN0EiIKEGFsZXJ0X2NoYW5uZWxfaWQYASABKAlCCIq1GAQIATACIkUKGFRlc3RBbGVydENoYW5uZWxSZXNwb25zZRIRCglkZWxpdmVyZWQYASABKAgSFgoFZXJyb3IYAiABKAlCB4q1GAM4gAQiPwoZRGVsZXRlQWxlcnRDaGFubmVsUmVxdWVzdBIiChBhbGVydF9jaGFubmVsX2lkGAEgASgJQgiKtRgECAEwAiIcChpEZWxldGVBbGVydENoYW5uZWxSZXNwb25zZSIaChhMaXN0QWxlcnRTaWxlbmNlc1JlcXVlc3QiVgoZTGlzdEFsZXJ0U2lsZW5jZXNSZXNwb25zZRI5CghzaWxlbmNlcxgBIAMoCzIeLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTaWxlbmNlQgeKtRgDGIACIoQCChlDcmVhdGVBbGVydFNpbGVuY2VSZXF1ZXN0EhkKBnJlYXNvbhgBIAEoCUIJirUYBQgBOIACEi8KB21hdGNoZXIYAiABKAsyHi5mbGVldHdpcmUuYXBpLnYxLkFsZXJ0TWF0Y2hlchItCglzdGFydHNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2VuZHNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKEGR1cmF0aW9uX3NlY29uZHMYBSABKA1CC4q1GAcgASiA54QPSACIAQFCEwoRX2R1cmF0aW9uX3NlY29uZHMiTQoaQ3JlYXRlQWxlcnRTaWxlbmNlUmVzcG9uc2USLwoHc2lsZW5jZRgBIAEoCzIeLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTaWxlbmNlIq0BChlVcGRhdGVBbGVydFNpbGVuY2VSZXF1ZXN0EiIKEGFsZXJ0X3NpbGVuY2VfaWQYASABKAlCCIq1GAQIATACEisKB2VuZHNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKEGR1cmF0aW9uX3NlY29uZHMYAyABKA1CC4q1GAcgASiA54QPSACIAQFCEwoRX2R1cmF0aW9uX3NlY29uZHMiTQoaVXBkYXRlQWxlcnRTaWxlbmNlUmVzcG9uc2USLwoHc2lsZW5jZRgBIAEoCzIeLmZsZWV0d2lyZS5hcGkudjEuQWxlcnRTaWxlbmNlIj8KGURlbGV0ZUFsZXJ0U2lsZW5jZVJlcXVlc3QSIgoQYWxlcnRfc2lsZW5jZV9pZBgBIAEoCUIIirUYBAgBMAIiHAoaRGVsZXRlQWxlcnRTaWxlbmNlUmVzcG9uc2UqgQEKDUFsZXJ0U2V2ZXJpdHkSHgoaQUxFUlRfU0VWRVJJVFlfVU5TUEVDSUZJRUQQABIXChNBTEVSVF9TRVZFUklUWV9JTkZPEAESGgoWQUxFUlRfU0VWRVJJVFlfV0FSTklORxACEhsKF0FMRVJUX1NFVkVSSVRZX0NSSVRJQ0FMEAMqdAoKQWxlcnRTdGF0ZRIbChdBTEVSVF9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0FMRVJUX1NUQVRFX1BFTkRJTkcQARIWChJBTEVSVF9TVEFURV9GSVJJTkcQAhIYChRBTEVSVF9TVEFURV9SRVNPTFZFRBADMqMDCgxBbGVydFNlcnZpY2UScgoKTGlzdEFsZXJ0cxIjLmZsZWV0d2lyZS5hcGkudjEuTGlzdEFsZXJ0c1JlcXVlc3QaJC5mbGVldHdpcmUuYXBpLnYxLkxpc3RBbGVydHNSZXNwb25zZSIZqrsYAggBgtPkkwINEgsvYXBpL2FsZXJ0cxJ3CghHZXRBbGVydBIhLmZsZWV0d2lyZS5hcGkudjEuR2V0QWxlcnRSZXF1ZXN0GiIuZmxlZXR3aXJlLmFwaS52MS5HZXRBbGVydFJlc3BvbnNlIiSquxgCCAGC0+STAhgSFi9hcGkvYWxlcnRzL3thbGVydF9pZH0SpQEKEEFja25vd2xlZGdlQWxlcnQSKS5mbGVldHdpcmUuYXBpLnYxLkFja25vd2xlZGdlQWxlcnRSZXF1ZXN0GiouZmxlZXR3aXJlLmFwaS52MS5BY2tub3dsZWRnZUFsZXJ0UmVzcG9uc2UiOqq7GAIIAoLT5JMCLjoBKmIFYWxlcnQiIi9hcGkvYWxlcnRzL3thbGVydF9pZH0vYWNrbm93bGVkZ2Uy5wQKEEFsZXJ0UnVsZVNlcnZpY2USgwEKDkxpc3RBbGVydFJ1bGVzEicuZmxlZXR3aXJlLmFwaS52MS5MaXN0QWxlcnRSdWxlc1JlcXVlc3QaKC5mbGVldHdpcmUuYXBpLnYxLkxpc3RBbGVydFJ1bGVzUmVzcG9uc2UiHqq7GAIIAYLT5JMCEhIQL2FwaS9hbGVydC1ydWxlcxKRAQoPQ3JlYXRlQWxlcnRSdWxlEiguZmxlZXR3aXJlLmFwaS52MS5DcmVhdGVBbGVydFJ1bGVSZXF1ZXN0GikuZmxlZXR3aXJlLmFwaS52MS5DcmVhdGVBbGVydFJ1bGVSZXNwb25zZSIpqrsYBAgDGAGC0+STAhs6ASpiBHJ1bGUiEC9hcGkvYWxlcnQtcnVsZXMSnwEKD1VwZGF0ZUFsZXJ0UnVsZRIoLmZsZWV0d2lyZS5hcGkudjEuVXBkYXRlQWxlcnRSdWxlUmVxdWVzdBopLmZsZWV0d2lyZS5hcGkudjEuVXBkYXRlQWxlcnRSdWxlUmVzcG9uc2UiN6q7GAIIA4LT5JMCKzoBKmIEcnVsZTIgL2FwaS9hbGVydC1ydWxlcy97YWxlcnRfcnVsZV9pZH0SlgEKD0RlbGV0ZUFsZXJ0UnVsZRIoLmZsZWV0d2lyZS5hcGkudjEuRGVsZXRlQWxlcnRSdWxlUmVxdWVzdBopLmZsZWV0d2lyZS5hcGkudjEuRGVsZXRlQWxlcnRSdWxlUmVzcG9uc2UiLqq7GAIIA4LT5JMCIiogL2FwaS9hbGVydC1ydWxlcy97YWxlcnRfcnVsZV9pZH0ykggKE0FsZXJ0Q2hhbm5lbFNlcnZpY2USjwEKEUxpc3RBbGVydENoYW5uZWxzEiouZmxlZXR3aXJlLmFwaS52MS5MaXN0QWxlcnRDaGFubmVsc1JlcXVlc3QaKy5mbGVldHdpcmUuYXBpLnYxLkxpc3RBbGVydENoYW5uZWxzUmVzcG9uc2UiIaq7GAIIA4LT5JMCFRITL2FwaS9hbGVydC1jaGFubmVscxKXAQoSQ3JlYXRlQWxlcnRDaGFubmVsEisuZmxlZXR3aXJlLmFwaS52MS5DcmVhdGVBbGVydENoYW5uZWxSZXF1ZXN0GiwuZmxlZXR3aXJlLmFwaS52MS5DcmVhdGVBbGVydENoYW5uZWxSZXNwb25zZSImqrsYBAgDGAGC0+STAhg6ASoiEy9hcGkvYWxlcnQtY2hhbm5lbHMSsQEKElVwZGF0ZUFsZXJ0Q2hhbm5lbBIrLmZsZWV0d2lyZS5hcGkudjEuVXBkYXRlQWxlcnRDaGFubmVsUmVxdWVzdBosLmZsZWV0d2lyZS5hcGkudjEuVXBkYXRlQWxlcnRDaGFubmVsUmVzcG9uc2UiQKq7GAIIA4LT5JMCNDoBKmIHY2hhbm5lbDImL2FwaS9hbGVydC1jaGFubmVscy97YWxlcnRfY2hhbm5lbF9pZH0SyAEKGFJvdGF0ZUFsZXJ0Q2hhbm5lbFNlY3JldBIxLmZsZWV0d2lyZS5hcGkudjEuUm90YXRlQWxlcnRDaGFubmVsU2VjcmV0UmVxdWVzdBoyLmZsZWV0d2lyZS5hcGkudjEuUm90YXRlQWxlcnRDaGFubmVsU2VjcmV0UmVzcG9uc2UiRaq7GAIIA4LT5JMCOToBKiI0L2FwaS9hbGVydC1jaGFubmVscy97YWxlcnRfY2hhbm5lbF9pZH0vcm90YXRlLXNlY3JldBKnAQoQVGVzdEFsZXJ0Q2hhbm5lbBIpLmZsZWV0d2lyZS5hcGkudjEuVGVzdEFsZXJ0Q2hhbm5lbFJlcXVlc3QaKi5mbGVldHdpcmUuYXBpLnYxLlRlc3RBbGVydENoYW5uZWxSZXNwb25zZSI8qrsYAggDgtPkkwIwOgEqIisvYXBpL2FsZXJ0LWNoYW5uZWxzL3thbGVydF9jaGFubmVsX2lkfS90ZXN0EqUBChJEZWxldGVBbGVydENoYW5uZWwSKy5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUFsZXJ0Q2hhbm5lbFJlcXVlc3QaLC5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUFsZXJ0Q2hhbm5lbFJlc3BvbnNlIjSquxgCCAOC0+STAigqJi9hcGkvYWxlcnQtY2hhbm5lbHMve2FsZXJ0X2NoYW5uZWxfaWR9MqYFChNBbGVydFNpbGVuY2VTZXJ2aWNlEo8BChFMaXN0QWxlcnRTaWxlbmNlcxIqLmZsZWV0d2lyZS5hcGkudjEuTGlzdEFsZXJ0U2lsZW5jZXNSZXF1ZXN0GisuZmxlZXR3aXJlLmFwaS52MS5MaXN0QWxlcnRTaWxlbmNlc1Jlc3BvbnNlIiGquxgCCAGC0+STAhUSEy9hcGkvYWxlcnQtc2lsZW5jZXMSoAEKEkNyZWF0ZUFsZXJ0U2lsZW5jZRIrLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlQWxlcnRTaWxlbmNlUmVxdWVzdBosLmZsZWV0d2lyZS5hcGkudjEuQ3JlYXRlQWxlcnRTaWxlbmNlUmVzcG9uc2UiL6q7GAQIAhgBgtPkkwIhOgEqYgdzaWxlbmNlIhMvYXBpL2FsZXJ0LXNpbGVuY2VzErEBChJVcGRhdGVBbGVydFNpbGVuY2USKy5mbGVldHdpcmUuYXBpLnYxLlVwZGF0ZUFsZXJ0U2lsZW5jZVJlcXVlc3QaLC5mbGVldHdpcmUuYXBpLnYxLlVwZGF0ZUFsZXJ0U2lsZW5jZVJlc3BvbnNlIkCquxgCCAKC0+STAjQ6ASpiB3NpbGVuY2UyJi9hcGkvYWxlcnQtc2lsZW5jZXMve2FsZXJ0X3NpbGVuY2VfaWR9EqUBChJEZWxldGVBbGVydFNpbGVuY2USKy5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUFsZXJ0U2lsZW5jZVJlcXVlc3QaLC5mbGVldHdpcmUuYXBpLnYxLkRlbGV0ZUFsZXJ0U2lsZW5jZVJlc3BvbnNlIjSquxgCCAKC0+STAigqJi9hcGkvYWxlcnQtc2lsZW5jZXMve2FsZXJ0X3NpbGVuY2VfaWR9QpwBChRjb20uZmxlZXR3aXJlLmFwaS52MUIKQWxlcnRQcm90b1ABWhZmbGVldHdpcmUvYXBpL3YxO2FwaXYxogIDRkFYqgIQRmxlZXR3aXJlLkFwaS5WMcoCEEZsZWV0d2lyZVxBcGlcVjHiAhxGbGVldHdpcmVcQXBpXFYxXEdQQk1ldGFkYXRh6gISRmxlZXR3aXJlOjpBcGk6OlYxYgZwcm90bzM", [file_fleetwire_api_v1_options, file_fleetwire_link_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message fleetwire.api.v1.Alert.
@@ -31,214 +31,375 @@ export const AlertNotificationSchema = /*@__PURE__*/
   messageDesc(file_fleetwire_api_v1_alert, 1);
 
 /**
+ * Describes the message fleetwire.api.v1.AlertTry.
+ * Use `create(AlertTrySchema)` to create a new message.
+ */
+export const AlertTrySchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 2);
+
+/**
  * Describes the message fleetwire.api.v1.AlertRule.
  * Use `create(AlertRuleSchema)` to create a new message.
  */
 export const AlertRuleSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 2);
+  messageDesc(file_fleetwire_api_v1_alert, 3);
 
 /**
  * Describes the message fleetwire.api.v1.AlertRuleSpec.
  * Use `create(AlertRuleSpecSchema)` to create a new message.
  */
 export const AlertRuleSpecSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 3);
+  messageDesc(file_fleetwire_api_v1_alert, 4);
 
 /**
  * Describes the message fleetwire.api.v1.HostOfflineCondition.
  * Use `create(HostOfflineConditionSchema)` to create a new message.
  */
 export const HostOfflineConditionSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 4);
+  messageDesc(file_fleetwire_api_v1_alert, 5);
 
 /**
  * Describes the message fleetwire.api.v1.HostFlappingCondition.
  * Use `create(HostFlappingConditionSchema)` to create a new message.
  */
 export const HostFlappingConditionSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 5);
+  messageDesc(file_fleetwire_api_v1_alert, 6);
 
 /**
  * Describes the message fleetwire.api.v1.HostDiskCondition.
  * Use `create(HostDiskConditionSchema)` to create a new message.
  */
 export const HostDiskConditionSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 6);
+  messageDesc(file_fleetwire_api_v1_alert, 7);
 
 /**
  * Describes the message fleetwire.api.v1.CertificateEndsCondition.
  * Use `create(CertificateEndsConditionSchema)` to create a new message.
  */
 export const CertificateEndsConditionSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 7);
+  messageDesc(file_fleetwire_api_v1_alert, 8);
 
 /**
  * Describes the message fleetwire.api.v1.DeadLettersCondition.
  * Use `create(DeadLettersConditionSchema)` to create a new message.
  */
 export const DeadLettersConditionSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 8);
+  messageDesc(file_fleetwire_api_v1_alert, 9);
+
+/**
+ * Describes the message fleetwire.api.v1.QueueDepthCondition.
+ * Use `create(QueueDepthConditionSchema)` to create a new message.
+ */
+export const QueueDepthConditionSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 10);
+
+/**
+ * Describes the message fleetwire.api.v1.QueueAgeCondition.
+ * Use `create(QueueAgeConditionSchema)` to create a new message.
+ */
+export const QueueAgeConditionSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 11);
+
+/**
+ * Describes the message fleetwire.api.v1.DeliveryLatencyCondition.
+ * Use `create(DeliveryLatencyConditionSchema)` to create a new message.
+ */
+export const DeliveryLatencyConditionSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 12);
+
+/**
+ * Describes the message fleetwire.api.v1.FailedSignInsCondition.
+ * Use `create(FailedSignInsConditionSchema)` to create a new message.
+ */
+export const FailedSignInsConditionSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 13);
+
+/**
+ * Describes the message fleetwire.api.v1.PlatformStorageCondition.
+ * Use `create(PlatformStorageConditionSchema)` to create a new message.
+ */
+export const PlatformStorageConditionSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 14);
 
 /**
  * Describes the message fleetwire.api.v1.AlertChannel.
  * Use `create(AlertChannelSchema)` to create a new message.
  */
 export const AlertChannelSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 9);
+  messageDesc(file_fleetwire_api_v1_alert, 15);
+
+/**
+ * Describes the message fleetwire.api.v1.AlertChannelSpec.
+ * Use `create(AlertChannelSpecSchema)` to create a new message.
+ */
+export const AlertChannelSpecSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 16);
+
+/**
+ * Describes the message fleetwire.api.v1.WebhookTarget.
+ * Use `create(WebhookTargetSchema)` to create a new message.
+ */
+export const WebhookTargetSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 17);
+
+/**
+ * Describes the message fleetwire.api.v1.EmailTarget.
+ * Use `create(EmailTargetSchema)` to create a new message.
+ */
+export const EmailTargetSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 18);
+
+/**
+ * Describes the message fleetwire.api.v1.AlertSilence.
+ * Use `create(AlertSilenceSchema)` to create a new message.
+ */
+export const AlertSilenceSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 19);
+
+/**
+ * Describes the message fleetwire.api.v1.AlertMatcher.
+ * Use `create(AlertMatcherSchema)` to create a new message.
+ */
+export const AlertMatcherSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 20);
 
 /**
  * Describes the message fleetwire.api.v1.ListAlertsRequest.
  * Use `create(ListAlertsRequestSchema)` to create a new message.
  */
 export const ListAlertsRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 10);
+  messageDesc(file_fleetwire_api_v1_alert, 21);
 
 /**
  * Describes the message fleetwire.api.v1.ListAlertsResponse.
  * Use `create(ListAlertsResponseSchema)` to create a new message.
  */
 export const ListAlertsResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 11);
+  messageDesc(file_fleetwire_api_v1_alert, 22);
 
 /**
  * Describes the message fleetwire.api.v1.GetAlertRequest.
  * Use `create(GetAlertRequestSchema)` to create a new message.
  */
 export const GetAlertRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 12);
+  messageDesc(file_fleetwire_api_v1_alert, 23);
 
 /**
  * Describes the message fleetwire.api.v1.GetAlertResponse.
  * Use `create(GetAlertResponseSchema)` to create a new message.
  */
 export const GetAlertResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 13);
+  messageDesc(file_fleetwire_api_v1_alert, 24);
 
 /**
  * Describes the message fleetwire.api.v1.AcknowledgeAlertRequest.
  * Use `create(AcknowledgeAlertRequestSchema)` to create a new message.
  */
 export const AcknowledgeAlertRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 14);
+  messageDesc(file_fleetwire_api_v1_alert, 25);
 
 /**
  * Describes the message fleetwire.api.v1.AcknowledgeAlertResponse.
  * Use `create(AcknowledgeAlertResponseSchema)` to create a new message.
  */
 export const AcknowledgeAlertResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 15);
+  messageDesc(file_fleetwire_api_v1_alert, 26);
 
 /**
  * Describes the message fleetwire.api.v1.ListAlertRulesRequest.
  * Use `create(ListAlertRulesRequestSchema)` to create a new message.
  */
 export const ListAlertRulesRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 16);
+  messageDesc(file_fleetwire_api_v1_alert, 27);
 
 /**
  * Describes the message fleetwire.api.v1.ListAlertRulesResponse.
  * Use `create(ListAlertRulesResponseSchema)` to create a new message.
  */
 export const ListAlertRulesResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 17);
+  messageDesc(file_fleetwire_api_v1_alert, 28);
 
 /**
  * Describes the message fleetwire.api.v1.CreateAlertRuleRequest.
  * Use `create(CreateAlertRuleRequestSchema)` to create a new message.
  */
 export const CreateAlertRuleRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 18);
+  messageDesc(file_fleetwire_api_v1_alert, 29);
 
 /**
  * Describes the message fleetwire.api.v1.CreateAlertRuleResponse.
  * Use `create(CreateAlertRuleResponseSchema)` to create a new message.
  */
 export const CreateAlertRuleResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 19);
+  messageDesc(file_fleetwire_api_v1_alert, 30);
 
 /**
  * Describes the message fleetwire.api.v1.UpdateAlertRuleRequest.
  * Use `create(UpdateAlertRuleRequestSchema)` to create a new message.
  */
 export const UpdateAlertRuleRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 20);
+  messageDesc(file_fleetwire_api_v1_alert, 31);
 
 /**
  * Describes the message fleetwire.api.v1.UpdateAlertRuleResponse.
  * Use `create(UpdateAlertRuleResponseSchema)` to create a new message.
  */
 export const UpdateAlertRuleResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 21);
+  messageDesc(file_fleetwire_api_v1_alert, 32);
 
 /**
  * Describes the message fleetwire.api.v1.DeleteAlertRuleRequest.
  * Use `create(DeleteAlertRuleRequestSchema)` to create a new message.
  */
 export const DeleteAlertRuleRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 22);
+  messageDesc(file_fleetwire_api_v1_alert, 33);
 
 /**
  * Describes the message fleetwire.api.v1.DeleteAlertRuleResponse.
  * Use `create(DeleteAlertRuleResponseSchema)` to create a new message.
  */
 export const DeleteAlertRuleResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 23);
+  messageDesc(file_fleetwire_api_v1_alert, 34);
 
 /**
  * Describes the message fleetwire.api.v1.ListAlertChannelsRequest.
  * Use `create(ListAlertChannelsRequestSchema)` to create a new message.
  */
 export const ListAlertChannelsRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 24);
+  messageDesc(file_fleetwire_api_v1_alert, 35);
 
 /**
  * Describes the message fleetwire.api.v1.ListAlertChannelsResponse.
  * Use `create(ListAlertChannelsResponseSchema)` to create a new message.
  */
 export const ListAlertChannelsResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 25);
+  messageDesc(file_fleetwire_api_v1_alert, 36);
 
 /**
  * Describes the message fleetwire.api.v1.CreateAlertChannelRequest.
  * Use `create(CreateAlertChannelRequestSchema)` to create a new message.
  */
 export const CreateAlertChannelRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 26);
+  messageDesc(file_fleetwire_api_v1_alert, 37);
 
 /**
  * Describes the message fleetwire.api.v1.CreateAlertChannelResponse.
  * Use `create(CreateAlertChannelResponseSchema)` to create a new message.
  */
 export const CreateAlertChannelResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 27);
+  messageDesc(file_fleetwire_api_v1_alert, 38);
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertChannelRequest.
+ * Use `create(UpdateAlertChannelRequestSchema)` to create a new message.
+ */
+export const UpdateAlertChannelRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 39);
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertChannelResponse.
+ * Use `create(UpdateAlertChannelResponseSchema)` to create a new message.
+ */
+export const UpdateAlertChannelResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 40);
+
+/**
+ * Describes the message fleetwire.api.v1.RotateAlertChannelSecretRequest.
+ * Use `create(RotateAlertChannelSecretRequestSchema)` to create a new message.
+ */
+export const RotateAlertChannelSecretRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 41);
+
+/**
+ * Describes the message fleetwire.api.v1.RotateAlertChannelSecretResponse.
+ * Use `create(RotateAlertChannelSecretResponseSchema)` to create a new message.
+ */
+export const RotateAlertChannelSecretResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 42);
 
 /**
  * Describes the message fleetwire.api.v1.TestAlertChannelRequest.
  * Use `create(TestAlertChannelRequestSchema)` to create a new message.
  */
 export const TestAlertChannelRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 28);
+  messageDesc(file_fleetwire_api_v1_alert, 43);
 
 /**
  * Describes the message fleetwire.api.v1.TestAlertChannelResponse.
  * Use `create(TestAlertChannelResponseSchema)` to create a new message.
  */
 export const TestAlertChannelResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 29);
+  messageDesc(file_fleetwire_api_v1_alert, 44);
 
 /**
  * Describes the message fleetwire.api.v1.DeleteAlertChannelRequest.
  * Use `create(DeleteAlertChannelRequestSchema)` to create a new message.
  */
 export const DeleteAlertChannelRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 30);
+  messageDesc(file_fleetwire_api_v1_alert, 45);
 
 /**
  * Describes the message fleetwire.api.v1.DeleteAlertChannelResponse.
  * Use `create(DeleteAlertChannelResponseSchema)` to create a new message.
  */
 export const DeleteAlertChannelResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleetwire_api_v1_alert, 31);
+  messageDesc(file_fleetwire_api_v1_alert, 46);
+
+/**
+ * Describes the message fleetwire.api.v1.ListAlertSilencesRequest.
+ * Use `create(ListAlertSilencesRequestSchema)` to create a new message.
+ */
+export const ListAlertSilencesRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 47);
+
+/**
+ * Describes the message fleetwire.api.v1.ListAlertSilencesResponse.
+ * Use `create(ListAlertSilencesResponseSchema)` to create a new message.
+ */
+export const ListAlertSilencesResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 48);
+
+/**
+ * Describes the message fleetwire.api.v1.CreateAlertSilenceRequest.
+ * Use `create(CreateAlertSilenceRequestSchema)` to create a new message.
+ */
+export const CreateAlertSilenceRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 49);
+
+/**
+ * Describes the message fleetwire.api.v1.CreateAlertSilenceResponse.
+ * Use `create(CreateAlertSilenceResponseSchema)` to create a new message.
+ */
+export const CreateAlertSilenceResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 50);
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertSilenceRequest.
+ * Use `create(UpdateAlertSilenceRequestSchema)` to create a new message.
+ */
+export const UpdateAlertSilenceRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 51);
+
+/**
+ * Describes the message fleetwire.api.v1.UpdateAlertSilenceResponse.
+ * Use `create(UpdateAlertSilenceResponseSchema)` to create a new message.
+ */
+export const UpdateAlertSilenceResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 52);
+
+/**
+ * Describes the message fleetwire.api.v1.DeleteAlertSilenceRequest.
+ * Use `create(DeleteAlertSilenceRequestSchema)` to create a new message.
+ */
+export const DeleteAlertSilenceRequestSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 53);
+
+/**
+ * Describes the message fleetwire.api.v1.DeleteAlertSilenceResponse.
+ * Use `create(DeleteAlertSilenceResponseSchema)` to create a new message.
+ */
+export const DeleteAlertSilenceResponseSchema = /*@__PURE__*/
+  messageDesc(file_fleetwire_api_v1_alert, 54);
 
 /**
  * Describes the enum fleetwire.api.v1.AlertSeverity.
@@ -285,10 +446,18 @@ export const AlertRuleService = /*@__PURE__*/
   serviceDesc(file_fleetwire_api_v1_alert, 1);
 
 /**
- * Where alerts are sent: list, make, try, remove.
+ * Where alerts are sent: list, make, change, try, remove.
  *
  * @generated from service fleetwire.api.v1.AlertChannelService
  */
 export const AlertChannelService = /*@__PURE__*/
   serviceDesc(file_fleetwire_api_v1_alert, 2);
+
+/**
+ * Silences: for a while alerts are shown and not sent. What still fires at the end of one is sent then.
+ *
+ * @generated from service fleetwire.api.v1.AlertSilenceService
+ */
+export const AlertSilenceService = /*@__PURE__*/
+  serviceDesc(file_fleetwire_api_v1_alert, 3);
 

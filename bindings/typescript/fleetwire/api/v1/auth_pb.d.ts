@@ -158,6 +158,40 @@ export declare type RefreshTokensResponse = Message<"fleetwire.api.v1.RefreshTok
 export declare const RefreshTokensResponseSchema: GenMessage<RefreshTokensResponse>;
 
 /**
+ * Asks how one signs in.
+ *
+ * @generated from message fleetwire.api.v1.GetSignInOptionsRequest
+ */
+export declare type GetSignInOptionsRequest = Message<"fleetwire.api.v1.GetSignInOptionsRequest"> & {
+};
+
+/**
+ * Describes the message fleetwire.api.v1.GetSignInOptionsRequest.
+ * Use `create(GetSignInOptionsRequestSchema)` to create a new message.
+ */
+export declare const GetSignInOptionsRequestSchema: GenMessage<GetSignInOptionsRequest>;
+
+/**
+ * How one signs in beside a password.
+ *
+ * @generated from message fleetwire.api.v1.GetSignInOptionsResponse
+ */
+export declare type GetSignInOptionsResponse = Message<"fleetwire.api.v1.GetSignInOptionsResponse"> & {
+  /**
+   * What the OpenID provider is called. Absent where the settings have none.
+   *
+   * @generated from field: optional string oidc_provider = 1;
+   */
+  oidcProvider?: string | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.GetSignInOptionsResponse.
+ * Use `create(GetSignInOptionsResponseSchema)` to create a new message.
+ */
+export declare const GetSignInOptionsResponseSchema: GenMessage<GetSignInOptionsResponse>;
+
+/**
  * Asks to begin a sign-in over the OpenID provider.
  *
  * @generated from message fleetwire.api.v1.BeginOidcSignInRequest
@@ -557,6 +591,17 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof RefreshTokensRequestSchema;
     output: typeof RefreshTokensResponseSchema;
+  },
+  /**
+   * Says how one signs in here, for a page that asks: with a password always, and over an OpenID provider
+   * where there is one.
+   *
+   * @generated from rpc fleetwire.api.v1.AuthService.GetSignInOptions
+   */
+  getSignInOptions: {
+    methodKind: "unary";
+    input: typeof GetSignInOptionsRequestSchema;
+    output: typeof GetSignInOptionsResponseSchema;
   },
   /**
    * Begins a sign-in over the OpenID provider of the platform's settings: says where to send the

@@ -382,6 +382,22 @@ export declare type Event = Message<"fleetwire.api.v1.Event"> & {
      */
     value: AlertUpdated;
     case: "alertUpdated";
+  } | {
+    /**
+     * A silence of alerts was made, changed or removed: some of them may be silenced now, or not any more.
+     *
+     * @generated from field: fleetwire.api.v1.AlertSilenceUpdated alert_silence_updated = 31;
+     */
+    value: AlertSilenceUpdated;
+    case: "alertSilenceUpdated";
+  } | {
+    /**
+     * Something else that is kept was made, changed or removed: whoever shows a list of it lists it anew.
+     *
+     * @generated from field: fleetwire.api.v1.RecordUpdated record_updated = 32;
+     */
+    value: RecordUpdated;
+    case: "recordUpdated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -450,6 +466,13 @@ export declare type HostHealth = Message<"fleetwire.api.v1.HostHealth"> & {
    * @generated from field: fleetwire.api.v1.Health health = 1;
    */
   health?: Health | undefined;
+
+  /**
+   * The link's round trip in milliseconds, as it was last measured. Absent where it was not yet.
+   *
+   * @generated from field: optional double round_trip_ms = 2;
+   */
+  roundTripMs?: number | undefined;
 };
 
 /**
@@ -690,7 +713,8 @@ export declare type DeliveryUpdated = Message<"fleetwire.api.v1.DeliveryUpdated"
   status: string;
 
   /**
-   * Why, as a stable word. Absent where there is nothing to say.
+   * Why, as a stable word: `discarded` or `redriven` once a dead letter was seen to. Absent where there is
+   * nothing to say.
    *
    * @generated from field: string reason = 3;
    */
@@ -736,6 +760,46 @@ export declare type AlertUpdated = Message<"fleetwire.api.v1.AlertUpdated"> & {
  * Use `create(AlertUpdatedSchema)` to create a new message.
  */
 export declare const AlertUpdatedSchema: GenMessage<AlertUpdated>;
+
+/**
+ * A silence of alerts was made, changed or removed.
+ *
+ * @generated from message fleetwire.api.v1.AlertSilenceUpdated
+ */
+export declare type AlertSilenceUpdated = Message<"fleetwire.api.v1.AlertSilenceUpdated"> & {
+  /**
+   * The silence's id.
+   *
+   * @generated from field: string alert_silence_id = 1;
+   */
+  alertSilenceId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AlertSilenceUpdated.
+ * Use `create(AlertSilenceUpdatedSchema)` to create a new message.
+ */
+export declare const AlertSilenceUpdatedSchema: GenMessage<AlertSilenceUpdated>;
+
+/**
+ * Something that is kept, and has no event of its own, was made, changed or removed.
+ *
+ * @generated from message fleetwire.api.v1.RecordUpdated
+ */
+export declare type RecordUpdated = Message<"fleetwire.api.v1.RecordUpdated"> & {
+  /**
+   * What kind of thing: `user`, `api_key`, `enrolment_token`, `alert_rule`, `alert_channel`, `file` or `backup`.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.RecordUpdated.
+ * Use `create(RecordUpdatedSchema)` to create a new message.
+ */
+export declare const RecordUpdatedSchema: GenMessage<RecordUpdated>;
 
 /**
  * A group was made, changed or removed.
@@ -915,6 +979,20 @@ export enum EventKind {
    * @generated from enum value: EVENT_KIND_ALERT_UPDATED = 15;
    */
   ALERT_UPDATED = 15,
+
+  /**
+   * A silence of alerts was made, changed or removed.
+   *
+   * @generated from enum value: EVENT_KIND_ALERT_SILENCE_UPDATED = 16;
+   */
+  ALERT_SILENCE_UPDATED = 16,
+
+  /**
+   * Something else that is kept was made, changed or removed.
+   *
+   * @generated from enum value: EVENT_KIND_RECORD_UPDATED = 17;
+   */
+  RECORD_UPDATED = 17,
 }
 
 /**

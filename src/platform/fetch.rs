@@ -1,7 +1,8 @@
-//! Requests to the provider: one connection each, TLS with the machine's roots or given ones, and
-//! every answer bounded in size and time. No redirect is followed: what the provider's documents name
-//! is where the platform goes, and nowhere else.
+//! Requests that the platform makes to others: to an OpenID provider, and to webhooks. One connection each, TLS with the
+//! machine's roots or given ones, and every answer bounded in size and time. No redirect is followed: what the settings
+//! and a provider's documents name is where the platform goes, and nowhere else.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::fault::OidcError;
 use crate::net::http_client::ServerUrl;
 use crate::net::tcp;
 use crate::net::tls;
 use crate::secret::Secret;
 
-/// From the dialling to the answer's last byte; a user waits for three of these in a row.
+/// From the dialling to the answer's last byte; a user who signs in waits for three of these in a row.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer: keys and documents of known providers stay under 20 KiB.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -30,7 +30,7 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HEAD_FIELDS_MAX: usize = 100;
 
-/// A URL of the provider: `https`, or `http` on this machine.
+/// A URL to ask: `https`, or `http` on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     server: ServerUrl,
@@ -49,7 +49,7 @@ impl Endpoint {
     /// Reads one.
     ///
     /// # Errors
-    /// A sentence that says what a URL of a provider has to be.
+    /// A sentence that says what such a URL has to be.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = || format!("{text:?} is no address like https://id.example.com/path");
         // A fragment is no part of a request, and `Uri` drops it without a word.
@@ -78,7 +78,7 @@ pub enum Ask<'a> {
     Document,
     /// What an access token opens.
     With(&'a Secret),
-    /// JSON to a webhook, which is no provider and asked in the same way.
+    /// JSON to a webhook.
     Signed {
         /// The JSON.
         body: Bytes,
@@ -94,61 +94,108 @@ pub enum Ask<'a> {
     },
 }
 
-/// Asks the provider.
+/// There is no answer that can be used. The texts name the server and nothing that is secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Its name is that of an address that is not to be reached.
+    #[error("{0} is at a private address, which the settings do not allow")]
+    Private(ServerUrl),
+    /// No connection.
+    #[error("{0}: {1}")]
+    Connect(ServerUrl, String),
+    /// No answer in time.
+    #[error("{0} does not answer")]
+    Late(ServerUrl),
+    /// Its certificate is not to be trusted.
+    #[error("{0}: {1}")]
+    Certificate(ServerUrl, String),
+    /// A connection, and then no HTTP.
+    #[error("{0}: {1}")]
+    Talk(ServerUrl, String),
+    /// Its answer is too large.
+    #[error("{0} answers more than 256 KiB")]
+    TooLarge(ServerUrl),
+    /// What is to be sent cannot be.
+    #[error("{0} holds what no header can")]
+    Field(&'static str),
+}
+
+/// Asks others.
 pub struct Fetcher {
     tls: Arc<ClientConfig>,
+    private: bool,
 }
 
 impl Fetcher {
     /// One that trusts what these settings trust.
     pub const fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { tls }
+        let private = true;
+        Self { tls, private }
     }
 
-    /// Asks once, and gives the answer whatever its status.
+    /// The same; without `private` it reaches no address of this machine or of a private network, whatever names
+    /// lead there.
+    #[must_use]
+    pub fn reaching(self, private: bool) -> Self {
+        Self { private, ..self }
+    }
+
+    /// Asks once, and gives the answer whatever its status; to something signed that is the status alone, whatever
+    /// the receiver has to say beside it and however long that takes.
     ///
     /// # Errors
-    /// [`OidcError::Unreachable`] when there is no answer, [`OidcError::Provider`] when it is too large.
+    /// See [`FetchError`].
     pub async fn fetch(
         &self,
         endpoint: &Endpoint,
         ask: Ask<'_>,
-    ) -> Result<(StatusCode, Bytes), OidcError> {
-        let late = |_| OidcError::Unreachable(format!("{} does not answer", endpoint.server));
+    ) -> Result<(StatusCode, Bytes), FetchError> {
         timeout(FETCH_TIMEOUT, self.exchange(endpoint, ask))
             .await
-            .map_err(late)?
+            .map_err(|_| FetchError::Late(endpoint.server.clone()))?
     }
 
     async fn exchange(
         &self,
         endpoint: &Endpoint,
         ask: Ask<'_>,
-    ) -> Result<(StatusCode, Bytes), OidcError> {
+    ) -> Result<(StatusCode, Bytes), FetchError> {
         let server = &endpoint.server;
-        let unreachable =
-            |reason: &dyn std::fmt::Display| OidcError::Unreachable(format!("{server}: {reason}"));
+        let connect = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied if !self.private => {
+                FetchError::Private(server.clone())
+            }
+            _ => FetchError::Connect(server.clone(), error.to_string()),
+        };
+        let wants_body = !matches!(ask, Ask::Signed { .. });
         let request = request(endpoint, ask)?;
-        let tcp = tcp::connect(server.host(), server.port())
+        let allowed = |address| self.private || !is_private(address);
+        let tcp = tcp::connect_where(server.host(), server.port(), allowed)
             .await
-            .map_err(|error| unreachable(&error))?;
-        tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
+            .map_err(connect)?;
+        tcp.set_nodelay(true).map_err(connect)?;
         if !server.is_https() {
-            return over(server, tcp, request).await;
+            return over(server, tcp, request, wants_body).await;
         }
-        let name =
-            ServerName::try_from(server.host().to_owned()).map_err(|error| unreachable(&error))?;
+        let name = ServerName::try_from(server.host().to_owned())
+            .map_err(|error| FetchError::Connect(server.clone(), error.to_string()))?;
         let stream = TlsConnector::from(self.tls.clone())
             .connect(name, tcp)
             .await
             .map_err(|error| {
                 let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
                 match inner {
-                    Some(inner) => unreachable(&tls::reason(inner)),
-                    None => unreachable(&tls::plain_words(&error.to_string())),
+                    Some(inner @ rustls::Error::InvalidCertificate(_)) => {
+                        FetchError::Certificate(server.clone(), tls::reason(inner).to_owned())
+                    }
+                    Some(inner) => FetchError::Talk(server.clone(), tls::reason(inner).to_owned()),
+                    None => {
+                        let error = error.to_string();
+                        FetchError::Talk(server.clone(), tls::plain_words(&error).to_owned())
+                    }
                 }
             })?;
-        over(server, stream, request).await
+        over(server, stream, request, wants_body).await
     }
 }
 
@@ -156,11 +203,12 @@ async fn over<S>(
     server: &ServerUrl,
     stream: S,
     request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes), OidcError>
+    wants_body: bool,
+) -> Result<(StatusCode, Bytes), FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let failed = |error: hyper::Error| OidcError::Unreachable(format!("{server}: {error}"));
+    let failed = |error: hyper::Error| FetchError::Talk(server.clone(), error.to_string());
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
@@ -170,10 +218,13 @@ where
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(failed)?;
         let (head, body) = answer.into_parts();
+        if !wants_body {
+            return Ok((head.status, Bytes::new()));
+        }
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => failed(*error),
-            Err(_) => OidcError::Provider(format!("{server} answers more than 256 KiB")),
+            Err(_) => FetchError::TooLarge(server.clone()),
         })?;
         Ok((head.status, body.to_bytes()))
     };
@@ -186,8 +237,7 @@ where
     }
 }
 
-fn request(endpoint: &Endpoint, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, OidcError> {
-    let invalid = |what: &str| OidcError::Provider(format!("{what} holds what no header can"));
+fn request(endpoint: &Endpoint, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, FetchError> {
     let mut request = Request::builder()
         .uri(endpoint.path.as_str())
         .header(HOST, endpoint.authority.as_str())
@@ -204,7 +254,8 @@ fn request(endpoint: &Endpoint, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, Oi
     match ask {
         Ask::Document => {}
         Ask::With(token) => {
-            let value = authorise("Bearer", token).map_err(|_| invalid("its access token"))?;
+            let value =
+                authorise("Bearer", token).map_err(|_| FetchError::Field("its access token"))?;
             request = request.header(AUTHORIZATION, value);
         }
         Ask::Signed { body: json, fields } => {
@@ -221,7 +272,8 @@ fn request(endpoint: &Endpoint, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, Oi
                 .method(Method::POST)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
             if let Some(basic) = basic {
-                let value = authorise("Basic", &basic).map_err(|_| invalid("the secret"))?;
+                let value =
+                    authorise("Basic", &basic).map_err(|_| FetchError::Field("the secret"))?;
                 request = request.header(AUTHORIZATION, value);
             }
             body = Bytes::copy_from_slice(form.expose().as_bytes());
@@ -229,7 +281,37 @@ fn request(endpoint: &Endpoint, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, Oi
     }
     request
         .body(Full::new(body))
-        .map_err(|_| invalid("its address"))
+        .map_err(|_| FetchError::Field("its address"))
+}
+
+/// Whether an address is of this machine, of a private network or of none: what is not to be had from anywhere.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, ..] = address.octets();
+            address.is_private()
+                || address.is_loopback()
+                || address.is_link_local()
+                || address.is_multicast()
+                || address.is_broadcast()
+                // "This network" (RFC 1122), carrier-grade NAT (RFC 6598), benchmarks (RFC 2544), and what is reserved.
+                || a == 0
+                || (a == 100 && b & 0xc0 == 64)
+                || (a == 198 && b & 0xfe == 18)
+                || a >= 240
+        }
+        IpAddr::V6(address) => {
+            let first = address.segments()[0];
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_multicast()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                // NAT64 (RFC 6052) and 6to4 (RFC 3056) carry addresses of the other kind.
+                || first == 0x64
+                || first == 0x2002
+        }
+    }
 }
 
 #[cfg(test)]
@@ -270,9 +352,35 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let endpoint = Endpoint::parse(&format!("http://{address}/")).expect("one");
         let answer = fetcher().fetch(&endpoint, Ask::Document).await;
-        assert!(
-            matches!(answer, Err(OidcError::Unreachable(_))),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Err(FetchError::Late(_))), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_private_address_is_reached_only_where_it_may_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        for host in ["127.0.0.1", "localhost"] {
+            let endpoint = Endpoint::parse(&format!("http://{host}:{port}/")).expect("one");
+            let asked = fetcher().reaching(false);
+            let answer = asked.fetch(&endpoint, Ask::Document).await;
+            assert!(matches!(answer, Err(FetchError::Private(_))), "{answer:?}");
+        }
+        for (address, private) in [
+            ("10.1.2.3", true),
+            ("192.168.0.1", true),
+            ("169.254.169.254", true),
+            ("100.64.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("fd00::1", true),
+            ("fe80::1", true),
+            ("64:ff9b::7f00:1", true),
+            ("100.128.0.1", false),
+            ("1.1.1.1", false),
+            ("2606:4700::1111", false),
+        ] {
+            let parsed = address.parse().expect("an address");
+            assert_eq!(is_private(parsed), private, "{address}");
+        }
     }
 }
