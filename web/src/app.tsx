@@ -2,7 +2,7 @@
 // navigation is made as well: a page that its reader may not use is not there for them.
 
 import type { DescMethod } from "@bufbuild/protobuf";
-import { AlertChannelService } from "fleetwire/api/v1/alert";
+import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
 import { AuditService } from "fleetwire/api/v1/audit";
 import { CommandService } from "fleetwire/api/v1/command";
 import { EnrolmentTokenService } from "fleetwire/api/v1/enrolment_token";

@@ -1,7 +1,8 @@
 // Forms out of the schema: what is filled in becomes the message, and what breaks its rules is said.
 
 import { create } from "@bufbuild/protobuf";
-import { AlertRuleSpecSchema, AlertSeverity } from "fleetwire/api/v1/alert";
+import { AlertSeverity } from "fleetwire/api/v1/alert";
+import { AlertRuleSpecSchema } from "fleetwire/api/v1/alert_rule";
 import { CreateCommandRequestSchema } from "fleetwire/api/v1/command";
 import { MaintenanceWindowSchema } from "fleetwire/api/v1/group";
 import { InventorySchema } from "fleetwire/link/v1/inventory";

@@ -1,7 +1,8 @@
 // Fields that hold the id of something: chosen by its name. Which these are follows from the field's name, so that a
 // message that gets such a field later has it chosen as well.
 
-import { AlertChannelService, AlertRuleService } from "fleetwire/api/v1/alert";
+import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
+import { AlertRuleService } from "fleetwire/api/v1/alert_rule";
 import { GroupService } from "fleetwire/api/v1/group";
 import { HostService } from "fleetwire/api/v1/host";
 import { useState } from "react";

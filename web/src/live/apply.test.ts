@@ -2,7 +2,9 @@
 
 import { create } from "@bufbuild/protobuf";
 import { QueryClient, QueryObserver } from "@tanstack/react-query";
-import { AlertChannelService, AlertRuleService, AlertSilenceService } from "fleetwire/api/v1/alert";
+import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
+import { AlertRuleService } from "fleetwire/api/v1/alert_rule";
+import { AlertSilenceService } from "fleetwire/api/v1/alert_silence";
 import { ApiKeyService } from "fleetwire/api/v1/api_key";
 import { AuthService } from "fleetwire/api/v1/auth";
 import { BackupService } from "fleetwire/api/v1/backup";

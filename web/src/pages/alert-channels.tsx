@@ -5,7 +5,7 @@ import {
   AlertChannelService,
   AlertChannelSpecSchema,
   type TestAlertChannelResponse,
-} from "fleetwire/api/v1/alert";
+} from "fleetwire/api/v1/alert_channel";
 import { useState } from "react";
 import { calling, useChange } from "../api/query";
 import { type Draft, draftOf, fill } from "../form/fields";

@@ -1,13 +1,9 @@
 // Rules: what an alert is. Forms and words follow from the schema, so that a kind of rule that comes later is here too.
 
 import { isFieldSet, type Message } from "@bufbuild/protobuf";
-import {
-  AlertChannelService,
-  type AlertRule,
-  AlertRuleService,
-  AlertRuleSpecSchema,
-  AlertSeverity,
-} from "fleetwire/api/v1/alert";
+import { AlertSeverity } from "fleetwire/api/v1/alert";
+import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
+import { type AlertRule, AlertRuleService, AlertRuleSpecSchema } from "fleetwire/api/v1/alert_rule";
 import { GroupService } from "fleetwire/api/v1/group";
 import { useState } from "react";
 import { calling, useCall, useChange, useMay } from "../api/query";

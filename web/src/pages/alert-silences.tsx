@@ -1,13 +1,9 @@
 // Silences: which alerts are shown and not sent, until when, and why.
 
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import {
-  AlertChannelService,
-  type AlertMatcher,
-  AlertRuleService,
-  type AlertSilence,
-  AlertSilenceService,
-} from "fleetwire/api/v1/alert";
+import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
+import { AlertRuleService } from "fleetwire/api/v1/alert_rule";
+import { type AlertMatcher, type AlertSilence, AlertSilenceService } from "fleetwire/api/v1/alert_silence";
 import { GroupService } from "fleetwire/api/v1/group";
 import { HostService } from "fleetwire/api/v1/host";
 import { Link } from "react-router";

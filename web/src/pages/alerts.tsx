@@ -1,6 +1,7 @@
 // Alerts: what is wrong with the fleet now, what may be soon, and what was.
 
-import { AlertChannelService, AlertService, AlertState } from "fleetwire/api/v1/alert";
+import { AlertService, AlertState } from "fleetwire/api/v1/alert";
+import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
 import { useSearchParams } from "react-router";
 import { useList, useMay } from "../api/query";
 import { AlertRows, AlertTabs } from "../ui/alerts";

@@ -1,7 +1,8 @@
 // Keeps alerts quiet for a while: they are shown and not sent. From an alert it takes one press and says the rest.
 
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { type Alert, AlertSilenceService, CreateAlertSilenceRequestSchema } from "fleetwire/api/v1/alert";
+import type { Alert } from "fleetwire/api/v1/alert";
+import { AlertSilenceService, CreateAlertSilenceRequestSchema } from "fleetwire/api/v1/alert_silence";
 import { useState } from "react";
 import { client, useChange, useMay } from "../api/query";
 import { type Draft, fill } from "../form/fields";
