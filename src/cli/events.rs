@@ -166,6 +166,7 @@ fn changed(kind: &str, what: &Value) -> String {
             of("state"),
             format!("alert {}", of("alert_id")),
         ],
+        "alert_notification_updated" => vec![of("state")],
         "host_revoked" | "group_updated" | "alert_silence_updated" => Vec::new(),
         _ => vec![of_any(what)],
     };

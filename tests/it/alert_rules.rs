@@ -190,6 +190,10 @@ async fn rules_are_for_those_who_see_what_they_are_about() {
             "group_unknown",
         ),
         (
+            json!({"name": "x", "channel_ids": [other], "host_disk": disk}),
+            "channel_unknown",
+        ),
+        (
             json!({"name": "x", "labels": {"a b": ""}, "host_disk": disk}),
             "label_invalid",
         ),

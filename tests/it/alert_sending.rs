@@ -1,7 +1,7 @@
 //! What is sent of alerts, and when: silences hold it, receivers that say nothing hold no other's, and what a crash
 //! leaves open is sent again as what it was.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -10,6 +10,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::alerts::{alerts, ask, field, fire, hook, receiver, until_sent};
+use crate::events::{event, follow};
 use crate::support::{Agent, PATIENCE, Platform, until, until_status, until_true};
 
 async fn rule(platform: &Platform, name: &str) -> Value {
@@ -96,6 +97,12 @@ async fn what_is_silenced_is_sent_at_the_end_of_the_silence_once() {
     let ended = ask(&platform, Method::PATCH, &path, Some(sooner)).await;
     assert_ne!(ended["ends_at"], silence["ends_at"]);
     assert_eq!(told(), expected("firing", "quiet"));
+    // What is over does not come back.
+    let longer = json!({"duration_seconds": 3600});
+    let client = platform.client();
+    let again = client.call::<Value, Value>(Method::PATCH, &path, Some(&longer));
+    let again = format!("{:?}", again.await);
+    assert!(again.contains("silence_over"), "{again}");
     agent.restart(&platform, "kvm");
     let mut ends = [told(), told()];
     ends.sort();
@@ -220,4 +227,140 @@ async fn a_silent_receiver_holds_no_other_and_a_crash_repeats_what_it_was() {
             .any(|some| some == secret.as_bytes());
         assert!(!found, "it stands in the database as it is");
     }
+}
+
+/// A receiver that takes requests and says so, and then has no end: of what it says, or of its saying nothing.
+fn endless(says: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            thread::spawn(move || {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).expect("a request");
+                assert!(read > 0, "it ends in the middle");
+                let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n";
+                stream.write_all(head).expect("answered");
+                while says && stream.write_all(&piece).is_ok() {}
+                // Until the platform goes.
+                while stream.read(&mut piece).is_ok_and(|read| read > 0) {}
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_receiver_that_has_no_end_has_taken_it_and_holds_nothing() {
+    let platform = Platform::start(&[]);
+    for (name, says) in [("large", true), ("slow", false)] {
+        let wanted = hook(name, &endless(says));
+        ask(&platform, Method::POST, "/api/alert-channels", Some(wanted)).await;
+    }
+    let watch = json!({"kinds": ["alert_notification_updated"]});
+    let mut events = follow(&platform, watch).await;
+    let mut agent = Agent::start(&platform, "kvm");
+    until_status(&platform, "kvm", "online");
+    // One more than are tried at once.
+    for number in 1..=5 {
+        rule(&platform, &format!("r{number}")).await;
+    }
+    until_true("it was looked at", async || {
+        let rest = ask(&platform, Method::GET, "/api/hosts/kvm", None).await;
+        rest["last_seen_at"].is_string()
+    })
+    .await;
+    agent.process.end();
+    let mut firing = Vec::new();
+    until_true("all fire", async || {
+        firing = alerts(&platform, "?state=firing").await;
+        firing.len() == 5
+    })
+    .await;
+    for alert in &firing {
+        for channel in ["large", "slow"] {
+            let sent = until_sent(&platform, alert, channel, "sent");
+            assert_eq!(sent["attempts"], 1, "{sent}");
+        }
+    }
+    // Each was told of as it came to be so, to whoever has it open.
+    for _ in 0..10 {
+        let told = event(&mut events, "alert_notification_updated").await;
+        let what = &told["alert_notification_updated"];
+        assert_eq!(what["state"], "sent");
+        assert!(firing.iter().any(|alert| alert["id"] == what["alert_id"]));
+    }
+}
+
+#[tokio::test]
+async fn a_storm_is_one_message_and_stays_one_over_a_crash() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let address = reserved();
+    let flags = ["--listen", &*address];
+    let mut platform = Platform::start_on(&data, &flags);
+    let (hung, asked) = silent();
+    let (url, requests) = receiver(&["204 No Content"]);
+    for (name, url) in [("hung", &hung), ("hook", &url)] {
+        let wanted = hook(name, url);
+        ask(&platform, Method::POST, "/api/alert-channels", Some(wanted)).await;
+    }
+    // One more than are told each by itself.
+    let hosts: Vec<_> = (10..21).map(|number| format!("h{number}")).collect();
+    for host in &hosts {
+        let wanted = json!({"name": host});
+        ask(&platform, Method::POST, "/api/hosts", Some(wanted)).await;
+        let path = format!("/api/hosts/{host}/packages/install");
+        let wanted = json!({"packages": ["nginx"]});
+        ask(&platform, Method::POST, &path, Some(wanted)).await;
+    }
+    let wanted = json!({"spec": {"name": "deep", "queue_depth": {"count": 1}}});
+    ask(&platform, Method::POST, "/api/alert-rules", Some(wanted)).await;
+
+    let (fields, body) = requests.recv_timeout(PATIENCE).expect("a request");
+    let told: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(told["type"], "alert.many", "{told}");
+    assert_eq!(
+        (&told["data"]["rule"], &told["data"]["count"]),
+        (&json!("deep"), &json!(11))
+    );
+    let messages = told["data"]["messages"].as_array().expect("messages");
+    let mut named: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            assert_eq!(message["type"], "alert.firing");
+            message["data"]["host"].as_str().expect("a host")
+        })
+        .collect();
+    named.sort_unstable();
+    assert_eq!(named, hosts);
+    // Each of them says so.
+    let id = field(&fields, "webhook-id");
+    let firing = alerts(&platform, "?state=firing").await;
+    assert_eq!(firing.len(), hosts.len());
+    for alert in &firing {
+        let sent = until_sent(&platform, alert, "hook", "sent");
+        assert_eq!(sent["id"], id.as_str());
+        assert_eq!(sent["tries"].as_array().map(Vec::len), Some(1), "{sent}");
+    }
+
+    // What a crash leaves open is the same message again, and no other is.
+    let first = field(
+        &asked.recv_timeout(PATIENCE).expect("a request"),
+        "webhook-id",
+    );
+    assert_ne!(first, id);
+    platform.process.signal("KILL");
+    platform.process.end();
+    let platform = Platform::start_on(&data, &flags);
+    let again = field(&asked.recv_timeout(PATIENCE).expect("again"), "webhook-id");
+    assert_eq!(first, again);
+    let waiting = until_sent(&platform, &firing[0], "hung", "waiting");
+    assert_eq!(waiting["id"], first.as_str());
+    assert!(asked.try_recv().is_err(), "it is one message");
+    assert!(
+        requests.try_recv().is_err(),
+        "what was sent is not sent again"
+    );
 }

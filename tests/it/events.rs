@@ -69,7 +69,7 @@ pub async fn hear(socket: &mut Socket) -> Result<Value, (u16, String)> {
 }
 
 /// Waits for the event with this field.
-async fn event(socket: &mut Socket, kind: &str) -> Value {
+pub async fn event(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let heard = hear(socket).await.expect("it goes on");
         if heard["event"].get(kind).is_some() {
@@ -78,7 +78,8 @@ async fn event(socket: &mut Socket, kind: &str) -> Value {
     }
 }
 
-async fn follow(platform: &Platform, watch: Value) -> Socket {
+/// Follows what is asked for, as the administrator.
+pub async fn follow(platform: &Platform, watch: Value) -> Socket {
     let token = platform.admin_token();
     let mut socket = connect_json(platform, &token).await;
     say(&mut socket, &json!({ "watch": watch })).await;

@@ -1,8 +1,10 @@
 //! Messages about alerts to their receivers, tried again with growing pauses for about a day. Each channel has tries of
 //! its own, so that one whose receiver is slow or dead holds no other. A receiver tells doubles, as after a crash
-//! between its answer and our note of it, by the message's id. How a webhook is asked is `webhook`'s, what e-mail says `email`'s.
+//! between its answer and our note of it, by the message's id. What is sent as one message is `together`'s to say, how a
+//! webhook is asked `webhook`'s, what e-mail says `email`'s.
 
 mod email;
+mod together;
 mod webhook;
 
 use std::collections::{HashMap, HashSet};
@@ -91,20 +93,41 @@ pub async fn seal_secrets(store: &dyn Store, identity: &Identity) -> Result<(), 
     Ok(())
 }
 
+/// What is being tried at a channel.
+#[derive(Default)]
+struct Busy {
+    tries: usize,
+    /// Messages, and what they were sent together as: of those some may not have been among what was due.
+    ids: HashSet<Uuid>,
+}
+
+impl Busy {
+    fn has(&self, due: &DueNotification) -> bool {
+        ids_of(due).any(|id| self.ids.contains(&id))
+    }
+}
+
+fn ids_of(due: &DueNotification) -> impl Iterator<Item = Uuid> {
+    [Some(due.id), due.batch].into_iter().flatten()
+}
+
+/// A try at a channel, and what it is of.
+type Try = (Arc<AlertChannel>, Vec<DueNotification>);
+
 /// Sends what is due until it is dropped.
 pub(super) async fn run(platform: &Arc<Platform>) {
-    let mut trying: HashMap<AlertChannelId, HashSet<Uuid>> = HashMap::new();
+    let mut trying: HashMap<AlertChannelId, Busy> = HashMap::new();
     let mut tries = FuturesUnordered::new();
     loop {
         let now = UnixMillis::now();
         let mut wake = Instant::now();
-        match due(platform, now, &trying).await {
-            Ok((due, next)) => {
-                for (channel, message) in due {
-                    let trying = trying.entry(channel.id).or_default();
-                    if trying.insert(message.id) {
-                        tries.push(one(platform, channel, message));
-                    }
+        match look(platform, now, &trying).await {
+            Ok((found, next)) => {
+                for (channel, messages) in found {
+                    let busy = trying.entry(channel.id).or_default();
+                    busy.tries += 1;
+                    busy.ids.extend(messages.iter().flat_map(ids_of));
+                    tries.push(one(platform, channel, messages));
                 }
                 let next = next.map_or(LOOKED_AT, |next| next.since(now));
                 wake += next.min(LOOKED_AT);
@@ -115,10 +138,13 @@ pub(super) async fn run(platform: &Arc<Platform>) {
             }
         }
         tokio::select! {
-            Some((channel, id)) = tries.next() => {
-                if let Some(all) = trying.get_mut(&channel) {
-                    all.remove(&id);
-                    if all.is_empty() {
+            Some((channel, messages)) = tries.next() => {
+                if let Some(busy) = trying.get_mut(&channel) {
+                    busy.tries -= 1;
+                    for id in messages.iter().flat_map(ids_of) {
+                        busy.ids.remove(&id);
+                    }
+                    if busy.tries == 0 {
                         trying.remove(&channel);
                     }
                 }
@@ -129,65 +155,80 @@ pub(super) async fn run(platform: &Arc<Platform>) {
     }
 }
 
-/// What is to be tried now beside what is being tried, and when more may be due.
-async fn due(
+/// What is to be tried now beside what is being tried, and when more may be due. Tells of silences that have begun or
+/// ended, too.
+async fn look(
     platform: &Platform,
     now: UnixMillis,
-    trying: &HashMap<AlertChannelId, HashSet<Uuid>>,
-) -> Result<
-    (
-        Vec<(Arc<AlertChannel>, DueNotification)>,
-        Option<UnixMillis>,
-    ),
-    StoreError,
-> {
-    let mut found = Vec::new();
+    trying: &HashMap<AlertChannelId, Busy>,
+) -> Result<(Vec<Try>, Option<UnixMillis>), StoreError> {
+    platform.store.tell_silences(now).await?;
+    let (mut found, mut next) = (Vec::new(), None);
+    let nothing = Busy::default();
     for channel in platform.store.alert_channels().await? {
-        let busy = trying.get(&channel.id);
-        let room = AT_ONCE.saturating_sub(busy.map_or(0, HashSet::len));
+        let busy = trying.get(&channel.id).unwrap_or(&nothing);
+        let room = AT_ONCE.saturating_sub(busy.tries);
         if channel.disabled || room == 0 {
             continue;
         }
-        // What is being tried is still due.
-        let due = platform.store.due_notifications(channel.id, now, AT_ONCE);
+        // What is being tried may still be due.
+        let count = together::TOGETHER_MAX + busy.ids.len();
+        let due = platform.store.due_notifications(channel.id, now, count);
         let due = due.await?.into_iter();
-        let new = due.filter(|due| !busy.is_some_and(|busy| busy.contains(&due.id)));
+        let new = due.filter(|due| !busy.has(due));
+        let (lots, later) = together::lots(new.collect(), now);
         let channel = Arc::new(channel);
-        found.extend(new.take(room).map(|due| (channel.clone(), due)));
+        found.extend(
+            lots.into_iter()
+                .take(room)
+                .map(|lot| (channel.clone(), lot)),
+        );
+        next = next.into_iter().chain(later).min();
     }
-    let next = platform.store.next_notification(now).await?;
-    Ok((found, next))
+    let due = platform.store.next_notification(now).await?;
+    Ok((found, next.into_iter().chain(due).min()))
 }
 
-/// Tries one message, and notes what came of it. That it is tried is committed before: where the store cannot write,
-/// nothing is sent again and again, and of a receiver that may have been told it is known.
+/// Tries messages, as one where they are many, and notes what came of it. That they are tried is committed before: where
+/// the store cannot write, nothing is sent again and again, and of a receiver that may have been told it is known.
 async fn one(
     platform: &Platform,
     channel: Arc<AlertChannel>,
-    due: DueNotification,
-) -> (AlertChannelId, Uuid) {
+    messages: Vec<DueNotification>,
+) -> (AlertChannelId, Vec<DueNotification>) {
     let (at, began) = (UnixMillis::now(), Instant::now());
-    let next = at.plus(pause(due.attempts));
-    match platform.store.notification_begun(due.id, next).await {
-        Ok(true) => {}
-        Ok(false) => return (channel.id, due.id),
+    let attempts = messages.iter().map(|due| due.attempts).max().unwrap_or(0);
+    let batch = messages.first().and_then(|first| first.batch);
+    let batch = batch.or_else(|| (messages.len() > 1).then(|| random_uuid(random())));
+    let ids = messages.iter().map(|due| due.id).collect();
+    let store = &platform.store;
+    let next = at.plus(pause(attempts));
+    let begun = match store.notifications_begun(ids, batch, at, next).await {
+        Ok(begun) => begun,
         Err(error) => {
-            warn!(%error, message = %due.id, "a message about an alert is not tried: that could not be noted");
+            warn!(%error, "a message about an alert is not tried: that could not be noted");
             // It keeps its place meanwhile, and no other channel waits.
             sleep(FAILED_FOR).await;
-            return (channel.id, due.id);
+            return (channel.id, messages);
         }
-    }
-    let taken = platform.send(&channel, due.id, &due.body).await;
+    };
+    let Some(first) = begun.first() else {
+        return (channel.id, messages);
+    };
+    let id = batch.unwrap_or(first.id);
+    let taken = match batch {
+        Some(_) => platform.send(&channel, id, &together::body(&begun)).await,
+        None => platform.send(&channel, id, &first.body).await,
+    };
     let (then, error) = match taken {
         Ok(note) => (Tried::Sent, note.unwrap_or_default()),
-        Err(error) if error.for_good || due.attempts + 1 >= TRIES_MAX => {
-            warn!(message = %due.id, error = error.why, "a message about an alert was given up");
+        Err(error) if error.for_good || attempts + 1 >= TRIES_MAX => {
+            warn!(message = %id, error = error.why, "a message about an alert was given up");
             (Tried::GivenUp, error.why)
         }
         Err(error) => {
-            info!(message = %due.id, error = error.why, "a message about an alert is tried again later");
-            let next = UnixMillis::now().plus(pause(due.attempts));
+            info!(message = %id, error = error.why, "a message about an alert is tried again later");
+            let next = UnixMillis::now().plus(pause(attempts));
             (Tried::Again(next), error.why)
         }
     };
@@ -197,12 +238,15 @@ async fn one(
         error,
     };
     platform.metrics.alert_message(&then);
-    let store = &platform.store;
-    while let Err(error) = store.notification_tried(due.id, tried.clone(), then).await {
-        warn!(%error, message = %due.id, "what came of a try could not be noted");
+    let ids: Vec<_> = begun.iter().map(|due| due.id).collect();
+    while let Err(error) = store
+        .notifications_tried(ids.clone(), tried.clone(), then)
+        .await
+    {
+        warn!(%error, message = %id, "what came of a try could not be noted");
         sleep(FAILED_FOR).await;
     }
-    (channel.id, due.id)
+    (channel.id, messages)
 }
 
 /// The pause after a try, of which there were so many before.

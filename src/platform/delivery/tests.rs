@@ -34,6 +34,9 @@ impl Viewer for All {
     fn sees(&self, _: HostId) -> bool {
         true
     }
+    fn sees_group(&self, _: GroupId) -> bool {
+        true
+    }
     fn sees_all(&self) -> bool {
         true
     }

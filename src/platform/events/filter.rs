@@ -9,6 +9,8 @@ use crate::ids::{CommandId, GroupId, HostId};
 pub trait Viewer: Send + Sync {
     /// Whether it may see what concerns this host.
     fn sees(&self, host: HostId) -> bool;
+    /// Whether it may see what concerns this group.
+    fn sees_group(&self, group: GroupId) -> bool;
     /// Whether it may see what concerns no host.
     fn sees_all(&self) -> bool;
     /// Whether the host is in one of these groups.
@@ -69,9 +71,14 @@ impl Filter {
         if self.hosts.is_empty() && self.groups.is_empty() {
             return true;
         }
-        event
-            .host
-            .is_some_and(|host| !self.groups.is_empty() || self.hosts.contains(&host))
+        let is_of = |host| !self.groups.is_empty() || self.hosts.contains(&host);
+        event.host.is_some_and(is_of) || self.is_for_group(event)
+    }
+
+    /// Whether the event is for one of the groups that are wanted.
+    fn is_for_group(&self, event: &Event) -> bool {
+        let group = event.what.group();
+        group.is_some_and(|group| self.groups.contains(&group))
     }
 
     /// Whether the event is wanted, and for this viewer to see.
@@ -80,9 +87,15 @@ impl Filter {
             Some(host) => viewer.sees(host),
             None => viewer.sees_all(),
         };
+        let visible = visible
+            || event
+                .what
+                .group()
+                .is_some_and(|group| viewer.sees_group(group));
         visible
             && self.may_want(event)
             && (self.groups.is_empty()
+                || self.is_for_group(event)
                 || event.host.is_some_and(|host| {
                     self.hosts.contains(&host) || viewer.is_in(host, &self.groups)
                 }))

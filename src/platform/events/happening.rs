@@ -1,11 +1,10 @@
-//! What can happen: events as the rooms of the platform tell them, which of them follow from an entry
-//! of the audit log, and how they stand in the store. Who is told, and when, is the bus's affair.
+//! What can happen: events as the rooms of the platform tell them, and how they stand in the store. Which of them follow
+//! from an entry of the audit log is `audited`'s; who is told, and when, the bus's affair.
 
 use std::time::Duration;
 
-use crate::audit::{Entry, Outcome};
 use crate::clock::UnixMillis;
-use crate::ids::{AlertId, AlertSilenceId, CommandId, ConsoleSessionId, HostId, Uuid};
+use crate::ids::{AlertId, AlertSilenceId, CommandId, ConsoleSessionId, GroupId, HostId, Uuid};
 use crate::wire::api::Health;
 
 /// An event before it has its place.
@@ -100,10 +99,21 @@ pub enum Happening {
         /// How bad it is, as a stable word.
         severity: String,
     },
-    /// A silence of alerts was made, changed or removed.
+    /// A silence of alerts was made, changed or removed, has begun or has ended.
     AlertSilenceUpdated {
         /// Its id.
         silence: AlertSilenceId,
+        /// The group that it is for, if any.
+        group: Option<GroupId>,
+    },
+    /// A message about an alert was tried, or is held by a silence now.
+    AlertNotificationUpdated {
+        /// The alert.
+        alert: AlertId,
+        /// The message.
+        notification: Uuid,
+        /// Where that stands, as a stable word.
+        state: String,
     },
     /// A group was made, changed or removed.
     GroupUpdated {
@@ -198,6 +208,8 @@ pub enum Kind {
     AlertUpdated,
     /// [`Happening::AlertSilenceUpdated`].
     AlertSilenceUpdated,
+    /// [`Happening::AlertNotificationUpdated`].
+    AlertNotificationUpdated,
     /// [`Happening::RecordUpdated`].
     RecordUpdated,
     /// [`Happening::Lost`].
@@ -206,7 +218,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::HostOnline,
         Self::HostOffline,
         Self::HostHealth,
@@ -223,6 +235,7 @@ impl Kind {
         Self::GroupUpdated,
         Self::AlertUpdated,
         Self::AlertSilenceUpdated,
+        Self::AlertNotificationUpdated,
         Self::RecordUpdated,
         Self::Lost,
     ];
@@ -246,6 +259,7 @@ impl Kind {
             Self::GroupUpdated => "group_updated",
             Self::AlertUpdated => "alert_updated",
             Self::AlertSilenceUpdated => "alert_silence_updated",
+            Self::AlertNotificationUpdated => "alert_notification_updated",
             Self::RecordUpdated => "record_updated",
             Self::Lost => "lost",
         }
@@ -277,8 +291,17 @@ impl Happening {
             Self::GroupUpdated { .. } => Kind::GroupUpdated,
             Self::AlertUpdated { .. } => Kind::AlertUpdated,
             Self::AlertSilenceUpdated { .. } => Kind::AlertSilenceUpdated,
+            Self::AlertNotificationUpdated { .. } => Kind::AlertNotificationUpdated,
             Self::RecordUpdated { .. } => Kind::RecordUpdated,
             Self::Lost => Kind::Lost,
+        }
+    }
+
+    /// The group that it is for: who sees that one's hosts may know of it.
+    pub const fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::AlertSilenceUpdated { group, .. } => *group,
+            _ => None,
         }
     }
 
@@ -309,7 +332,15 @@ impl Happening {
             } => [command.to_string(), text(status), text(reason)],
             Self::GroupUpdated { group } => [group.to_string(), text(""), text("")],
             Self::RecordUpdated { kind } => [text(kind), text(""), text("")],
-            Self::AlertSilenceUpdated { silence } => [silence.to_string(), text(""), text("")],
+            Self::AlertSilenceUpdated { silence, group } => {
+                let group = group.map(|group| group.to_string());
+                [silence.to_string(), group.unwrap_or_default(), text("")]
+            }
+            Self::AlertNotificationUpdated {
+                alert,
+                notification,
+                state,
+            } => [alert.to_string(), notification.to_string(), text(state)],
             Self::AlertUpdated {
                 alert,
                 state,
@@ -367,100 +398,17 @@ impl Happening {
             },
             Kind::AlertSilenceUpdated => Self::AlertSilenceUpdated {
                 silence: a.parse().ok()?,
+                group: b.parse().ok(),
+            },
+            Kind::AlertNotificationUpdated => Self::AlertNotificationUpdated {
+                alert: a.parse().ok()?,
+                notification: b.parse().ok()?,
+                state: c,
             },
             Kind::RecordUpdated => Self::RecordUpdated { kind: a },
             Kind::Lost => Self::Lost,
         })
     }
-}
-
-impl Event {
-    /// The event that an entry of the audit log stands for, if it stands for any. The store writes it
-    /// with the entry, so that no change is told that is not committed, and none is committed and not
-    /// told.
-    pub fn of_audit(entry: &Entry) -> Option<Self> {
-        if entry.outcome != Outcome::Done.code() {
-            return None;
-        }
-        let detail = |wanted: &str| {
-            let mut details = entry.details.iter();
-            let found = details.find(|(name, _)| name == wanted);
-            found.map(|(_, value)| value.clone()).unwrap_or_default()
-        };
-        let session = |user: String| {
-            let id = entry.session.parse().ok()?;
-            Some(SessionOf { id, user })
-        };
-        let name = || detail("name");
-        let what = match entry.action.as_str() {
-            "host.create" => Happening::HostCreated { name: name() },
-            "host.enrol" => Happening::HostEnrolled { name: name() },
-            "host.update" => Happening::HostUpdated { name: name() },
-            "host.revoke" => Happening::HostRevoked,
-            "session.open" => Happening::SessionOpened(session(entry.actor.clone())?),
-            "session.enter" => Happening::SessionEntered(session(entry.actor.clone())?),
-            "session.close" => Happening::SessionClosed {
-                session: session(detail("user"))?,
-                reason: detail("reason"),
-            },
-            "command.create" => Happening::CommandUpdated {
-                id: entry.target.strip_prefix("command:")?.to_owned(),
-                command_type: detail("command_type"),
-                status: "queued".to_owned(),
-            },
-            "command.pause" | "command.resume" => Happening::CommandUpdated {
-                id: entry.target.strip_prefix("command:")?.to_owned(),
-                command_type: detail("command_type"),
-                status: if entry.action == "command.pause" {
-                    "paused".to_owned()
-                } else {
-                    "running".to_owned()
-                },
-            },
-            "alert.acknowledge" => Happening::AlertUpdated {
-                alert: entry.target.strip_prefix("alert:")?.parse().ok()?,
-                state: detail("state"),
-                severity: detail("severity"),
-            },
-            "alert_silence.create" | "alert_silence.update" | "alert_silence.delete" => {
-                Happening::AlertSilenceUpdated {
-                    silence: entry.target.strip_prefix("alert_silence:")?.parse().ok()?,
-                }
-            }
-            "group.create" | "group.update" | "group.delete" => Happening::GroupUpdated {
-                group: entry.target.strip_prefix("group:")?.parse().ok()?,
-            },
-            action => Happening::RecordUpdated {
-                kind: record(action)?.to_owned(),
-            },
-        };
-        Some(Self {
-            at: entry.at,
-            host: entry.host.parse().ok(),
-            actor: entry.actor.clone(),
-            what,
-        })
-    }
-}
-
-/// Things that are kept and have no event of their own, by what their entries in the audit log begin with.
-const RECORDS: [(&str, &str); 7] = [
-    ("user", "user"),
-    ("api_key", "api_key"),
-    ("token", "enrolment_token"),
-    ("alert_rule", "alert_rule"),
-    ("alert_channel", "alert_channel"),
-    ("file", "file"),
-    ("backup", "backup"),
-];
-/// What is done to them: all else, such as a sign-in, changes no list.
-const CHANGES: [&str; 6] = ["create", "update", "delete", "revoke", "complete", "lost"];
-
-/// What kind of thing an action has changed.
-fn record(action: &str) -> Option<&'static str> {
-    let (of, change) = action.split_once('.')?;
-    let (_, kind) = RECORDS.into_iter().find(|(known, _)| *known == of)?;
-    CHANGES.contains(&change).then_some(kind)
 }
 
 #[cfg(test)]
@@ -523,6 +471,12 @@ mod tests {
             },
             Happening::AlertSilenceUpdated {
                 silence: AlertSilenceId(Uuid::from_u128(11)),
+                group: Some(GroupId(Uuid::from_u128(12))),
+            },
+            Happening::AlertNotificationUpdated {
+                alert: AlertId(Uuid::from_u128(10)),
+                notification: Uuid::from_u128(13),
+                state: "sent".to_owned(),
             },
             Happening::RecordUpdated {
                 kind: "user".to_owned(),
@@ -541,31 +495,5 @@ mod tests {
             assert_eq!(read, kept.then_some(what));
         }
         assert_eq!(Happening::from_texts("other", Default::default()), None);
-    }
-
-    #[test]
-    fn what_is_audited_is_told_where_it_was_done() {
-        let host = HostId(Uuid::from_u128(1));
-        let entry = |action: &str, target: &str| {
-            Entry::new(UnixMillis(5), "ada", action, target).host(host)
-        };
-        let created = entry("host.create", "host:1").detail("name", "kvm");
-        let event = Event::of_audit(&created).expect("told");
-        assert_eq!((event.at, event.host), (UnixMillis(5), Some(host)));
-        assert_eq!(event.actor, "ada");
-        let name = "kvm".to_owned();
-        assert_eq!(event.what, Happening::HostCreated { name });
-        assert_eq!(Event::of_audit(&created.outcome(Outcome::Failed)), None);
-        assert_eq!(Event::of_audit(&entry("user.sign_in", "user:1")), None);
-        let event = Event::of_audit(&entry("token.revoke", "token:1")).expect("told");
-        let kind = "enrolment_token".to_owned();
-        assert_eq!(event.what, Happening::RecordUpdated { kind });
-        // A target that names nothing is no event, and no panic.
-        assert_eq!(Event::of_audit(&entry("group.update", "group:x")), None);
-        assert_eq!(Event::of_audit(&entry("session.open", "session:x")), None);
-        let accepted =
-            entry("command.create", "command:c1").detail("command_type", "package_operation");
-        let event = Event::of_audit(&accepted).expect("told");
-        assert_eq!(event.what.kind(), Kind::CommandUpdated);
     }
 }

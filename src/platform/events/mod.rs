@@ -1,5 +1,5 @@
 //! Events: what happens in the fleet, in order, for whoever wants to follow it. `happening` is what can
-//! happen and what of the audit log is an event, `position` where a follower stands, `bus` how what was
+//! happen, `audited` what of the audit log is an event, `position` where a follower stands, `bus` how what was
 //! committed gets to everybody who follows, `follower` one of them, `filter` what it wants and may see.
 //!
 //! ```text
@@ -14,6 +14,7 @@
 //! come up to the ring, and is then told by the pump. Its queue has a bound; who does not keep up is sent
 //! away with a reason and comes back with its last position.
 
+mod audited;
 mod bus;
 mod filter;
 mod follower;

@@ -9,11 +9,11 @@ use crate::platform::service::{ErrorKind, ServiceError};
 use crate::schema::api as pb;
 use crate::wire::Encoding;
 use crate::wire::api::{
-    AlertSilenceUpdated, AlertUpdated, CommandUpdated, DeliveryUpdated, EventKind, EventMark,
-    EventReload, EventReloadReason, EventWhat, GroupUpdated, HostCreated, HostDuplicated,
-    HostEnrolled, HostHealth, HostOffline, HostOfflineReason, HostOnline, HostRevoked, HostUpdated,
-    RecordUpdated, SessionClosed, SessionEntered, SessionOpened, WatchEventsRequest,
-    WatchEventsResponse, WatchEventsResponseMessage,
+    AlertNotificationUpdated, AlertSilenceUpdated, AlertUpdated, CommandUpdated, DeliveryUpdated,
+    EventKind, EventMark, EventReload, EventReloadReason, EventWhat, GroupUpdated, HostCreated,
+    HostDuplicated, HostEnrolled, HostHealth, HostOffline, HostOfflineReason, HostOnline,
+    HostRevoked, HostUpdated, RecordUpdated, SessionClosed, SessionEntered, SessionOpened,
+    WatchEventsRequest, WatchEventsResponse, WatchEventsResponseMessage,
 };
 use crate::wire::json::api as json;
 
@@ -174,11 +174,20 @@ fn what_shown(what: &Happening) -> Option<EventWhat> {
             state,
             severity,
         }),
-        Happening::AlertSilenceUpdated { silence } => {
+        Happening::AlertSilenceUpdated { silence, .. } => {
             EventWhat::AlertSilenceUpdated(AlertSilenceUpdated {
                 alert_silence_id: silence.into(),
             })
         }
+        Happening::AlertNotificationUpdated {
+            alert,
+            notification,
+            state,
+        } => EventWhat::AlertNotificationUpdated(AlertNotificationUpdated {
+            alert_id: alert.into(),
+            notification_id: notification,
+            state,
+        }),
         Happening::RecordUpdated { kind } => EventWhat::RecordUpdated(RecordUpdated { kind }),
         Happening::Lost => return None,
     })
@@ -203,6 +212,7 @@ fn kind(kind: &EventKind) -> Option<Kind> {
         EventKind::AlertUpdated => Kind::AlertUpdated,
         EventKind::RecordUpdated => Kind::RecordUpdated,
         EventKind::AlertSilenceUpdated => Kind::AlertSilenceUpdated,
+        EventKind::AlertNotificationUpdated => Kind::AlertNotificationUpdated,
         EventKind::Unspecified | EventKind::Unknown(_) => return None,
     })
 }

@@ -10,9 +10,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::audit::Entry;
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
-use crate::ids::{GroupId, HostId, Uuid};
+use crate::ids::{AlertSilenceId, GroupId, HostId, Uuid};
 use crate::platform::store::{SqliteStore, Store};
 use crate::wire::api::Health;
 
@@ -25,12 +26,18 @@ struct Eyes {
     /// Sees everything where it is none.
     hosts: Option<Arc<Mutex<HashSet<HostId>>>>,
     groups: Vec<(HostId, GroupId)>,
+    /// The groups that it is granted, where it does not see everything.
+    granted: Vec<GroupId>,
 }
 
 impl Viewer for Eyes {
     fn sees(&self, host: HostId) -> bool {
         let hosts = self.hosts.as_ref();
         hosts.is_none_or(|hosts| hosts.lock().expect("not poisoned").contains(&host))
+    }
+
+    fn sees_group(&self, group: GroupId) -> bool {
+        self.sees_all() || self.granted.contains(&group)
     }
 
     fn sees_all(&self) -> bool {
@@ -225,6 +232,7 @@ async fn a_follower_sees_what_it_may_and_wants_whatever_changes_meanwhile() {
     let eyes = Eyes {
         hosts: Some(granted.clone()),
         groups: vec![(host(3), GroupId(Uuid::from_u128(30)))],
+        granted: Vec::new(),
     };
     let wanted = Filter::new(
         [Kind::HostOnline],
@@ -338,6 +346,41 @@ async fn a_follower_of_little_keeps_a_young_position() {
     // Not before: with the clock held, waiting for the store's threads would take no time.
     tokio::time::pause();
     assert_eq!(mark(&mut follower).await.sequence, 10);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_silence_is_told_to_who_sees_its_group() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let world = World::open(dir.path()).await;
+    let group = |number| GroupId(Uuid::from_u128(number));
+    let eyes = Eyes {
+        hosts: Some(Default::default()),
+        granted: vec![group(1)],
+        ..Eyes::default()
+    };
+    let mut granted = world.follow_as(eyes.clone(), Filter::default(), None);
+    let mut filtered = world.follow_as(eyes, Filter::new([], [], [group(1)]), None);
+    // Who follows another group, and sees all, is not told.
+    let mut other = world.follow_as(Eyes::default(), Filter::new([], [], [group(2)]), None);
+    for follower in [&mut granted, &mut filtered, &mut other] {
+        mark(follower).await;
+    }
+    for number in [2, 1] {
+        let silence = AlertSilenceId(Uuid::from_u128(number));
+        let target = format!("alert_silence:{silence}");
+        let entry = Entry::new(UnixMillis(5), "ada", "alert_silence.create", target)
+            .detail("group", group(number).to_string());
+        world.store.audit(entry).await.expect("written");
+    }
+    for (follower, expected) in [(&mut granted, 1), (&mut filtered, 1), (&mut other, 2)] {
+        let told = event(follower).await;
+        let expected = Happening::AlertSilenceUpdated {
+            silence: AlertSilenceId(Uuid::from_u128(expected)),
+            group: Some(group(expected)),
+        };
+        assert_eq!(told.event.what, expected);
+    }
     world.close().await;
 }
 

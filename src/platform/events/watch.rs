@@ -172,6 +172,10 @@ impl Viewer for View {
         self.now().is_some_and(|caller| identity.may(&caller, host))
     }
 
+    fn sees_group(&self, group: GroupId) -> bool {
+        self.now().is_some_and(|caller| caller.may([&group]))
+    }
+
     fn sees_all(&self) -> bool {
         let all = |caller: Caller| *caller.grants() == Grants::All;
         self.now().is_some_and(all)

@@ -108,6 +108,7 @@ impl AlertChannelService for Platform {
         let audit =
             entry_of(&call, "alert_channel.update", &channel).detail("target_changed", moved);
         let channel = self.store.update_alert_channel(channel, audit).await?;
+        self.alerts.send_soon();
         Ok(UpdateAlertChannelResponse {
             channel: Some(shown(&channel)),
         })

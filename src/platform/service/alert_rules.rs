@@ -121,17 +121,7 @@ impl Platform {
                 return Err(missing("spec", what));
             }
         };
-        let channels: Vec<_> = spec
-            .channel_ids
-            .into_iter()
-            .map(AlertChannelId::from)
-            .collect();
-        let known = self.store.alert_channels().await?;
-        let is_known = |id: &AlertChannelId| known.iter().any(|channel| channel.id == *id);
-        if !channels.iter().all(is_known) {
-            let what = "there is no channel of one of these ids: list them with alert-channel list";
-            return Err(refused("spec.channel_ids", "channel_unknown", what));
-        }
+        let channels = spec.channel_ids.into_iter().map(AlertChannelId::from);
         let group = spec.group_id.map(Into::into);
         if let Some(group) = group
             && self.store.group(group).await?.is_none()
@@ -159,7 +149,8 @@ impl Platform {
             hold: seconds(spec.hold_seconds),
             group,
             labels,
-            channels,
+            // That they are there is the store's to see.
+            channels: channels.collect(),
             disabled: spec.disabled,
             condition,
             created: UnixMillis::now(),

@@ -157,6 +157,16 @@ impl From<StoreError> for ServiceError {
                 "group_unknown",
                 "there is no group of this id",
             ),
+            StoreError::ChannelUnknown => parameters::refused(
+                "spec.channel_ids",
+                "channel_unknown",
+                "there is no channel of one of these ids: list them with alert-channel list",
+            ),
+            StoreError::SilenceOver => Self::new(
+                ErrorKind::Conflict,
+                "silence_over",
+                "this silence is over: make another one",
+            ),
             StoreError::GroupInRules(rules) => Self::new(
                 ErrorKind::Conflict,
                 "group_in_rules",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Change, StoreFuture};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::{AlertChannelId, Uuid};
+use crate::ids::{AlertChannelId, AlertRuleId, Uuid};
 use crate::platform::mail::EmailAddress;
 
 /// Channels at once.
@@ -110,8 +110,14 @@ impl SendState {
 pub struct DueNotification {
     /// Its id.
     pub id: Uuid,
+    /// The rule of its alert.
+    pub rule: AlertRuleId,
+    /// What it was sent together with others as.
+    pub batch: Option<Uuid>,
     /// What is sent.
     pub body: String,
+    /// When it was made.
+    pub created: UnixMillis,
     /// How often it was tried.
     pub attempts: u32,
 }
@@ -136,8 +142,8 @@ pub trait AlertChannelStore: Send + Sync {
     fn create_alert_channel(&self, channel: AlertChannel, change: Change) -> StoreFuture<'_, ()>;
 
     /// Puts a channel in the place of the one of its id and kind, but for its secret and when it was made. Where it
-    /// is disabled now, what waits to be sent there is given up. [`NotFound`](super::StoreError::NotFound),
-    /// [`Taken`](super::StoreError::Taken).
+    /// is disabled now, what waits to be sent there is given up, but for ends of what was told there, which wait until
+    /// it is not. [`NotFound`](super::StoreError::NotFound), [`Taken`](super::StoreError::Taken).
     fn update_alert_channel(
         &self,
         channel: AlertChannel,
@@ -160,7 +166,8 @@ pub trait AlertChannelStore: Send + Sync {
         audit: Entry,
     ) -> StoreFuture<'_, Vec<String>>;
 
-    /// Messages to a channel that are due and not silenced, the longest first; of one alert one after the other.
+    /// Messages to a channel that are due, the longest first; of one alert one after the other. Whether a silence is
+    /// for one is asked as it is begun: those that are held are not due before the end of what holds them.
     fn due_notifications(
         &self,
         channel: AlertChannelId,
@@ -168,13 +175,26 @@ pub trait AlertChannelStore: Send + Sync {
         count: usize,
     ) -> StoreFuture<'_, Vec<DueNotification>>;
 
-    /// When, after now, the next message is due or the next silence ends.
+    /// When, after now, the next message is due, or the next silence begins or ends.
     fn next_notification(&self, now: UnixMillis) -> StoreFuture<'_, Option<UnixMillis>>;
 
-    /// A message is about to be tried: the try counts from here on, and the next one is due then, whatever comes of this one
-    /// and whether or not anybody can note it. False where it is not to be sent any more.
-    fn notification_begun(&self, id: Uuid, next: UnixMillis) -> StoreFuture<'_, bool>;
+    /// Messages are about to be tried, each or as one: the try counts from here on, and the next one is due then, whatever
+    /// comes of this one and whether or not anybody can note it. With `batch` they are one message of that id from here
+    /// on, with all that are of it already. Answers those that are to be sent now: what is not due any more is left out, and so
+    /// is what a silence holds, which is due at that one's end.
+    fn notifications_begun(
+        &self,
+        ids: Vec<Uuid>,
+        batch: Option<Uuid>,
+        now: UnixMillis,
+        next: UnixMillis,
+    ) -> StoreFuture<'_, Vec<DueNotification>>;
 
-    /// What came of a try that was begun.
-    fn notification_tried(&self, id: Uuid, tried: SendTry, then: Tried) -> StoreFuture<'_, ()>;
+    /// What came of a try of messages that was begun. Whoever follows their alerts is told.
+    fn notifications_tried(
+        &self,
+        ids: Vec<Uuid>,
+        tried: SendTry,
+        then: Tried,
+    ) -> StoreFuture<'_, ()>;
 }

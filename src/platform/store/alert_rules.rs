@@ -120,12 +120,12 @@ pub trait AlertRuleStore: Send + Sync {
     fn alert_rules(&self) -> StoreFuture<'_, Vec<AlertRule>>;
 
     /// Makes a rule. [`Taken`](super::StoreError::Taken), [`Full`](super::StoreError::Full),
-    /// [`GroupUnknown`](super::StoreError::GroupUnknown).
+    /// [`GroupUnknown`](super::StoreError::GroupUnknown), [`ChannelUnknown`](super::StoreError::ChannelUnknown).
     fn create_alert_rule(&self, rule: AlertRule, change: Change) -> StoreFuture<'_, ()>;
 
     /// Puts a rule in the place of the one of its id, but for when that was made.
     /// [`NotFound`](super::StoreError::NotFound), [`Taken`](super::StoreError::Taken),
-    /// [`GroupUnknown`](super::StoreError::GroupUnknown).
+    /// [`GroupUnknown`](super::StoreError::GroupUnknown), [`ChannelUnknown`](super::StoreError::ChannelUnknown).
     fn update_alert_rule(&self, rule: AlertRule, audit: Entry) -> StoreFuture<'_, AlertRule>;
 
     /// Removes a rule.

@@ -1,5 +1,5 @@
 //! Silences, as they are kept: for which alerts, for how long, why, and by whom. Whether an alert is silenced just
-//! now follows from them whenever it is asked; nothing of that is kept.
+//! now follows from them whenever it is asked; what is kept of that is by which of them a message is held.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,7 +54,8 @@ pub trait AlertSilenceStore: Send + Sync {
     /// Makes a silence, and forgets those that are not shown any more. [`Full`](super::StoreError::Full).
     fn create_alert_silence(&self, silence: AlertSilence, change: Change) -> StoreFuture<'_, ()>;
 
-    /// Gives a silence another end. [`NotFound`](super::StoreError::NotFound).
+    /// Gives a silence another end, and what it holds too. [`NotFound`](super::StoreError::NotFound),
+    /// [`SilenceOver`](super::StoreError::SilenceOver).
     fn end_alert_silence(
         &self,
         id: AlertSilenceId,
@@ -62,6 +63,9 @@ pub trait AlertSilenceStore: Send + Sync {
         audit: Entry,
     ) -> StoreFuture<'_, ()>;
 
-    /// Removes a silence. [`NotFound`](super::StoreError::NotFound).
+    /// Removes a silence, and frees what it holds. [`NotFound`](super::StoreError::NotFound).
     fn delete_alert_silence(&self, id: AlertSilenceId, audit: Entry) -> StoreFuture<'_, ()>;
+
+    /// Tells whoever follows of the silences that have begun or ended by now, of each beginning and end once.
+    fn tell_silences(&self, now: UnixMillis) -> StoreFuture<'_, ()>;
 }

@@ -83,6 +83,12 @@ pub enum StoreError {
     /// A group that is named is not there.
     #[error("there is no such group")]
     GroupUnknown,
+    /// A channel of alerts that is named is not there.
+    #[error("there is no such channel")]
+    ChannelUnknown,
+    /// A silence is over, and does not come back.
+    #[error("the silence is over")]
+    SilenceOver,
     /// Rules of alerts are about this group: these, by their names.
     #[error("rules of alerts are about it: {}", .0.join(", "))]
     GroupInRules(Vec<String>),

@@ -2,6 +2,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import { QueryClient, QueryObserver } from "@tanstack/react-query";
+import { AlertService } from "fleetwire/api/v1/alert";
 import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
 import { AlertRuleService } from "fleetwire/api/v1/alert_rule";
 import { AlertSilenceService } from "fleetwire/api/v1/alert_silence";
@@ -283,7 +284,7 @@ test("what has no event of its own is listed anew, by methods that there are", a
     BackupService,
     AuthService,
   ];
-  const alerts = [AlertRuleService, AlertChannelService, AlertSilenceService];
+  const alerts = [AlertService, AlertRuleService, AlertChannelService, AlertSilenceService];
   const known = [...services, ...alerts].flatMap(({ methods }) => methods.map(({ name }) => name));
   for (const method of [...Object.values(RECORDS).flat(), "ListAlertSilences"])
     expect(known).toContain(method);
@@ -307,4 +308,16 @@ test("a host that comes leaves the list of those that are offline", async () => 
   fleet.tell("b", online);
   await fleet.pass(400);
   expect([LIST, by("online"), by("offline")].map(fleet.stale)).toEqual([false, true, true]);
+});
+
+test("an alert's page follows what is sent of it, and nothing else is asked for", async () => {
+  const fleet = world();
+  const [mine, other] = ["a", "b"].map((id) => [AlertService.method.getAlert.name, { alert_id: id }]) as [
+    unknown[],
+    unknown[],
+  ];
+  for (const key of [mine, other, FLEET]) fleet.client.setQueryData(key, {});
+  fleet.tell("", { case: "alertNotificationUpdated", value: { alertId: "a", state: "sent" } } as What);
+  await fleet.pass(400);
+  expect([mine, other, FLEET].map(fleet.stale)).toEqual([true, false, false]);
 });

@@ -31,7 +31,8 @@ export const RECORDS: Readonly<Record<string, readonly string[]>> = {
   api_key: ["ListApiKeys"],
   enrolment_token: ["ListEnrolmentTokens"],
   alert_rule: ["ListAlertRules"],
-  alert_channel: ["ListAlertChannels"],
+  // What waits for one that is disabled or removed is given up.
+  alert_channel: ["ListAlertChannels", "GetAlert"],
   file: ["ListFiles"],
   backup: ["ListBackups"],
 };
@@ -55,6 +56,11 @@ export function applier(client: QueryClient, around: Outside = outside): Applier
         host.roundTripMs = roundTripMs ?? host.roundTripMs;
         host.lastSeenAt = at;
       });
+      return;
+    }
+    if (what.case === "alertNotificationUpdated") {
+      // Many may be sent at once, and none of them changes anything but its alert's page.
+      ask([AlertService.method.getAlert.name, { alert_id: what.value.alertId }]);
       return;
     }
     // Nearly all that happens stands in the audit log, and changes a number of the fleet's.

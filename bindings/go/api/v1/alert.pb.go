@@ -306,7 +306,7 @@ func (x *Alert) GetSilencedUntil() *timestamppb.Timestamp {
 // One message about an alert.
 type AlertNotification struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id, which the receiver is told as `webhook-id`.
+	// Its id, which the receiver is told as `webhook-id`. What is sent together with others has the id of all of them.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The channel's name, as it was.
 	Channel string `protobuf:"bytes,2,opt,name=channel,proto3" json:"channel,omitempty"`
@@ -318,7 +318,7 @@ type AlertNotification struct {
 	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
 	// When it was made.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When it is tried next. Absent where it is not.
+	// When it is tried next: where a silence holds it, at that one's end. Absent where it is not.
 	NextAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next_at,json=nextAt,proto3" json:"next_at,omitempty"`
 	// The tries, the first one first.
 	Tries         []*AlertTry `protobuf:"bytes,8,rep,name=tries,proto3" json:"tries,omitempty"`

@@ -95,7 +95,8 @@ type AlertChannelSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name, which no other channel has.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// True where nothing is sent there, and what waited for it is given up.
+	// True where nothing is sent there. What waited for it is given up, but for ends of alerts that were told there: those
+	// are sent once it is not disabled any more.
 	Disabled bool `protobuf:"varint,2,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// Where it leads.
 	//

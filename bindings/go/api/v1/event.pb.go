@@ -133,10 +133,12 @@ const (
 	EventKind_EVENT_KIND_DELIVERY_UPDATED EventKind = 14
 	// An alert fires, is over, or was acknowledged.
 	EventKind_EVENT_KIND_ALERT_UPDATED EventKind = 15
-	// A silence of alerts was made, changed or removed.
+	// A silence of alerts was made, changed or removed, has begun or has ended.
 	EventKind_EVENT_KIND_ALERT_SILENCE_UPDATED EventKind = 16
 	// Something else that is kept was made, changed or removed.
 	EventKind_EVENT_KIND_RECORD_UPDATED EventKind = 17
+	// A message about an alert was tried, or is held by a silence now.
+	EventKind_EVENT_KIND_ALERT_NOTIFICATION_UPDATED EventKind = 18
 )
 
 // Enum value maps for EventKind.
@@ -160,26 +162,28 @@ var (
 		15: "EVENT_KIND_ALERT_UPDATED",
 		16: "EVENT_KIND_ALERT_SILENCE_UPDATED",
 		17: "EVENT_KIND_RECORD_UPDATED",
+		18: "EVENT_KIND_ALERT_NOTIFICATION_UPDATED",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":           0,
-		"EVENT_KIND_HOST_ONLINE":           1,
-		"EVENT_KIND_HOST_OFFLINE":          2,
-		"EVENT_KIND_HOST_HEALTH":           3,
-		"EVENT_KIND_HOST_CREATED":          4,
-		"EVENT_KIND_HOST_ENROLLED":         5,
-		"EVENT_KIND_HOST_UPDATED":          6,
-		"EVENT_KIND_HOST_REVOKED":          7,
-		"EVENT_KIND_HOST_DUPLICATED":       8,
-		"EVENT_KIND_SESSION_OPENED":        9,
-		"EVENT_KIND_SESSION_ENTERED":       10,
-		"EVENT_KIND_SESSION_CLOSED":        11,
-		"EVENT_KIND_COMMAND_UPDATED":       12,
-		"EVENT_KIND_GROUP_UPDATED":         13,
-		"EVENT_KIND_DELIVERY_UPDATED":      14,
-		"EVENT_KIND_ALERT_UPDATED":         15,
-		"EVENT_KIND_ALERT_SILENCE_UPDATED": 16,
-		"EVENT_KIND_RECORD_UPDATED":        17,
+		"EVENT_KIND_UNSPECIFIED":                0,
+		"EVENT_KIND_HOST_ONLINE":                1,
+		"EVENT_KIND_HOST_OFFLINE":               2,
+		"EVENT_KIND_HOST_HEALTH":                3,
+		"EVENT_KIND_HOST_CREATED":               4,
+		"EVENT_KIND_HOST_ENROLLED":              5,
+		"EVENT_KIND_HOST_UPDATED":               6,
+		"EVENT_KIND_HOST_REVOKED":               7,
+		"EVENT_KIND_HOST_DUPLICATED":            8,
+		"EVENT_KIND_SESSION_OPENED":             9,
+		"EVENT_KIND_SESSION_ENTERED":            10,
+		"EVENT_KIND_SESSION_CLOSED":             11,
+		"EVENT_KIND_COMMAND_UPDATED":            12,
+		"EVENT_KIND_GROUP_UPDATED":              13,
+		"EVENT_KIND_DELIVERY_UPDATED":           14,
+		"EVENT_KIND_ALERT_UPDATED":              15,
+		"EVENT_KIND_ALERT_SILENCE_UPDATED":      16,
+		"EVENT_KIND_RECORD_UPDATED":             17,
+		"EVENT_KIND_ALERT_NOTIFICATION_UPDATED": 18,
 	}
 )
 
@@ -720,6 +724,7 @@ type Event struct {
 	//	*Event_AlertUpdated
 	//	*Event_AlertSilenceUpdated
 	//	*Event_RecordUpdated
+	//	*Event_AlertNotificationUpdated
 	What          isEvent_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -943,6 +948,15 @@ func (x *Event) GetRecordUpdated() *RecordUpdated {
 	return nil
 }
 
+func (x *Event) GetAlertNotificationUpdated() *AlertNotificationUpdated {
+	if x != nil {
+		if x, ok := x.What.(*Event_AlertNotificationUpdated); ok {
+			return x.AlertNotificationUpdated
+		}
+	}
+	return nil
+}
+
 type isEvent_What interface {
 	isEvent_What()
 }
@@ -1025,13 +1039,19 @@ type Event_AlertUpdated struct {
 }
 
 type Event_AlertSilenceUpdated struct {
-	// A silence of alerts was made, changed or removed: some of them may be silenced now, or not any more.
+	// A silence of alerts was made, changed or removed, has begun or has ended: some of them may be silenced now, or not
+	// any more. Told to who sees its host, its group, or all hosts.
 	AlertSilenceUpdated *AlertSilenceUpdated `protobuf:"bytes,31,opt,name=alert_silence_updated,json=alertSilenceUpdated,proto3,oneof"`
 }
 
 type Event_RecordUpdated struct {
 	// Something else that is kept was made, changed or removed: whoever shows a list of it lists it anew.
 	RecordUpdated *RecordUpdated `protobuf:"bytes,32,opt,name=record_updated,json=recordUpdated,proto3,oneof"`
+}
+
+type Event_AlertNotificationUpdated struct {
+	// A message about an alert was tried, or is held by a silence now. Told to who sees all hosts.
+	AlertNotificationUpdated *AlertNotificationUpdated `protobuf:"bytes,33,opt,name=alert_notification_updated,json=alertNotificationUpdated,proto3,oneof"`
 }
 
 func (*Event_HostOnline) isEvent_What() {}
@@ -1067,6 +1087,8 @@ func (*Event_AlertUpdated) isEvent_What() {}
 func (*Event_AlertSilenceUpdated) isEvent_What() {}
 
 func (*Event_RecordUpdated) isEvent_What() {}
+
+func (*Event_AlertNotificationUpdated) isEvent_What() {}
 
 // A host's agent has connected.
 type HostOnline struct {
@@ -1804,7 +1826,7 @@ func (x *AlertUpdated) GetSeverity() string {
 	return ""
 }
 
-// A silence of alerts was made, changed or removed.
+// A silence of alerts was made, changed or removed, has begun or has ended.
 type AlertSilenceUpdated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The silence's id.
@@ -1850,6 +1872,70 @@ func (x *AlertSilenceUpdated) GetAlertSilenceId() string {
 	return ""
 }
 
+// A message about an alert was tried, or is held by a silence now.
+type AlertNotificationUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The alert's id.
+	AlertId string `protobuf:"bytes,1,opt,name=alert_id,json=alertId,proto3" json:"alert_id,omitempty"`
+	// The message's id.
+	NotificationId string `protobuf:"bytes,2,opt,name=notification_id,json=notificationId,proto3" json:"notification_id,omitempty"`
+	// Where it stands: `waiting`, `sent` or `failed` for good.
+	State         string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertNotificationUpdated) Reset() {
+	*x = AlertNotificationUpdated{}
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertNotificationUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertNotificationUpdated) ProtoMessage() {}
+
+func (x *AlertNotificationUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertNotificationUpdated.ProtoReflect.Descriptor instead.
+func (*AlertNotificationUpdated) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AlertNotificationUpdated) GetAlertId() string {
+	if x != nil {
+		return x.AlertId
+	}
+	return ""
+}
+
+func (x *AlertNotificationUpdated) GetNotificationId() string {
+	if x != nil {
+		return x.NotificationId
+	}
+	return ""
+}
+
+func (x *AlertNotificationUpdated) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 // Something that is kept, and has no event of its own, was made, changed or removed.
 type RecordUpdated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1861,7 +1947,7 @@ type RecordUpdated struct {
 
 func (x *RecordUpdated) Reset() {
 	*x = RecordUpdated{}
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[22]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +1959,7 @@ func (x *RecordUpdated) String() string {
 func (*RecordUpdated) ProtoMessage() {}
 
 func (x *RecordUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[22]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +1972,7 @@ func (x *RecordUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordUpdated.ProtoReflect.Descriptor instead.
 func (*RecordUpdated) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RecordUpdated) GetKind() string {
@@ -1907,7 +1993,7 @@ type GroupUpdated struct {
 
 func (x *GroupUpdated) Reset() {
 	*x = GroupUpdated{}
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[23]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2005,7 @@ func (x *GroupUpdated) String() string {
 func (*GroupUpdated) ProtoMessage() {}
 
 func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_event_proto_msgTypes[23]
+	mi := &file_fleetwire_api_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2018,7 @@ func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUpdated.ProtoReflect.Descriptor instead.
 func (*GroupUpdated) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_fleetwire_api_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GroupUpdated) GetGroupId() string {
@@ -1967,8 +2053,7 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x05watch\x18\x02 \x01(\v2$.fleetwire.api.v1.WatchEventsRequestH\x00R\x05watchB\t\n" +
 	"\amessage\"G\n" +
 	"\x13EventAuthentication\x120\n" +
-	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\xfa\n" +
-	"\n" +
+	"\faccess_token\x18\x01 \x01(\tB\r\x8a\xb5\x18\x05\b\x018\x80@\x98\xb5\x18\x01R\vaccessToken\"\xe6\v\n" +
 	"\x05Event\x12$\n" +
 	"\bposition\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x018@R\bposition\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
@@ -1992,7 +2077,8 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x10delivery_updated\x18\x1d \x01(\v2!.fleetwire.api.v1.DeliveryUpdatedH\x00R\x0fdeliveryUpdated\x12E\n" +
 	"\ralert_updated\x18\x1e \x01(\v2\x1e.fleetwire.api.v1.AlertUpdatedH\x00R\falertUpdated\x12[\n" +
 	"\x15alert_silence_updated\x18\x1f \x01(\v2%.fleetwire.api.v1.AlertSilenceUpdatedH\x00R\x13alertSilenceUpdated\x12H\n" +
-	"\x0erecord_updated\x18  \x01(\v2\x1f.fleetwire.api.v1.RecordUpdatedH\x00R\rrecordUpdatedB\x06\n" +
+	"\x0erecord_updated\x18  \x01(\v2\x1f.fleetwire.api.v1.RecordUpdatedH\x00R\rrecordUpdated\x12j\n" +
+	"\x1aalert_notification_updated\x18! \x01(\v2*.fleetwire.api.v1.AlertNotificationUpdatedH\x00R\x18alertNotificationUpdatedB\x06\n" +
 	"\x04what\"S\n" +
 	"\n" +
 	"HostOnline\x12 \n" +
@@ -2041,7 +2127,11 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x028@R\x05state\x12\"\n" +
 	"\bseverity\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\bseverity\"I\n" +
 	"\x13AlertSilenceUpdated\x122\n" +
-	"\x10alert_silence_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertSilenceId\"+\n" +
+	"\x10alert_silence_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0ealertSilenceId\"\x90\x01\n" +
+	"\x18AlertNotificationUpdated\x12#\n" +
+	"\balert_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\aalertId\x121\n" +
+	"\x0fnotification_id\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\x0enotificationId\x12\x1c\n" +
+	"\x05state\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x028@R\x05state\"+\n" +
 	"\rRecordUpdated\x12\x1a\n" +
 	"\x04kind\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x028@R\x04kind\"3\n" +
 	"\fGroupUpdated\x12#\n" +
@@ -2050,7 +2140,7 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x1fEVENT_RELOAD_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_TOO_OLD\x10\x01\x12(\n" +
 	"$EVENT_RELOAD_REASON_POSITION_UNKNOWN\x10\x02\x12#\n" +
-	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xb1\x04\n" +
+	"\x1fEVENT_RELOAD_REASON_EVENTS_LOST\x10\x03*\xdc\x04\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16EVENT_KIND_HOST_ONLINE\x10\x01\x12\x1b\n" +
@@ -2070,7 +2160,8 @@ const file_fleetwire_api_v1_event_proto_rawDesc = "" +
 	"\x1bEVENT_KIND_DELIVERY_UPDATED\x10\x0e\x12\x1c\n" +
 	"\x18EVENT_KIND_ALERT_UPDATED\x10\x0f\x12$\n" +
 	" EVENT_KIND_ALERT_SILENCE_UPDATED\x10\x10\x12\x1d\n" +
-	"\x19EVENT_KIND_RECORD_UPDATED\x10\x11*\xe1\x01\n" +
+	"\x19EVENT_KIND_RECORD_UPDATED\x10\x11\x12)\n" +
+	"%EVENT_KIND_ALERT_NOTIFICATION_UPDATED\x10\x12*\xe1\x01\n" +
 	"\x11HostOfflineReason\x12#\n" +
 	"\x1fHOST_OFFLINE_REASON_UNSPECIFIED\x10\x00\x12(\n" +
 	"$HOST_OFFLINE_REASON_CONNECTION_ENDED\x10\x01\x12*\n" +
@@ -2095,7 +2186,7 @@ func file_fleetwire_api_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fleetwire_api_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_fleetwire_api_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(EventReloadReason)(0),           // 0: fleetwire.api.v1.EventReloadReason
 	(EventKind)(0),                   // 1: fleetwire.api.v1.EventKind
@@ -2122,10 +2213,11 @@ var file_fleetwire_api_v1_event_proto_goTypes = []any{
 	(*DeliveryUpdated)(nil),          // 22: fleetwire.api.v1.DeliveryUpdated
 	(*AlertUpdated)(nil),             // 23: fleetwire.api.v1.AlertUpdated
 	(*AlertSilenceUpdated)(nil),      // 24: fleetwire.api.v1.AlertSilenceUpdated
-	(*RecordUpdated)(nil),            // 25: fleetwire.api.v1.RecordUpdated
-	(*GroupUpdated)(nil),             // 26: fleetwire.api.v1.GroupUpdated
-	(*timestamppb.Timestamp)(nil),    // 27: google.protobuf.Timestamp
-	(*Health)(nil),                   // 28: fleetwire.api.v1.Health
+	(*AlertNotificationUpdated)(nil), // 25: fleetwire.api.v1.AlertNotificationUpdated
+	(*RecordUpdated)(nil),            // 26: fleetwire.api.v1.RecordUpdated
+	(*GroupUpdated)(nil),             // 27: fleetwire.api.v1.GroupUpdated
+	(*timestamppb.Timestamp)(nil),    // 28: google.protobuf.Timestamp
+	(*Health)(nil),                   // 29: fleetwire.api.v1.Health
 }
 var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	1,  // 0: fleetwire.api.v1.WatchEventsRequest.kinds:type_name -> fleetwire.api.v1.EventKind
@@ -2135,7 +2227,7 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	0,  // 4: fleetwire.api.v1.EventReload.reason:type_name -> fleetwire.api.v1.EventReloadReason
 	8,  // 5: fleetwire.api.v1.WatchEventsClientMessage.authenticate:type_name -> fleetwire.api.v1.EventAuthentication
 	3,  // 6: fleetwire.api.v1.WatchEventsClientMessage.watch:type_name -> fleetwire.api.v1.WatchEventsRequest
-	27, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
+	28, // 7: fleetwire.api.v1.Event.at:type_name -> google.protobuf.Timestamp
 	10, // 8: fleetwire.api.v1.Event.host_online:type_name -> fleetwire.api.v1.HostOnline
 	11, // 9: fleetwire.api.v1.Event.host_offline:type_name -> fleetwire.api.v1.HostOffline
 	12, // 10: fleetwire.api.v1.Event.host_health:type_name -> fleetwire.api.v1.HostHealth
@@ -2148,20 +2240,21 @@ var file_fleetwire_api_v1_event_proto_depIdxs = []int32{
 	19, // 17: fleetwire.api.v1.Event.session_entered:type_name -> fleetwire.api.v1.SessionEntered
 	20, // 18: fleetwire.api.v1.Event.session_closed:type_name -> fleetwire.api.v1.SessionClosed
 	21, // 19: fleetwire.api.v1.Event.command_updated:type_name -> fleetwire.api.v1.CommandUpdated
-	26, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
+	27, // 20: fleetwire.api.v1.Event.group_updated:type_name -> fleetwire.api.v1.GroupUpdated
 	22, // 21: fleetwire.api.v1.Event.delivery_updated:type_name -> fleetwire.api.v1.DeliveryUpdated
 	23, // 22: fleetwire.api.v1.Event.alert_updated:type_name -> fleetwire.api.v1.AlertUpdated
 	24, // 23: fleetwire.api.v1.Event.alert_silence_updated:type_name -> fleetwire.api.v1.AlertSilenceUpdated
-	25, // 24: fleetwire.api.v1.Event.record_updated:type_name -> fleetwire.api.v1.RecordUpdated
-	2,  // 25: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
-	28, // 26: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
-	3,  // 27: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
-	4,  // 28: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
-	28, // [28:29] is the sub-list for method output_type
-	27, // [27:28] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	26, // 24: fleetwire.api.v1.Event.record_updated:type_name -> fleetwire.api.v1.RecordUpdated
+	25, // 25: fleetwire.api.v1.Event.alert_notification_updated:type_name -> fleetwire.api.v1.AlertNotificationUpdated
+	2,  // 26: fleetwire.api.v1.HostOffline.reason:type_name -> fleetwire.api.v1.HostOfflineReason
+	29, // 27: fleetwire.api.v1.HostHealth.health:type_name -> fleetwire.api.v1.Health
+	3,  // 28: fleetwire.api.v1.EventService.WatchEvents:input_type -> fleetwire.api.v1.WatchEventsRequest
+	4,  // 29: fleetwire.api.v1.EventService.WatchEvents:output_type -> fleetwire.api.v1.WatchEventsResponse
+	29, // [29:30] is the sub-list for method output_type
+	28, // [28:29] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_event_proto_init() }
@@ -2198,6 +2291,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 		(*Event_AlertUpdated)(nil),
 		(*Event_AlertSilenceUpdated)(nil),
 		(*Event_RecordUpdated)(nil),
+		(*Event_AlertNotificationUpdated)(nil),
 	}
 	file_fleetwire_api_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
@@ -2206,7 +2300,7 @@ func file_fleetwire_api_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_event_proto_rawDesc), len(file_fleetwire_api_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

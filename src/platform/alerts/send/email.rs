@@ -8,6 +8,9 @@ use super::NotTaken;
 use crate::ids::Uuid;
 use crate::platform::mail::{EmailAddress, Letter, Line, Mail};
 
+/// Of many alerts that are told as one, so many are named.
+const NAMED_MAX: usize = 20;
+
 /// What a webhook is told.
 #[derive(Deserialize)]
 struct Told {
@@ -20,6 +23,8 @@ struct Told {
 struct About {
     alert_id: Option<Uuid>,
     channel: Option<String>,
+    #[serde(default)]
+    messages: Vec<Told>,
     rule: Option<String>,
     severity: Option<String>,
     host: Option<String>,
@@ -62,6 +67,9 @@ fn words(told: &Told) -> (String, String) {
         let text = "Alerts of this channel come to this address.\n".to_owned();
         return (subject, text);
     }
+    if told.what == "alert.many" {
+        return words_of_many(about);
+    }
     let over = told.what == "alert.resolved";
     let severity = of(&about.severity);
     let state = if over { "resolved" } else { severity.as_str() };
@@ -89,6 +97,32 @@ fn words(told: &Told) -> (String, String) {
     (subject, text)
 }
 
+/// Of many that are told as one: how many, and the first of them.
+fn words_of_many(about: &About) -> (String, String) {
+    let rule = about.rule.clone().unwrap_or_default();
+    let is_over = |told: &&Told| told.what == "alert.resolved";
+    let over = about.messages.iter().filter(is_over).count();
+    let counts = [(about.messages.len() - over, "firing"), (over, "resolved")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let subject = format!("[fleetwire] {}: {rule}", counts.join(", "));
+    let mut text = String::new();
+    for told in about.messages.iter().take(NAMED_MAX) {
+        let what = told.what.trim_start_matches("alert.");
+        let host = told.data.host.as_deref().unwrap_or("the platform");
+        let detail = told.data.detail.as_deref().unwrap_or_default();
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "{what}: {}: {}", one_line(host), one_line(detail));
+    }
+    let more = about.messages.len().saturating_sub(NAMED_MAX);
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more: fleetwire alert list has them all");
+    }
+    (subject, text)
+}
+
 /// Nothing that a host says looks like a line of ours.
 fn one_line(text: &str) -> String {
     let seen = |char: char| if char.is_control() { ' ' } else { char };
@@ -112,5 +146,26 @@ mod tests {
         let expected = "What: offline Host: other\nHost: kvm\nRule: host-offline\nSeverity: critical\n\
             Since: 2026-01-01T00:00:00Z\nAlert: 00000000-0000-0000-0000-000000000001\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn of_many_the_first_are_named() {
+        let one = |number| {
+            let what = if number < 2 { "resolved" } else { "firing" };
+            serde_json::json!({"id": Uuid::from_u128(number), "type": format!("alert.{what}"), "data": {
+                "rule": "host-offline", "host": format!("kvm-{number}"), "detail": "offline\nand: so",
+            }})
+        };
+        let messages: Vec<_> = (0..23).map(one).collect();
+        let body = serde_json::json!({"type": "alert.many", "data": {
+            "rule": "host-offline", "count": 23, "messages": messages,
+        }});
+        let told: Told = serde_json::from_value(body).expect("told");
+        let (subject, text) = words(&told);
+        assert_eq!(subject, "[fleetwire] 21 firing, 2 resolved: host-offline");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 21);
+        assert_eq!(lines[1], "resolved: kvm-1: offline and: so");
+        assert_eq!(lines[20], "and 3 more: fleetwire alert list has them all");
     }
 }

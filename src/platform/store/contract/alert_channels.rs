@@ -3,9 +3,11 @@
 use super::alert_rules::rule;
 use super::alerts::{channel, firing, note, tried};
 use super::*;
-use crate::ids::{AlertChannelId, random_uuid};
+use crate::ids::{AlertChannelId, AlertSilenceId, Uuid, random_uuid};
+use crate::platform::events::Happening;
 use crate::platform::store::alert_channels::{AlertChannel, ChannelTarget, SendState, Tried};
 use crate::platform::store::alert_rules::AlertRule;
+use crate::platform::store::alert_silences::{AlertMatcher, AlertSilence};
 use crate::platform::store::alerts::{AlertRecord, AlertState, AlertStep, NewNotification};
 
 contract!(
@@ -13,6 +15,10 @@ contract!(
     a_channel_that_rules_name_stays,
     each_channel_has_a_queue_of_its_own,
     a_disabled_channel_is_sent_nothing,
+    what_was_told_there_ends_there_once_a_channel_is_enabled_again,
+    an_end_waits_as_long_as_what_it_is_behind,
+    whoever_follows_is_told_what_came_of_a_try,
+    what_is_sent_together_stays_together,
 );
 
 fn email(name: &str) -> AlertChannel {
@@ -172,13 +178,186 @@ async fn a_disabled_channel_is_sent_nothing(open: Open<'_>) {
     assert_eq!(sent[0].state, SendState::Failed);
     assert_eq!(sent[0].error, "the channel was disabled");
     let meanwhile = firing(None);
-    let over = AlertRecord {
-        state: AlertState::Resolved,
-        resolved: Some(at(8)),
-        ..before.clone()
-    };
-    let changes = vec![(meanwhile.clone(), told()), (over, told())];
+    let changes = vec![(meanwhile.clone(), told()), (over(&before), told())];
     store.apply_alerts(at(8), changes).await.expect("written");
     assert_eq!(sent_of(meanwhile.id).await, []);
     assert_eq!(sent_of(before.id).await.len(), 1);
+}
+
+fn over(alert: &AlertRecord) -> AlertRecord {
+    AlertRecord {
+        state: AlertState::Resolved,
+        resolved: Some(at(8)),
+        ..alert.clone()
+    }
+}
+
+async fn what_was_told_there_ends_there_once_a_channel_is_enabled_again(open: Open<'_>) {
+    let store = open();
+    let hook = channel();
+    create(&store, &hook).await;
+    let message = || NewNotification {
+        id: random_uuid(random()),
+        channel: hook.id,
+        body: "{}".to_owned(),
+    };
+    let (one, other) = (firing(None), firing(None));
+    let (first, second) = (message(), message());
+    let changes = [(&one, &first), (&other, &second)];
+    let changes = changes.map(|(alert, told)| (alert.clone(), AlertStep::Tell(vec![told.clone()])));
+    let applied = store.apply_alerts(at(5), changes.to_vec());
+    applied.await.expect("written");
+    for message in [&first, &second] {
+        let sent = note(&*store, message.id, tried(at(5), ""), Tried::Sent);
+        sent.await.expect("noted");
+    }
+    // One is over before the channel is disabled, one while it is.
+    let ends = [message(), message()];
+    let is_over = |alert, end: &NewNotification| (over(alert), AlertStep::Tell(vec![end.clone()]));
+    let applied = store.apply_alerts(at(8), vec![is_over(&one, &ends[0])]);
+    applied.await.expect("written");
+    let set = async |disabled| {
+        let wanted = AlertChannel {
+            disabled,
+            ..hook.clone()
+        };
+        let changed = store.update_alert_channel(wanted, audit("alert_channel.update"));
+        changed.await.expect("changed");
+    };
+    set(true).await;
+    let applied = store.apply_alerts(at(8), vec![is_over(&other, &ends[1])]);
+    applied.await.expect("written");
+    set(false).await;
+    let due = store.due_notifications(hook.id, at(9), 10).await;
+    let due: Vec<_> = due.expect("read").into_iter().map(|due| due.id).collect();
+    assert_eq!(due, ends.map(|end| end.id));
+}
+
+async fn an_end_waits_as_long_as_what_it_is_behind(open: Open<'_>) {
+    let store = open();
+    let hook = channel();
+    create(&store, &hook).await;
+    let message = || NewNotification {
+        id: random_uuid(random()),
+        channel: hook.id,
+        body: "{}".to_owned(),
+    };
+    let (alert, first) = (firing(None), message());
+    let told = AlertStep::Tell(vec![first.clone()]);
+    let applied = store.apply_alerts(at(5), vec![(alert.clone(), told)]);
+    applied.await.expect("written");
+    let again = |now, next| note(&*store, first.id, tried(now, "no"), Tried::Again(next));
+    again(at(5), at(50)).await.expect("noted");
+    let told = AlertStep::Tell(vec![message()]);
+    let applied = store.apply_alerts(at(8), vec![(over(&alert), told)]);
+    applied.await.expect("written");
+    let next = async || {
+        let found = store.alert(alert.id, at(9), 10).await.expect("read");
+        let sent = found.expect("there").1.into_iter();
+        sent.map(|sent| sent.next).collect::<Vec<_>>()
+    };
+    assert_eq!(next().await, [Some(at(50)); 2]);
+    again(at(50), at(99)).await.expect("noted");
+    assert_eq!(next().await, [Some(at(99)); 2]);
+    let sent = note(&*store, first.id, tried(at(99), ""), Tried::Sent);
+    sent.await.expect("noted");
+    assert_eq!(next().await, [None, Some(at(99))]);
+}
+
+async fn whoever_follows_is_told_what_came_of_a_try(open: Open<'_>) {
+    let store = open();
+    let hook = channel();
+    create(&store, &hook).await;
+    let message = NewNotification {
+        id: random_uuid(random()),
+        channel: hook.id,
+        body: "{}".to_owned(),
+    };
+    let alert = firing(None);
+    let told = AlertStep::Tell(vec![message.clone()]);
+    let applied = store.apply_alerts(at(5), vec![(alert.clone(), told)]);
+    applied.await.expect("written");
+    for (now, then) in [(5, Tried::Again(at(6))), (6, Tried::Sent)] {
+        let noted = note(&*store, message.id, tried(at(now), ""), then);
+        noted.await.expect("noted");
+    }
+    let events = store.events_from(0, 100).await.expect("read").events;
+    let told = events.into_iter().filter_map(|stored| {
+        let Happening::AlertNotificationUpdated {
+            alert: of,
+            notification,
+            state,
+        } = stored.event.what
+        else {
+            return None;
+        };
+        // Others than those who see all hosts do not see where alerts are sent.
+        assert_eq!(
+            (of, notification, stored.event.host),
+            (alert.id, message.id, None)
+        );
+        Some(state)
+    });
+    assert_eq!(told.collect::<Vec<_>>(), ["waiting", "sent"]);
+}
+
+async fn what_is_sent_together_stays_together(open: Open<'_>) {
+    let store = open();
+    let hook = channel();
+    create(&store, &hook).await;
+    let host = super::groups::host_in(&*store, "kvm", &[], &[]).await;
+    let message = || NewNotification {
+        id: random_uuid(random()),
+        channel: hook.id,
+        body: "{}".to_owned(),
+    };
+    let mut sent: Vec<_> = (0..3).map(|_| (firing(None), message())).collect();
+    sent.push((firing(Some(host)), message()));
+    let changes = sent.iter().cloned();
+    let changes = changes.map(|(alert, told)| (alert, AlertStep::Tell(vec![told])));
+    let applied = store.apply_alerts(at(5), changes.collect());
+    applied.await.expect("written");
+    let ids: Vec<_> = sent.iter().map(|(_, message)| message.id).collect();
+    let batch = random_uuid(random());
+    let begin = async |store: &Arc<dyn Store>, ids: &[Uuid], now, next| {
+        let begun = store.notifications_begun(ids.to_vec(), Some(batch), at(now), at(next));
+        let begun = begun.await.expect("begun").into_iter();
+        begun.map(|due| due.id).collect::<Vec<_>>()
+    };
+    assert_eq!(begin(&store, &ids, 5, 10).await, ids);
+    // Nobody can say what came of it: the platform was not there any more. It is the same message again, whole,
+    // whatever of it is asked for.
+    drop(store);
+    let store = open();
+    let due = store.due_notifications(hook.id, at(10), 1).await;
+    let due = due.expect("read").remove(0);
+    assert_eq!((due.batch, due.attempts), (Some(batch), 1));
+    assert_eq!(begin(&store, &[due.id], 10, 20).await, ids);
+    // What a silence holds is sent by itself.
+    let silence = AlertSilence {
+        id: AlertSilenceId(random_uuid(random())),
+        reason: "work".to_owned(),
+        by: "ada".to_owned(),
+        created: T0,
+        starts: T0,
+        ends: at(90),
+        matcher: AlertMatcher {
+            host: Some(host),
+            ..AlertMatcher::default()
+        },
+    };
+    let made = store.create_alert_silence(silence, audit("alert_silence.create").into());
+    made.await.expect("made");
+    assert_eq!(begin(&store, &ids, 20, 30).await, ids[..3]);
+    let noted = store.notifications_tried(ids[..3].to_vec(), tried(at(20), ""), Tried::Sent);
+    noted.await.expect("noted");
+    for (alert, message) in &sent {
+        let found = store.alert(alert.id, at(21), 10).await.expect("read");
+        let shown = found.expect("there").1.remove(0);
+        let expected = match alert.host {
+            None => (batch, SendState::Sent, 1),
+            Some(_) => (message.id, SendState::Waiting, 0),
+        };
+        assert_eq!((shown.id, shown.state, shown.tries.len()), expected);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::alerts::channel;
 use super::*;
 use crate::ids::{AlertChannelId, AlertRuleId, GroupId, random_uuid};
 use crate::platform::store::alert_rules::{AlertRule, Condition};
@@ -11,6 +12,7 @@ use crate::platform::store::groups::{LabelSelector, NewGroup};
 contract!(
     rules_are_kept_as_they_are_said,
     a_group_that_rules_are_about_stays,
+    a_rule_names_channels_that_are_there,
 );
 
 pub(super) fn rule(name: &str) -> AlertRule {
@@ -27,7 +29,7 @@ pub(super) fn rule(name: &str) -> AlertRule {
                 "<b>\"lab\"</b>".parse().expect("a value"),
             ),
         ],
-        channels: vec![AlertChannelId(random_uuid(random()))],
+        channels: Vec::new(),
         disabled: false,
         condition: Condition::HostFlapping(5, Duration::from_secs(60)),
         created: T0,
@@ -54,6 +56,9 @@ async fn rules_are_kept_as_they_are_said(open: Open<'_>) {
         Ok(Vec::new()),
         "and not made anew"
     );
+    let hook = channel();
+    let made = store.create_alert_channel(hook.clone(), audit("alert_channel.create").into());
+    made.await.expect("made");
     let conditions = [
         Condition::HostOffline(Duration::from_secs(1)),
         Condition::HostFlapping(3, Duration::from_secs(60)),
@@ -70,6 +75,7 @@ async fn rules_are_kept_as_they_are_said(open: Open<'_>) {
     for (at, condition) in conditions.into_iter().enumerate() {
         let rule = AlertRule {
             condition,
+            channels: vec![hook.id],
             ..rule(&format!("r{at}"))
         };
         let change = audit("alert_rule.create").into();
@@ -155,4 +161,32 @@ async fn a_group_that_rules_are_about_stays(open: Open<'_>) {
         assert_eq!(update.await, Ok(changed));
     }
     assert_eq!(delete().await, Ok(()));
+}
+
+async fn a_rule_names_channels_that_are_there(open: Open<'_>) {
+    let store = open();
+    let hook = channel();
+    let made = store.create_alert_channel(hook.clone(), audit("alert_channel.create").into());
+    made.await.expect("made");
+    let gone = AlertChannelId(random_uuid(random()));
+    let to = |channels: &[AlertChannelId]| AlertRule {
+        channels: channels.to_vec(),
+        ..rule("to")
+    };
+    let create = async |rule| {
+        let made = store.create_alert_rule(rule, audit("alert_rule.create").into());
+        made.await
+    };
+    let unknown = Err(StoreError::ChannelUnknown);
+    assert_eq!(create(to(&[hook.id, gone])).await, unknown);
+    let known = to(&[hook.id]);
+    assert_eq!(create(known.clone()).await, Ok(()));
+    let changed = AlertRule {
+        channels: vec![gone],
+        ..known.clone()
+    };
+    let update = store.update_alert_rule(changed, audit("alert_rule.update"));
+    assert_eq!(update.await, Err(StoreError::ChannelUnknown));
+    let rules = store.alert_rules().await.expect("read");
+    assert!(rules.contains(&known), "it stays as it was: {rules:?}");
 }

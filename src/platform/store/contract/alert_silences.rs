@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::alerts::{channel, firing, note, tried};
+use super::alerts::{begun, channel, firing, note, tried};
 use super::groups::{group, host_in};
 use super::*;
-use crate::ids::{AlertChannelId, AlertRuleId, AlertSilenceId, random_uuid};
+use crate::ids::{AlertChannelId, AlertRuleId, AlertSilenceId, Uuid, random_uuid};
 use crate::platform::events::Happening;
-use crate::platform::store::alert_channels::{DueNotification, SendState, Tried};
+use crate::platform::store::alert_channels::{SendState, Tried};
 use crate::platform::store::alert_silences::{AlertMatcher, AlertSilence, SHOWN_AFTER};
 use crate::platform::store::alerts::{AlertRecord, AlertState, AlertStep, NewNotification};
+use crate::platform::store::groups::HostChange;
 
 contract!(
     silences_are_kept_until_nobody_asks_any_more,
+    a_silence_that_is_over_stays_so,
+    the_beginning_and_the_end_of_a_silence_are_told_once,
     a_silence_is_for_what_matches_it,
     what_a_silence_holds_is_sent_at_its_end,
+    what_holds_no_more_frees_what_it_held,
     what_is_over_while_silenced_is_not_told,
     who_may_have_been_told_is_told_of_the_end,
 );
@@ -47,6 +51,20 @@ async fn silenced_until(
     found.expect("there").0.silenced_until
 }
 
+/// What is told of a silence; the audit entries here name no group.
+fn updated(silence: &AlertSilence) -> Happening {
+    Happening::AlertSilenceUpdated {
+        silence: silence.id,
+        group: None,
+    }
+}
+
+/// What is told, in order.
+async fn told(store: &Arc<dyn Store>) -> Vec<Happening> {
+    let events = store.events_from(0, 100).await.expect("read").events;
+    events.into_iter().map(|stored| stored.event.what).collect()
+}
+
 async fn silences_are_kept_until_nobody_asks_any_more(open: Open<'_>) {
     let store = open();
     let all = AlertMatcher {
@@ -61,10 +79,7 @@ async fn silences_are_kept_until_nobody_asks_any_more(open: Open<'_>) {
     let (one, other) = (silence(all), silence(AlertMatcher::default()));
     create(&store, &one).await;
     create(&store, &other).await;
-    let events = store.events_from(0, 100).await.expect("read").events;
-    let what: Vec<_> = events.into_iter().map(|stored| stored.event.what).collect();
-    let told = [&one, &other].map(|it| Happening::AlertSilenceUpdated { silence: it.id });
-    assert_eq!(what, told);
+    assert_eq!(told(&store).await, [&one, &other].map(updated));
     let ended = store.end_alert_silence(one.id, at(90), audit("alert_silence.update"));
     ended.await.expect("changed");
     drop(store);
@@ -90,6 +105,55 @@ async fn silences_are_kept_until_nobody_asks_any_more(open: Open<'_>) {
     };
     create(&store, &later).await;
     assert_eq!(store.alert_silences().await, Ok(vec![later]));
+}
+
+async fn a_silence_that_is_over_stays_so(open: Open<'_>) {
+    let store = open();
+    let silence = silence(AlertMatcher::default());
+    create(&store, &silence).await;
+    let end = async |now| {
+        let audit = Entry::new(now, "ada", "alert_silence.update", "alert_silence:x");
+        store.end_alert_silence(silence.id, at(90), audit).await
+    };
+    assert_eq!(end(at(20)).await, Err(StoreError::SilenceOver));
+    assert_eq!(store.alert_silences().await.expect("read")[0].ends, at(20));
+    assert_eq!(end(at(19)).await, Ok(()));
+    assert_eq!(store.alert_silences().await.expect("read")[0].ends, at(90));
+}
+
+async fn the_beginning_and_the_end_of_a_silence_are_told_once(open: Open<'_>) {
+    let store = open();
+    let group = group(&*store, "g").await;
+    let later = silence(AlertMatcher {
+        group: Some(group),
+        ..AlertMatcher::default()
+    });
+    let at_once = AlertSilence {
+        starts: T0,
+        ..silence(AlertMatcher::default())
+    };
+    create(&store, &later).await;
+    create(&store, &at_once).await;
+    let before = told(&store).await.len();
+    assert_eq!(store.next_notification(T0).await, Ok(Some(at(10))));
+    for now in [9, 10, 11] {
+        store.tell_silences(at(now)).await.expect("told");
+    }
+    assert_eq!(store.next_notification(at(10)).await, Ok(Some(at(20))));
+    let of_group = Happening::AlertSilenceUpdated {
+        silence: later.id,
+        group: Some(group),
+    };
+    let begins = told(&store).await.split_off(before);
+    assert_eq!(begins, std::slice::from_ref(&of_group));
+    drop(store);
+    let store = open();
+    for now in [19, 20, 21] {
+        store.tell_silences(at(now)).await.expect("told");
+    }
+    let ends = told(&store).await.split_off(before + 1);
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    assert!(ends.contains(&of_group) && ends.contains(&updated(&at_once)));
 }
 
 async fn a_silence_is_for_what_matches_it(open: Open<'_>) {
@@ -192,17 +256,24 @@ fn message(channel: AlertChannelId) -> NewNotification {
 }
 
 /// A message that was tried so often.
-fn waits(message: &NewNotification, attempts: u32) -> DueNotification {
-    DueNotification {
-        id: message.id,
-        body: message.body.clone(),
-        attempts,
-    }
+const fn waits(message: &NewNotification, attempts: u32) -> (Uuid, u32) {
+    (message.id, attempts)
 }
 
-async fn due(store: &Arc<dyn Store>, channel: AlertChannelId, now: u64) -> Vec<DueNotification> {
+/// Begins to try what is due, and answers what a silence holds of it.
+async fn held(store: &Arc<dyn Store>, channel: AlertChannelId, now: u64) -> usize {
+    let mut held = 0;
+    for (due, _) in due(store, channel, now).await {
+        let sent = begun(&**store, due, at(now), at(now + 1000));
+        held += usize::from(!sent.await.expect("begun"));
+    }
+    held
+}
+
+async fn due(store: &Arc<dyn Store>, channel: AlertChannelId, now: u64) -> Vec<(Uuid, u32)> {
     let due = store.due_notifications(channel, at(now), 10).await;
-    due.expect("read")
+    let due = due.expect("read").into_iter();
+    due.map(|due| (due.id, due.attempts)).collect()
 }
 
 fn over(alert: &AlertRecord) -> AlertRecord {
@@ -225,20 +296,30 @@ async fn what_a_silence_holds_is_sent_at_its_end(open: Open<'_>) {
         .apply_alerts(at(5), vec![(alert.clone(), told)])
         .await
         .expect("written");
-    let held = silence(AlertMatcher::default());
-    create(&store, &held).await;
+    let silence = silence(AlertMatcher::default());
+    create(&store, &silence).await;
     assert_eq!(due(&store, hook.id, 9).await, [waits(&first, 0)]);
-    assert_eq!(due(&store, hook.id, 10).await, []);
-    assert_eq!(store.next_notification(at(10)).await, Ok(Some(at(20))));
+    // It is seen as it would be tried; what comes while there is a silence is held from the beginning.
+    assert_eq!(held(&store, hook.id, 10).await, 1);
+    let other = firing(None);
+    let second = message(hook.id);
+    let told = AlertStep::Tell(vec![second.clone()]);
+    let applied = store.apply_alerts(at(11), vec![(other, told)]);
+    applied.await.expect("written");
+    assert_eq!(due(&store, hook.id, 11).await, []);
+    assert_eq!(store.next_notification(at(11)).await, Ok(Some(at(20))));
     drop(store);
     let store = open();
     assert_eq!(due(&store, hook.id, 19).await, []);
-    assert_eq!(due(&store, hook.id, 20).await, [waits(&first, 0)]);
-    let sent = note(&*store, first.id, tried(at(20), ""), Tried::Sent);
-    sent.await.expect("noted");
+    let both = [waits(&first, 0), waits(&second, 0)];
+    assert_eq!(due(&store, hook.id, 20).await, both);
+    for message in [&first, &second] {
+        let sent = note(&*store, message.id, tried(at(20), ""), Tried::Sent);
+        sent.await.expect("noted");
+    }
     assert_eq!(due(&store, hook.id, 30).await, [], "once");
     // Who was told is told of the end, whatever is silenced by then.
-    let ended = store.end_alert_silence(held.id, at(90), audit("alert_silence.update"));
+    let ended = store.end_alert_silence(silence.id, at(90), audit("alert_silence.update"));
     ended.await.expect("changed");
     let told = AlertStep::Tell(vec![end.clone()]);
     store
@@ -247,6 +328,60 @@ async fn what_a_silence_holds_is_sent_at_its_end(open: Open<'_>) {
         .expect("written");
     assert_eq!(due(&store, hook.id, 40).await, [waits(&end, 0)]);
     assert_eq!(silenced_until(&store, &alert, 40).await, None, "it is over");
+}
+
+async fn what_holds_no_more_frees_what_it_held(open: Open<'_>) {
+    let store = open();
+    let hook = channel();
+    let made = store.create_alert_channel(hook.clone(), audit("alert_channel.create").into());
+    made.await.expect("made");
+    let of = group(&*store, "g").await;
+    let host = host_in(&*store, "kvm", &[of], &[("env", "prod")]).await;
+    let first = message(hook.id);
+    let told = AlertStep::Tell(vec![first.clone()]);
+    let applied = store.apply_alerts(at(5), vec![(firing(Some(host)), told)]);
+    applied.await.expect("written");
+    let nothing = AlertMatcher::default;
+    // It is over sooner or later than it was to be, and it is removed.
+    let one = silence(nothing());
+    create(&store, &one).await;
+    assert_eq!(held(&store, hook.id, 10).await, 1);
+    for ends in [90, 15] {
+        let ended = store.end_alert_silence(one.id, at(ends), audit("alert_silence.update"));
+        ended.await.expect("changed");
+        assert_eq!(due(&store, hook.id, ends - 1).await, []);
+        assert_eq!(due(&store, hook.id, ends).await, [waits(&first, 0)]);
+    }
+    let removed = store.delete_alert_silence(one.id, audit("alert_silence.delete"));
+    removed.await.expect("removed");
+    assert_eq!(due(&store, hook.id, 10).await, [waits(&first, 0)]);
+    // Its host is another by now.
+    let labels = BTreeMap::from([("env".to_owned(), "prod".to_owned())]);
+    let labels = AlertMatcher {
+        labels,
+        ..nothing()
+    };
+    create(&store, &silence(labels)).await;
+    assert_eq!(held(&store, hook.id, 10).await, 1);
+    let change = HostChange {
+        name: None,
+        labels: Some(BTreeMap::new()),
+        groups: None,
+    };
+    let changed = store.update_host(host, None, change, audit("host.update"));
+    changed.await.expect("changed");
+    assert_eq!(due(&store, hook.id, 10).await, [waits(&first, 0)]);
+    // The group is no more.
+    let for_group = AlertMatcher {
+        group: Some(of),
+        ..nothing()
+    };
+    create(&store, &silence(for_group)).await;
+    assert_eq!(held(&store, hook.id, 10).await, 1);
+    let removed = store.delete_group(of, None, audit("group.delete"));
+    removed.await.expect("removed");
+    assert_eq!(due(&store, hook.id, 10).await, [waits(&first, 0)]);
+    assert_eq!(held(&store, hook.id, 10).await, 0);
 }
 
 async fn who_may_have_been_told_is_told_of_the_end(open: Open<'_>) {
@@ -260,9 +395,10 @@ async fn who_may_have_been_told_is_told_of_the_end(open: Open<'_>) {
     let applied = store.apply_alerts(at(5), vec![(alert.clone(), told)]);
     applied.await.expect("written");
     // Nobody can say what came of this try: the platform was not there any more.
-    assert_eq!(store.notification_begun(first.id, at(9)).await, Ok(true));
+    assert_eq!(begun(&*store, first.id, at(5), at(9)).await, Ok(true));
     assert_eq!(due(&store, hook.id, 8).await, []);
     create(&store, &silence(AlertMatcher::default())).await;
+    assert_eq!(held(&store, hook.id, 10).await, 1);
     let told = AlertStep::Tell(vec![end.clone()]);
     let applied = store.apply_alerts(at(12), vec![(over(&alert), told)]);
     applied.await.expect("written");
@@ -270,7 +406,7 @@ async fn who_may_have_been_told_is_told_of_the_end(open: Open<'_>) {
     let sent = note(&*store, first.id, tried(at(12), ""), Tried::Sent);
     sent.await.expect("noted");
     assert_eq!(due(&store, hook.id, 12).await, [waits(&end, 0)]);
-    let again = store.notification_begun(first.id, at(20)).await;
+    let again = begun(&*store, first.id, at(12), at(20)).await;
     assert_eq!(again, Ok(false), "it was sent");
     // Of what was given up nobody knows, and nobody is told that it is over.
     let other = firing(None);
@@ -284,7 +420,7 @@ async fn who_may_have_been_told_is_told_of_the_end(open: Open<'_>) {
     let applied = store.apply_alerts(at(30), vec![(over(&other), told)]);
     applied.await.expect("written");
     let due = due(&store, hook.id, 30).await;
-    assert!(due.iter().all(|due| due.id != end.id), "{due:?}");
+    assert!(due.iter().all(|(id, _)| *id != end.id), "{due:?}");
 }
 
 async fn what_is_over_while_silenced_is_not_told(open: Open<'_>) {

@@ -41,6 +41,17 @@ pub(super) fn tried(at: UnixMillis, error: &str) -> SendTry {
     }
 }
 
+/// Begins to try a message; whether it is to be sent.
+pub(super) async fn begun(
+    store: &dyn Store,
+    id: Uuid,
+    now: UnixMillis,
+    next: UnixMillis,
+) -> Result<bool, StoreError> {
+    let begun = store.notifications_begun(vec![id], None, now, next).await?;
+    Ok(begun.iter().any(|due| due.id == id))
+}
+
 /// Notes a try: that it begins, and what came of it.
 pub(super) async fn note(
     store: &dyn Store,
@@ -49,8 +60,8 @@ pub(super) async fn note(
     then: Tried,
 ) -> Result<(), StoreError> {
     let later = UnixMillis(tried.at.0 + 1000);
-    assert_eq!(store.notification_begun(id, later).await, Ok(true));
-    store.notification_tried(id, tried, then).await
+    assert_eq!(begun(store, id, tried.at, later).await, Ok(true));
+    store.notifications_tried(vec![id], tried, then).await
 }
 
 fn alert(host: Option<HostId>) -> AlertRecord {
@@ -166,12 +177,12 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
     let ends = vec![end.clone(), message(late.id)];
     apply(&alert, AlertStep::Tell(ends)).await;
     assert_eq!(due(at(30)).await, [(known.id, 1)]);
-    let again = note(&*store, known.id, tried(at(9), "no"), Tried::Again(at(99)));
+    let again = note(&*store, known.id, tried(at(9), "no"), Tried::Again(at(31)));
     again.await.expect("noted");
     assert_eq!(due(at(30)).await, [], "it waits behind the first");
-    let sent = note(&*store, known.id, tried(at(30), ""), Tried::Sent);
+    let sent = note(&*store, known.id, tried(at(31), ""), Tried::Sent);
     sent.await.expect("noted");
-    assert_eq!(due(at(30)).await, [(end.id, 0)]);
+    assert_eq!(due(at(31)).await, [(end.id, 0)]);
     assert_eq!(store.open_alerts().await, Ok(Vec::new()));
     let (kept, sent) = store
         .alert(alert.id, at(30), 10)
@@ -181,7 +192,7 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
     assert_eq!(kept.alert.acknowledged, Some(("ada".to_owned(), T0)));
     assert_eq!(sent.len(), 2, "one for each that was told");
     assert_eq!((sent[0].attempts, sent[0].state), (3, SendState::Sent));
-    let tries = [tried(at(5), "no"), tried(at(9), "no"), tried(at(30), "")];
+    let tries = [tried(at(5), "no"), tried(at(9), "no"), tried(at(31), "")];
     assert_eq!(sent[0].tries, tries);
 
     let removed = store.delete_alert_channel(channel.id, audit("alert_channel.delete"));

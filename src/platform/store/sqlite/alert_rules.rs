@@ -32,6 +32,12 @@ pub(super) const LATER: &str = "
     CREATE INDEX alerts_of_state ON alerts (state, number);
 ";
 
+/// Strikes the channels that are not there out of rules. One that is left without is sent to all.
+pub(super) const CHANNELS_THERE: &str = "
+    UPDATE alert_rules SET channels = coalesce((SELECT group_concat(c.id, ' ') FROM alert_channels c
+        WHERE instr(alert_rules.channels, c.id) > 0), '') WHERE channels <> '';
+";
+
 impl AlertRuleStore for SqliteStore {
     fn alert_rules(&self) -> StoreFuture<'_, Vec<AlertRule>> {
         Box::pin(self.read(|connection| {
@@ -87,6 +93,13 @@ fn put_rule(connection: &Connection, rule: &AlertRule) -> Result<(), StoreError>
         && !connection.query_row(is_group, [group], |row| row.get::<_, bool>(0))?
     {
         return Err(StoreError::GroupUnknown);
+    }
+    // One that leads nowhere else would be sent to nobody.
+    let is_channel = "SELECT EXISTS (SELECT 1 FROM alert_channels WHERE id = ?1)";
+    for channel in &rule.channels {
+        if !connection.query_row(is_channel, [channel], |row| row.get::<_, bool>(0))? {
+            return Err(StoreError::ChannelUnknown);
+        }
     }
     let (kind, amount, span) = rule.condition.parts();
     let channels: Vec<_> = rule.channels.iter().map(ToString::to_string).collect();

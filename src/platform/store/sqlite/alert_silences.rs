@@ -1,21 +1,32 @@
-//! Silences of alerts in SQLite, and the SQL by which an alert is silenced.
+//! Silences of alerts in SQLite: the SQL by which an alert is silenced, and the messages that one holds. Such a message
+//! is due at the end of what holds it, so that nobody asks for it meanwhile; what changes that moment frees it.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::alert_silences::{
     AlertMatcher, AlertSilence, AlertSilenceStore, SHOWN_AFTER, SILENCES_MAX,
 };
-use super::super::{Change, StoreFuture};
-use super::SqliteStore;
+use super::super::{Change, StoreError, StoreFuture};
 use super::alert_rules::millis;
 use super::alerts::{bounded, out_of_range, removed_one};
 use super::values::signed;
+use super::{SqliteStore, Transaction};
 use crate::audit::Entry;
 use crate::clock::UnixMillis;
-use crate::ids::AlertSilenceId;
+use crate::ids::{AlertId, AlertSilenceId, GroupId, HostId};
+use crate::platform::events::{Event, Happening};
+
+/// By which silence a message is held; and how much of a silence was told: nothing (0), that it has begun (1), that it is
+/// over (2).
+pub(super) const HELD: &str = "
+    ALTER TABLE alert_notifications ADD COLUMN held TEXT;
+    CREATE INDEX alert_notifications_held ON alert_notifications (held) WHERE held IS NOT NULL;
+    ALTER TABLE alert_silences ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+    UPDATE alert_silences SET told = (starts <= unixepoch() * 1000) + (ends <= unixepoch() * 1000);
+";
 
 /// The silences of the moment `?1`.
-pub(super) const ACTIVE: &str = "SELECT rule, host, group_id, labels, ends FROM alert_silences
+pub(super) const ACTIVE: &str = "SELECT id, rule, host, group_id, labels, ends FROM alert_silences
     WHERE starts <= ?1 AND ends > ?1";
 
 /// Whether the silence `s` is for the alert `a`. An alert about no host is in no group and has no labels.
@@ -25,6 +36,40 @@ pub(super) const MATCHES: &str = "(s.rule IS NULL OR s.rule = a.rule)
         WHERE g.host = a.host AND g.group_id = s.group_id))
     AND NOT EXISTS (SELECT 1 FROM json_each(s.labels) w WHERE NOT EXISTS (SELECT 1 FROM host_labels l
         WHERE l.host = a.host AND l.key = w.key AND (w.value = '' OR l.value = w.value)))";
+
+/// The silence of the moment `?1` for the alert `?2` that ends last, while that fires: that it is over is sent to who
+/// was told, silenced or not.
+fn longest() -> String {
+    format!(
+        "SELECT s.id, s.ends FROM alerts a JOIN ({ACTIVE}) s ON {MATCHES}
+         WHERE a.id = ?2 AND a.state = 1 ORDER BY s.ends DESC LIMIT 1"
+    )
+}
+
+/// The silences of which something is to be told at the moment `?1`; where a clock was set back, anew.
+const UNTOLD: &str = "SELECT id, host, group_id FROM alert_silences
+    WHERE told <> (starts <= ?1) + (ends <= ?1)";
+
+/// Frees the messages that a silence holds: they are due since they were made.
+pub(super) const FREE: &str =
+    "UPDATE alert_notifications SET held = NULL, next = created WHERE held = ?1";
+/// The same of those that are held by silences for a group.
+pub(super) const FREE_FOR_GROUP: &str = "UPDATE alert_notifications SET held = NULL, next = created
+     WHERE held IN (SELECT id FROM alert_silences WHERE group_id = ?1)";
+/// And of those about a host.
+pub(super) const FREE_OF_HOST: &str = "UPDATE alert_notifications SET held = NULL, next = created
+    WHERE held IS NOT NULL AND alert IN (SELECT id FROM alerts WHERE host = ?1 AND state = 1)";
+
+/// The silence that holds what is to be sent of an alert, and until when.
+pub(super) fn silence_for(
+    connection: &Connection,
+    now: UnixMillis,
+    alert: AlertId,
+) -> Result<Option<(AlertSilenceId, UnixMillis)>, StoreError> {
+    let mut query = connection.prepare_cached(&longest())?;
+    let found = query.query_row((now, alert), |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?)
+}
 
 impl AlertSilenceStore for SqliteStore {
     fn alert_silences(&self) -> StoreFuture<'_, Vec<AlertSilence>> {
@@ -41,7 +86,7 @@ impl AlertSilenceStore for SqliteStore {
     fn create_alert_silence(&self, silence: AlertSilence, change: Change) -> StoreFuture<'_, ()> {
         Box::pin(self.write_beside_hosts(move |connection| {
             let labels = serde_json::to_string(&silence.matcher.labels)
-                .map_err(|error| super::super::StoreError::Failed(error.to_string()))?;
+                .map_err(|error| StoreError::Failed(error.to_string()))?;
             connection
                 .prepare_cached("DELETE FROM alert_silences WHERE ends < ?1 - ?2")?
                 .execute((silence.created, millis(SHOWN_AFTER)))?;
@@ -57,8 +102,8 @@ impl AlertSilenceStore for SqliteStore {
             connection
                 .prepare_cached(
                     "INSERT INTO alert_silences
-                         (id, reason, by, created, starts, ends, rule, host, group_id, labels)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                         (id, reason, by, created, starts, ends, rule, host, group_id, labels, told)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?5 <= ?4)",
                 )?
                 .execute(params![
                     silence.id,
@@ -83,10 +128,18 @@ impl AlertSilenceStore for SqliteStore {
         audit: Entry,
     ) -> StoreFuture<'_, ()> {
         Box::pin(self.write_beside_hosts(move |connection| {
-            let changed = connection
-                .prepare_cached("UPDATE alert_silences SET ends = ?2 WHERE id = ?1")?
-                .execute((id, ends))?;
-            removed_one(changed)?;
+            let is_over = connection
+                .prepare_cached("SELECT ends <= ?2 FROM alert_silences WHERE id = ?1")?
+                .query_row((id, audit.at), |row| row.get::<_, bool>(0))?;
+            if is_over {
+                return Err(StoreError::SilenceOver);
+            }
+            for change in [
+                "UPDATE alert_silences SET ends = ?2 WHERE id = ?1",
+                "UPDATE alert_notifications SET next = ?2 WHERE held = ?1",
+            ] {
+                connection.prepare_cached(change)?.execute((id, ends))?;
+            }
             connection.audit(audit)
         }))
     }
@@ -97,9 +150,54 @@ impl AlertSilenceStore for SqliteStore {
                 .prepare_cached("DELETE FROM alert_silences WHERE id = ?1")?
                 .execute([id])?;
             removed_one(removed)?;
+            connection.prepare_cached(FREE)?.execute([id])?;
             connection.audit(audit)
         }))
     }
+
+    fn tell_silences(&self, now: UnixMillis) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            // Most of the time there is nothing to tell, and nothing to write.
+            if self.read(move |it| untold(it, now)).await?.is_empty() {
+                return Ok(());
+            }
+            let told = self.write_beside_hosts(move |connection| {
+                for (silence, host, group) in untold(connection, now)? {
+                    tell(connection, now, silence, host, group)?;
+                }
+                Ok(())
+            });
+            told.await
+        })
+    }
+}
+
+type Untold = (AlertSilenceId, Option<HostId>, Option<GroupId>);
+
+fn untold(connection: &Connection, now: UnixMillis) -> Result<Vec<Untold>, StoreError> {
+    let mut query = connection.prepare_cached(UNTOLD)?;
+    let found = query.query_map([now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn tell(
+    connection: &Transaction<'_>,
+    now: UnixMillis,
+    silence: AlertSilenceId,
+    host: Option<HostId>,
+    group: Option<GroupId>,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE alert_silences SET told = (starts <= ?1) + (ends <= ?1) WHERE id = ?2",
+        )?
+        .execute((now, silence))?;
+    connection.event(&Event {
+        at: now,
+        host,
+        actor: String::new(),
+        what: Happening::AlertSilenceUpdated { silence, group },
+    })
 }
 
 fn silence(row: &Row<'_>) -> rusqlite::Result<AlertSilence> {

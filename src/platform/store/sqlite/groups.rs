@@ -11,6 +11,7 @@ use super::super::groups::{
     LabelCount, LabelSelector, NewGroup,
 };
 use super::super::{Change, HostRecord, StoreError, StoreFuture};
+use super::alert_silences::{FREE_FOR_GROUP, FREE_OF_HOST};
 use super::operations::host_record;
 use super::{SqliteStore, Transaction};
 use crate::audit::Entry;
@@ -116,8 +117,9 @@ impl GroupStore for SqliteStore {
             if !rules.is_empty() {
                 return Err(StoreError::GroupInRules(rules));
             }
-            // Its hosts and those who were granted it are changed with it.
+            // Its hosts and those who were granted it are changed with it; silences for it are for nobody.
             for statement in [
+                FREE_FOR_GROUP,
                 "UPDATE hosts SET version = version + 1
                  WHERE id IN (SELECT host FROM host_groups WHERE group_id = ?1)",
                 "UPDATE users SET version = version + 1
@@ -305,6 +307,10 @@ fn change_host(
                     error => error,
                 })?;
         }
+    }
+    if change.labels.is_some() || change.groups.is_some() {
+        // Other silences may be for its alerts now.
+        connection.prepare_cached(FREE_OF_HOST)?.execute([id])?;
     }
     Ok(())
 }

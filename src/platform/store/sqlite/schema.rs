@@ -5,8 +5,8 @@ use rusqlite::Connection;
 
 use super::super::StoreError;
 use super::{
-    alert_channels, alert_rules, alerts, audit, delivery_schema, events, files, fleet, health,
-    track, wave_schema,
+    alert_channels, alert_rules, alert_silences, alerts, audit, delivery_schema, events, files,
+    fleet, health, track, wave_schema,
 };
 use crate::audit::seal::AuditKey;
 use crate::clock::UnixMillis;
@@ -245,6 +245,12 @@ const MIGRATIONS: &[Migration] = &[
     Sql(alert_channels::SCHEMA),
     // Rules of alerts about labels, and about what they could not be about before.
     Sql(alert_rules::LATER),
+    // By what messages are held, and what of silences was told.
+    Sql(alert_silences::HELD),
+    // Channels that rules name and that are gone: a rule was changed in the moment of their removal.
+    Sql(alert_rules::CHANNELS_THERE),
+    // Messages that are sent together.
+    Sql(alert_channels::BATCHES),
 ];
 
 /// Brings a database up to the newest schema.
@@ -524,6 +530,32 @@ mod tests {
         });
         let texts = ["hook", "https://a.example", "n"].map(str::to_owned);
         assert_eq!(kept, Ok((texts, false, b"whsec_eA==".to_vec())));
+    }
+
+    #[test]
+    fn a_rule_loses_the_channels_that_are_gone() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        let before = MIGRATIONS
+            .iter()
+            .position(|migration| matches!(migration, Sql(alert_rules::CHANNELS_THERE)))
+            .expect("there");
+        migrate_with(&mut connection, &key(), &MIGRATIONS[..before]).expect("before");
+        let rows = "INSERT INTO alert_channels VALUES
+                ('c', 'hook', 0, 'https://a.example', x'01', NULL, 7),
+                ('d', 'other', 0, 'https://a.example', x'01', NULL, 7);
+            UPDATE alert_rules SET channels = 'gone d c' WHERE name = 'host-offline';
+            UPDATE alert_rules SET channels = 'gone' WHERE name = 'host-flapping'";
+        connection.execute_batch(rows).expect("inserted");
+        migrate(&mut connection, &key()).expect("migrated");
+        let kept: Vec<String> = connection
+            .prepare("SELECT channels FROM alert_rules WHERE name LIKE 'host-%' ORDER BY name DESC")
+            .expect("prepared")
+            .query_map([], |row| row.get(0))
+            .expect("run")
+            .collect::<Result<_, _>>()
+            .expect("read");
+        // The rest names none, and is for all.
+        assert_eq!(kept, ["c d", "", ""]);
     }
 
     #[test]

@@ -41,6 +41,7 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_ALERT_UPDATED: _ClassVar[EventKind]
     EVENT_KIND_ALERT_SILENCE_UPDATED: _ClassVar[EventKind]
     EVENT_KIND_RECORD_UPDATED: _ClassVar[EventKind]
+    EVENT_KIND_ALERT_NOTIFICATION_UPDATED: _ClassVar[EventKind]
 
 class HostOfflineReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -71,6 +72,7 @@ EVENT_KIND_DELIVERY_UPDATED: EventKind
 EVENT_KIND_ALERT_UPDATED: EventKind
 EVENT_KIND_ALERT_SILENCE_UPDATED: EventKind
 EVENT_KIND_RECORD_UPDATED: EventKind
+EVENT_KIND_ALERT_NOTIFICATION_UPDATED: EventKind
 HOST_OFFLINE_REASON_UNSPECIFIED: HostOfflineReason
 HOST_OFFLINE_REASON_CONNECTION_ENDED: HostOfflineReason
 HOST_OFFLINE_REASON_DUPLICATE_INSTANCE: HostOfflineReason
@@ -128,7 +130,7 @@ class EventAuthentication(_message.Message):
     def __init__(self, access_token: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("position", "at", "host_id", "actor", "host_online", "host_offline", "host_health", "host_created", "host_enrolled", "host_updated", "host_revoked", "host_duplicated", "session_opened", "session_entered", "session_closed", "command_updated", "group_updated", "delivery_updated", "alert_updated", "alert_silence_updated", "record_updated")
+    __slots__ = ("position", "at", "host_id", "actor", "host_online", "host_offline", "host_health", "host_created", "host_enrolled", "host_updated", "host_revoked", "host_duplicated", "session_opened", "session_entered", "session_closed", "command_updated", "group_updated", "delivery_updated", "alert_updated", "alert_silence_updated", "record_updated", "alert_notification_updated")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +152,7 @@ class Event(_message.Message):
     ALERT_UPDATED_FIELD_NUMBER: _ClassVar[int]
     ALERT_SILENCE_UPDATED_FIELD_NUMBER: _ClassVar[int]
     RECORD_UPDATED_FIELD_NUMBER: _ClassVar[int]
+    ALERT_NOTIFICATION_UPDATED_FIELD_NUMBER: _ClassVar[int]
     position: str
     at: _timestamp_pb2.Timestamp
     host_id: str
@@ -171,7 +174,8 @@ class Event(_message.Message):
     alert_updated: AlertUpdated
     alert_silence_updated: AlertSilenceUpdated
     record_updated: RecordUpdated
-    def __init__(self, position: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., host_id: _Optional[str] = ..., actor: _Optional[str] = ..., host_online: _Optional[_Union[HostOnline, _Mapping]] = ..., host_offline: _Optional[_Union[HostOffline, _Mapping]] = ..., host_health: _Optional[_Union[HostHealth, _Mapping]] = ..., host_created: _Optional[_Union[HostCreated, _Mapping]] = ..., host_enrolled: _Optional[_Union[HostEnrolled, _Mapping]] = ..., host_updated: _Optional[_Union[HostUpdated, _Mapping]] = ..., host_revoked: _Optional[_Union[HostRevoked, _Mapping]] = ..., host_duplicated: _Optional[_Union[HostDuplicated, _Mapping]] = ..., session_opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., session_entered: _Optional[_Union[SessionEntered, _Mapping]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping]] = ..., command_updated: _Optional[_Union[CommandUpdated, _Mapping]] = ..., group_updated: _Optional[_Union[GroupUpdated, _Mapping]] = ..., delivery_updated: _Optional[_Union[DeliveryUpdated, _Mapping]] = ..., alert_updated: _Optional[_Union[AlertUpdated, _Mapping]] = ..., alert_silence_updated: _Optional[_Union[AlertSilenceUpdated, _Mapping]] = ..., record_updated: _Optional[_Union[RecordUpdated, _Mapping]] = ...) -> None: ...
+    alert_notification_updated: AlertNotificationUpdated
+    def __init__(self, position: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., host_id: _Optional[str] = ..., actor: _Optional[str] = ..., host_online: _Optional[_Union[HostOnline, _Mapping]] = ..., host_offline: _Optional[_Union[HostOffline, _Mapping]] = ..., host_health: _Optional[_Union[HostHealth, _Mapping]] = ..., host_created: _Optional[_Union[HostCreated, _Mapping]] = ..., host_enrolled: _Optional[_Union[HostEnrolled, _Mapping]] = ..., host_updated: _Optional[_Union[HostUpdated, _Mapping]] = ..., host_revoked: _Optional[_Union[HostRevoked, _Mapping]] = ..., host_duplicated: _Optional[_Union[HostDuplicated, _Mapping]] = ..., session_opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., session_entered: _Optional[_Union[SessionEntered, _Mapping]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping]] = ..., command_updated: _Optional[_Union[CommandUpdated, _Mapping]] = ..., group_updated: _Optional[_Union[GroupUpdated, _Mapping]] = ..., delivery_updated: _Optional[_Union[DeliveryUpdated, _Mapping]] = ..., alert_updated: _Optional[_Union[AlertUpdated, _Mapping]] = ..., alert_silence_updated: _Optional[_Union[AlertSilenceUpdated, _Mapping]] = ..., record_updated: _Optional[_Union[RecordUpdated, _Mapping]] = ..., alert_notification_updated: _Optional[_Union[AlertNotificationUpdated, _Mapping]] = ...) -> None: ...
 
 class HostOnline(_message.Message):
     __slots__ = ("address", "software")
@@ -282,6 +286,16 @@ class AlertSilenceUpdated(_message.Message):
     ALERT_SILENCE_ID_FIELD_NUMBER: _ClassVar[int]
     alert_silence_id: str
     def __init__(self, alert_silence_id: _Optional[str] = ...) -> None: ...
+
+class AlertNotificationUpdated(_message.Message):
+    __slots__ = ("alert_id", "notification_id", "state")
+    ALERT_ID_FIELD_NUMBER: _ClassVar[int]
+    NOTIFICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    alert_id: str
+    notification_id: str
+    state: str
+    def __init__(self, alert_id: _Optional[str] = ..., notification_id: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
 
 class RecordUpdated(_message.Message):
     __slots__ = ("kind",)

@@ -61,7 +61,8 @@ export declare type AlertChannelSpec = Message<"fleetwire.api.v1.AlertChannelSpe
   name: string;
 
   /**
-   * True where nothing is sent there, and what waited for it is given up.
+   * True where nothing is sent there. What waited for it is given up, but for ends of alerts that were told there: those
+   * are sent once it is not disabled any more.
    *
    * @generated from field: bool disabled = 2;
    */

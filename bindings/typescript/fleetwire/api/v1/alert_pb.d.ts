@@ -131,7 +131,7 @@ export declare const AlertSchema: GenMessage<Alert>;
  */
 export declare type AlertNotification = Message<"fleetwire.api.v1.AlertNotification"> & {
   /**
-   * Its id, which the receiver is told as `webhook-id`.
+   * Its id, which the receiver is told as `webhook-id`. What is sent together with others has the id of all of them.
    *
    * @generated from field: string id = 1;
    */
@@ -173,7 +173,7 @@ export declare type AlertNotification = Message<"fleetwire.api.v1.AlertNotificat
   createdAt?: Timestamp | undefined;
 
   /**
-   * When it is tried next. Absent where it is not.
+   * When it is tried next: where a silence holds it, at that one's end. Absent where it is not.
    *
    * @generated from field: google.protobuf.Timestamp next_at = 7;
    */

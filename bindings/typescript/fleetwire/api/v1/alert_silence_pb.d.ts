@@ -334,7 +334,7 @@ export declare const AlertSilenceService: GenService<{
     output: typeof CreateAlertSilenceResponseSchema;
   },
   /**
-   * Gives a silence another end.
+   * Gives a silence another end. One that is over stays so (`silence_over`): make another.
    *
    * @generated from rpc fleetwire.api.v1.AlertSilenceService.UpdateAlertSilence
    */

@@ -384,7 +384,8 @@ export declare type Event = Message<"fleetwire.api.v1.Event"> & {
     case: "alertUpdated";
   } | {
     /**
-     * A silence of alerts was made, changed or removed: some of them may be silenced now, or not any more.
+     * A silence of alerts was made, changed or removed, has begun or has ended: some of them may be silenced now, or not
+     * any more. Told to who sees its host, its group, or all hosts.
      *
      * @generated from field: fleetwire.api.v1.AlertSilenceUpdated alert_silence_updated = 31;
      */
@@ -398,6 +399,14 @@ export declare type Event = Message<"fleetwire.api.v1.Event"> & {
      */
     value: RecordUpdated;
     case: "recordUpdated";
+  } | {
+    /**
+     * A message about an alert was tried, or is held by a silence now. Told to who sees all hosts.
+     *
+     * @generated from field: fleetwire.api.v1.AlertNotificationUpdated alert_notification_updated = 33;
+     */
+    value: AlertNotificationUpdated;
+    case: "alertNotificationUpdated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -762,7 +771,7 @@ export declare type AlertUpdated = Message<"fleetwire.api.v1.AlertUpdated"> & {
 export declare const AlertUpdatedSchema: GenMessage<AlertUpdated>;
 
 /**
- * A silence of alerts was made, changed or removed.
+ * A silence of alerts was made, changed or removed, has begun or has ended.
  *
  * @generated from message fleetwire.api.v1.AlertSilenceUpdated
  */
@@ -780,6 +789,40 @@ export declare type AlertSilenceUpdated = Message<"fleetwire.api.v1.AlertSilence
  * Use `create(AlertSilenceUpdatedSchema)` to create a new message.
  */
 export declare const AlertSilenceUpdatedSchema: GenMessage<AlertSilenceUpdated>;
+
+/**
+ * A message about an alert was tried, or is held by a silence now.
+ *
+ * @generated from message fleetwire.api.v1.AlertNotificationUpdated
+ */
+export declare type AlertNotificationUpdated = Message<"fleetwire.api.v1.AlertNotificationUpdated"> & {
+  /**
+   * The alert's id.
+   *
+   * @generated from field: string alert_id = 1;
+   */
+  alertId: string;
+
+  /**
+   * The message's id.
+   *
+   * @generated from field: string notification_id = 2;
+   */
+  notificationId: string;
+
+  /**
+   * Where it stands: `waiting`, `sent` or `failed` for good.
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.AlertNotificationUpdated.
+ * Use `create(AlertNotificationUpdatedSchema)` to create a new message.
+ */
+export declare const AlertNotificationUpdatedSchema: GenMessage<AlertNotificationUpdated>;
 
 /**
  * Something that is kept, and has no event of its own, was made, changed or removed.
@@ -981,7 +1024,7 @@ export enum EventKind {
   ALERT_UPDATED = 15,
 
   /**
-   * A silence of alerts was made, changed or removed.
+   * A silence of alerts was made, changed or removed, has begun or has ended.
    *
    * @generated from enum value: EVENT_KIND_ALERT_SILENCE_UPDATED = 16;
    */
@@ -993,6 +1036,13 @@ export enum EventKind {
    * @generated from enum value: EVENT_KIND_RECORD_UPDATED = 17;
    */
   RECORD_UPDATED = 17,
+
+  /**
+   * A message about an alert was tried, or is held by a silence now.
+   *
+   * @generated from enum value: EVENT_KIND_ALERT_NOTIFICATION_UPDATED = 18;
+   */
+  ALERT_NOTIFICATION_UPDATED = 18,
 }
 
 /**
