@@ -4,7 +4,7 @@
 
 use crate::{
     messages::{camel, doc, snake},
-    model::{API, FieldKind, Message, Schema},
+    model::{API, Field, FieldKind, Message, Schema},
     services::{Method, Service},
 };
 use std::{collections::BTreeMap, error::Error, fmt::Write};
@@ -69,6 +69,15 @@ fn answer(method: &Method) -> String {
     }
 }
 
+/// How many parameters a query has at most: a list's values stand there one by one.
+fn parameters_max(request: &Message) -> u64 {
+    let most = |field: &Field| match field.repeated {
+        true => field.rules.max_items,
+        false => 1,
+    };
+    request.fields.iter().map(most).sum()
+}
+
 fn write_method(
     out: &mut String,
     schema: &Schema,
@@ -95,7 +104,7 @@ fn write_method(
     };
     writeln!(
         out,
-        "/// `{0}.{name}`: `{1} {2}`.\npub struct {name};\nimpl Method for {name} {{\n    const ABOUT: &'static About = &About {{ service: {0:?}, name: {name:?}, verb: {1:?}, path: {2:?}, role: {role}, creates: {3}, begins: {6}, reads: {4}, body: {5}, request_bytes_max: {7} }};\n    type WireRequest = pb::{request};\n    type Request = messages::{request};\n    type WireAnswer = pb::{response};\n    type Answer = messages::{response};",
+        "/// `{0}.{name}`: `{1} {2}`.\npub struct {name};\nimpl Method for {name} {{\n    const ABOUT: &'static About = &About {{ service: {0:?}, name: {name:?}, verb: {1:?}, path: {2:?}, role: {role}, creates: {3}, begins: {6}, reads: {4}, body: {5}, request_bytes_max: {7}, parameters_max: {8} }};\n    type WireRequest = pb::{request};\n    type Request = messages::{request};\n    type WireAnswer = pb::{response};\n    type Answer = messages::{response};",
         service.name,
         http.verb.name(),
         http.path,
@@ -104,6 +113,7 @@ fn write_method(
         http.body,
         policy.begins,
         policy.max_request_bytes,
+        parameters_max(schema.message(request)),
     )?;
     if schema
         .message(request)

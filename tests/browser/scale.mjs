@@ -15,6 +15,8 @@ import { PATIENCE_MS, launch, until } from "./driver.mjs";
 const URL_BASE = process.env.FLEETWIRE_TEST_URL;
 const KEY = process.env.FLEETWIRE_TEST_KEY;
 const HOSTS = Number(process.env.FLEETWIRE_TEST_HOSTS);
+/** As the platform orders them. */
+const NAMES = Array.from({ length: HOSTS }, (_, index) => `agent-${index}`).sort();
 const [mode, seconds] = [process.argv[2], Number(process.argv[3] ?? 0)];
 /** A task that takes longer keeps a page from answering whoever scrolls. */
 const LONG_MS = 50;
@@ -72,15 +74,16 @@ async function list(page) {
   return rows;
 }
 
-/** Scrolls until the last host is there. */
-async function toTheEnd(page, rows) {
-  const last = () =>
-    rows.evaluate((element) => {
-      element.scrollTop = element.scrollHeight;
-      return element.querySelectorAll("[role=row]").length;
-    });
-  const count = async () => Number(await page.getByRole("table").getAttribute("aria-rowcount")) - 1;
-  await until("all hosts", async () => (await last()) && (await count()), (seen) => seen === HOSTS, 10);
+/** The names of the hosts whose lines are there. */
+const shown = (rows) => rows.getByRole("row").getByRole("link").allTextContents();
+
+/** Scrolls until the last host is there: each page of the list makes it longer. */
+async function toTheEnd(rows) {
+  const look = async () => {
+    await rows.evaluate((element) => void (element.scrollTop = element.scrollHeight));
+    return (await shown(rows)).at(-1);
+  };
+  await until("the last host", look, (seen) => seen === NAMES.at(-1));
 }
 
 const share = (sorted, of) => sorted[Math.min(Math.floor(sorted.length * of), sorted.length - 1)] ?? 0;
@@ -151,7 +154,7 @@ async function memory(browser, pid) {
 async function scroll(browser, context, page) {
   await open(page, "/hosts");
   const rows = await list(page);
-  await toTheEnd(page, rows);
+  await toTheEnd(rows);
   // Beside it stands a page that does next to nothing: what takes long there is the machine's doing.
   const idle = await context.newPage();
   await idle.goto("data:text/html,<title>idle</title><canvas>");
@@ -231,21 +234,18 @@ async function walk(page) {
   page.on("pageerror", (error) => faults.push(error.message));
   await open(page, "/hosts");
   const rows = await list(page);
-  await toTheEnd(page, rows);
-  const names = Array.from({ length: HOSTS }, (_, index) => `agent-${index}`).sort();
-  const shown = () => rows.getByRole("row").getByRole("link").allTextContents();
-  await until("the last hosts", shown, (seen) => seen.at(-1) === names.at(-1));
-  const bottom = await shown();
-  assert.deepEqual(bottom, names.slice(-bottom.length), "the last, in order");
+  await toTheEnd(rows);
+  const bottom = await shown(rows);
+  assert.deepEqual(bottom, NAMES.slice(-bottom.length), "the last, in order");
   assert.ok(bottom.length < 200, "only what is seen is there");
   // In the middle stand those of the middle.
   await rows.evaluate((element) => void (element.scrollTop = element.scrollHeight / 2));
-  await until("those of the middle", shown, (seen) => seen.includes(names[HOSTS / 2]));
-  const middle = await shown();
-  const from = names.indexOf(middle[0]);
-  assert.deepEqual(middle, names.slice(from, from + middle.length), "those of the middle, in order");
+  await until("those of the middle", () => shown(rows), (seen) => seen.includes(NAMES[HOSTS / 2]));
+  const middle = await shown(rows);
+  const from = NAMES.indexOf(middle[0]);
+  assert.deepEqual(middle, NAMES.slice(from, from + middle.length), "those of the middle, in order");
   // One of them gets another label: its line shows it, and the others stay where they are.
-  const changed = names[HOSTS / 2];
+  const changed = NAMES[HOSTS / 2];
   const answer = await fetch(`${URL_BASE}/api/hosts/${changed}`, {
     method: "PATCH",
     headers: { authorization: `Bearer ${KEY}`, "content-type": "application/json" },
@@ -255,10 +255,10 @@ async function walk(page) {
   await rows.getByRole("row").filter({ hasText: changed }).getByText("seven-of-nine").waitFor();
   // A search finds what is not loaded as well.
   const search = page.getByRole("searchbox", { name: "Search by name" });
-  const wanted = names.filter((name) => name.includes("-199"));
+  const wanted = NAMES.filter((name) => name.includes("-199"));
   await search.fill("-199");
-  await until("what was searched for", shown, (seen) => seen.length === wanted.length && seen[0] === wanted[0]);
-  assert.deepEqual(await shown(), wanted);
+  await until("what was searched for", () => shown(rows), (seen) => seen.length === wanted.length && seen[0] === wanted[0]);
+  assert.deepEqual(await shown(rows), wanted);
   assert.deepEqual(faults, []);
   say({ walked: true });
 }

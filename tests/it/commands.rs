@@ -203,3 +203,27 @@ fn events_are_followed_as_server_sent_events() {
     let told = until("host_created");
     assert!(told.contains("data: {\"event\":{"), "{told}");
 }
+
+#[test]
+fn a_query_has_as_many_parameters_as_the_schema_gives_its_lists() {
+    let platform = Platform::start(&[]);
+    let token = platform.admin_token();
+    let host = "host_ids=5b1f6a52-6d0e-4a6e-9d58-0f4f6f1f7c11&";
+    let group = "group_ids=5b1f6a52-6d0e-4a6e-9d58-0f4f6f1f7c11&";
+    let ask = |hosts: usize, groups: usize| {
+        let query = host.repeat(hosts) + &group.repeat(groups);
+        let mut stream = TcpStream::connect(platform.http).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        let request = format!(
+            "GET /api/events?{query}kinds=host_created HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("written");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).expect("an answer");
+        String::from_utf8_lossy(&status).into_owned()
+    };
+    assert_eq!(ask(256, 64), "HTTP/1.1 200");
+    assert_eq!(ask(257, 64), "HTTP/1.1 400");
+    assert_eq!(ask(400, 0), "HTTP/1.1 400");
+}

@@ -80,6 +80,8 @@ pub struct About {
     pub body: bool,
     /// Its largest request, in bytes.
     pub request_bytes_max: usize,
+    /// Most parameters of its query: as many as its request has values.
+    pub parameters_max: usize,
 }
 
 /// One call of a method by somebody who is known.

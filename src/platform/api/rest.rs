@@ -40,8 +40,6 @@ const NO_STATE: &str = "none";
 /// Of a body that is too large so much is read and passed over: a client that writes it all before it reads
 /// would otherwise see its connection break, and not the refusal.
 const PASSED_OVER_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Parameters of one query, which are compared with each other.
-const PARAMETERS_MAX: usize = 64;
 
 /// The routes of the API and the health checks.
 pub(in crate::platform) fn router(platform: Arc<Platform>) -> Router {
@@ -163,10 +161,11 @@ async fn read<M: Method>(request: Request) -> Answer<(Parts, M::WireRequest)> {
         .map_err(|_| invalid("the path is not UTF-8", None))?;
     let query = parts.uri.query().unwrap_or_default();
     let in_query: Vec<(Cow<'_, str>, Cow<'_, str>)> = form_urlencoded::parse(query.as_bytes())
-        .take(PARAMETERS_MAX + 1)
+        .take(M::ABOUT.parameters_max + 1)
         .collect();
-    if in_query.len() > PARAMETERS_MAX {
-        let detail = format!("a query has at most {PARAMETERS_MAX} parameters");
+    if in_query.len() > M::ABOUT.parameters_max {
+        let most = M::ABOUT.parameters_max;
+        let detail = format!("the query of this path has at most {most} parameters");
         return Err(invalid(detail, None));
     }
     let mut parameters: Vec<(&str, &str)> = in_path.iter().collect();

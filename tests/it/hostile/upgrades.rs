@@ -151,7 +151,7 @@ async fn rule_12_a_viewer_that_leaves_ends_the_devices_side() {
         .await;
     viewer.answer_head().await;
     frame(&mut viewer).await;
-    assert_eq!(stack.stats().await["streams"], 1);
+    stack.until_streams(1).await;
     drop(viewer);
     stack.until_streams(0).await;
 }

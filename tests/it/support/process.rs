@@ -101,7 +101,8 @@ impl Process {
         })
     }
 
-    fn has_ended(&mut self) -> Option<ExitStatus> {
+    /// What it ended with, once it has, and all of what it said is there.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().expect("a child of ours")?;
         for reader in self.readers.drain(..) {
             reader.join().expect("it reads to the end");
