@@ -1,7 +1,7 @@
 //! What every store must do with channels of alerts.
 
 use super::alert_rules::rule;
-use super::alerts::{channel, firing, note, tried};
+use super::alerts::{begun, channel, firing, note, tried};
 use super::*;
 use crate::ids::{AlertChannelId, AlertSilenceId, Uuid, random_uuid};
 use crate::platform::events::Happening;
@@ -201,9 +201,9 @@ async fn what_was_told_there_ends_there_once_a_channel_is_enabled_again(open: Op
         channel: hook.id,
         body: "{}".to_owned(),
     };
-    let (one, other) = (firing(None), firing(None));
-    let (first, second) = (message(), message());
-    let changes = [(&one, &first), (&other, &second)];
+    let (one, other, tried_then) = (firing(None), firing(None), firing(None));
+    let (first, second, third) = (message(), message(), message());
+    let changes = [(&one, &first), (&other, &second), (&tried_then, &third)];
     let changes = changes.map(|(alert, told)| (alert.clone(), AlertStep::Tell(vec![told.clone()])));
     let applied = store.apply_alerts(at(5), changes.to_vec());
     applied.await.expect("written");
@@ -211,8 +211,9 @@ async fn what_was_told_there_ends_there_once_a_channel_is_enabled_again(open: Op
         let sent = note(&*store, message.id, tried(at(5), ""), Tried::Sent);
         sent.await.expect("noted");
     }
-    // One is over before the channel is disabled, one while it is.
-    let ends = [message(), message()];
+    assert_eq!(begun(&*store, third.id, at(5), at(9)).await, Ok(true));
+    // One is over before the channel is disabled, one while it is, and so is one that was on its way there.
+    let ends = [message(), message(), message()];
     let is_over = |alert, end: &NewNotification| (over(alert), AlertStep::Tell(vec![end.clone()]));
     let applied = store.apply_alerts(at(8), vec![is_over(&one, &ends[0])]);
     applied.await.expect("written");
@@ -225,7 +226,10 @@ async fn what_was_told_there_ends_there_once_a_channel_is_enabled_again(open: Op
         changed.await.expect("changed");
     };
     set(true).await;
-    let applied = store.apply_alerts(at(8), vec![is_over(&other, &ends[1])]);
+    let taken = store.notifications_tried(vec![third.id], tried(at(5), ""), Tried::Sent);
+    taken.await.expect("noted");
+    let meanwhile = vec![is_over(&other, &ends[1]), is_over(&tried_then, &ends[2])];
+    let applied = store.apply_alerts(at(8), meanwhile);
     applied.await.expect("written");
     set(false).await;
     let due = store.due_notifications(hook.id, at(9), 10).await;

@@ -321,11 +321,11 @@ fn note(
             &tried.error,
             signed(TRIES_KEPT as u64),
         ))?;
-    // Where its channel was removed meanwhile, that stands.
+    // Where its channel was disabled or removed meanwhile, that stands, unless it was taken: then there is an end to tell.
     connection
         .prepare_cached(
             "UPDATE alert_notifications SET state = ?2, error = ?3, next = ?4
-             WHERE id = ?1 AND state = 0",
+             WHERE id = ?1 AND (state = 0 OR state = 2 AND ?2 = 1)",
         )?
         .execute((id, state as i64, &tried.error, next))?;
     let behind = next.unwrap_or(tried.at);
