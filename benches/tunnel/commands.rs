@@ -444,7 +444,8 @@ async fn command(
         .to_owned())
 }
 
-async fn post(
+/// Asks the API for something with a body, and answers what it says.
+pub(crate) async fn post(
     client: &mut Connection,
     endpoint: &Endpoint,
     path: &str,

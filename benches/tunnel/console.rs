@@ -264,7 +264,8 @@ async fn scale(report: &mut Report) -> Outcome<()> {
 }
 
 /// The API, as the administrator.
-fn authorised(platform: &Platform) -> Outcome<Endpoint> {
+/// Where the API is asked as its administrator.
+pub(crate) fn authorised(platform: &Platform) -> Outcome<Endpoint> {
     let mut endpoint = Endpoint::plain(platform.plain);
     let token = platform.administrator_token()?;
     endpoint.fields = format!("Authorization: Bearer {token}\r\n");
@@ -305,7 +306,7 @@ async fn call(
 }
 
 /// The share of a core that a process takes while something goes on.
-async fn cpu_while(id: u32, work: impl Future<Output = Outcome<()>>) -> Outcome<f64> {
+pub(crate) async fn cpu_while(id: u32, work: impl Future<Output = Outcome<()>>) -> Outcome<f64> {
     let (before, begun) = (Usage::of(id)?.cpu_s, Instant::now());
     work.await?;
     Ok((Usage::of(id)?.cpu_s - before) / begun.elapsed().as_secs_f64())

@@ -26,6 +26,7 @@
 //! | `command-waiting` | what it takes to ask where a million wait (`--waiting`), beside where none does |
 //! | `console-events` | an event to a console in Chromium with 99 others that look on; what one costs |
 //! | `console-scale` | 20,000 hosts, 500 events a second: the list in Chromium, long tasks, memory; once |
+//! | `alerts` | 20,000 hosts: what the watch over them costs, and how long until each has an alert; once |
 //! | `shaped` | a path with rate, delay and queue: small requests beside a download, goodput |
 //!
 //! How it is measured:
@@ -57,6 +58,7 @@
 
 #[path = "../../tests/support/agents/mod.rs"]
 mod agents;
+mod alerts;
 mod api;
 mod codec;
 mod commands;
@@ -265,6 +267,7 @@ async fn sections(options: &Options, report: &mut Report) -> Outcome<()> {
     fleet::measure(options, report).await?;
     commands::measure(options, report).await?;
     console::measure(options, report).await?;
+    alerts::measure(options, report).await?;
     loopback::measure(options, report).await?;
     shaped::measure(options, report).await
 }

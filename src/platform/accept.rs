@@ -54,7 +54,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -513,7 +513,7 @@ async fn admit(course: &Course, hello: Hello, arrived: Arrived) -> Option<Place>
                 platform.metrics.reconnect(replaced);
             }
             if replaced {
-                platform.alerts.replaced(UnixMillis::now(), record.id);
+                platform.alerts.replaced(Instant::now(), record.id);
             }
             platform
                 .health

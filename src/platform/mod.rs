@@ -47,7 +47,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::Entry;
 use crate::audit::seal::AuditKey;
-use crate::clock::UnixMillis;
+use crate::clock::{Now, UnixMillis};
 use crate::files::{self, FileError};
 use crate::ids::{ConsoleSessionId, HostId};
 use crate::net::tls::{self, ServerCertificates, TlsError};
@@ -258,7 +258,7 @@ impl Platform {
         let alerts = Arc::<Alerts>::default();
         let (watched, noticed) = (events.clone(), alerts.clone());
         let registry = Registry::watched(Box::new(move |host, what| {
-            noticed.happened(host, &what);
+            noticed.happened(Now::of_clocks(), host, &what);
             watched.tell(host, what);
         }));
 

@@ -2,12 +2,12 @@
 //! from then on only what was changed since. Whether a host is connected is the registry's.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
-use crate::clock::UnixMillis;
+use crate::clock::{Now, UnixMillis};
 use crate::ids::{GroupId, HostId};
-use crate::platform::identity::Grants;
 use crate::platform::store::alert_rules::AlertRule;
-use crate::platform::store::groups::{HostEntry, HostFilter, LabelSelector};
+use crate::platform::store::groups::{HostEntry, LabelSelector};
 use crate::platform::store::watch::{HostChanges, Waiting, WaitingQuery};
 use crate::platform::store::{Store, StoreError};
 
@@ -16,7 +16,7 @@ const HOSTS_READ_MAX: usize = 1000;
 /// Where more were changed at once, all are read anew.
 const CHANGED_MAX: usize = 256;
 /// Hosts at once of which it is read what waits for them.
-const WAITING_READ_MAX: usize = 500;
+const WAITING_READ_MAX: usize = 64;
 
 /// A host, as rules ask for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Watched {
     pub certificate_until: Option<UnixMillis>,
     pub is_revoked: bool,
     /// When it is to be looked at again.
-    pub due: Option<UnixMillis>,
+    pub due: Option<Instant>,
     /// Which of the scopes it is in, by their numbers.
     scopes: Box<[u16]>,
 }
@@ -76,6 +76,8 @@ pub(super) struct Fleet {
     pub hosts: HashMap<HostId, Watched>,
     /// What waits for hosts, as it was last asked.
     pub waiting: HashMap<HostId, Waiting>,
+    /// When that was: it says nothing of any later moment.
+    pub asked: Option<Now>,
     scopes: Vec<Scope>,
     /// Up to where changes are known; `None` where all has to be read.
     as_of: Option<u64>,
@@ -113,7 +115,17 @@ impl Fleet {
     ) -> Result<Option<Vec<HostId>>, StoreError> {
         let HostChanges { head, hosts } = store.host_changes(self.as_of, CHANGED_MAX).await?;
         match &hosts {
-            None => self.read_all(store).await?,
+            None => {
+                self.hosts.clear();
+                let mut after = None;
+                loop {
+                    after = self.read_some(store, after, HOSTS_READ_MAX).await?;
+                    if after.is_none() {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
             Some(changed) => {
                 for host in changed {
                     match store.host_entry(*host).await? {
@@ -130,25 +142,33 @@ impl Fleet {
         Ok(hosts)
     }
 
-    /// Asks what waits for hosts. Answers for which something does, or did when this was last asked.
+    /// Asks what waits for hosts: how much, up to that number, and where it is asked since when. Answers for which
+    /// something does, or did when this was last asked.
     pub(super) async fn ask_waiting(
         &mut self,
         store: &dyn Store,
-        mut query: WaitingQuery,
+        now: Now,
+        (depth_max, age): (u64, bool),
     ) -> Result<Vec<HostId>, StoreError> {
-        query.count = WAITING_READ_MAX;
+        let mut query = WaitingQuery {
+            after: 0,
+            count: WAITING_READ_MAX,
+            depth_max,
+            age,
+            now: now.wall,
+        };
         let mut found = HashMap::new();
-        while query.depth_max > 0 || query.age {
+        let mut goes_on = depth_max > 0 || age;
+        while goes_on {
             let some = store.waiting(query).await?;
-            let was_last = some.len() < query.count;
+            goes_on = some.len() == query.count;
             if let Some(last) = some.last() {
                 query.after = last.place;
             }
             found.extend(some.into_iter().map(|waiting| (waiting.host, waiting)));
-            if was_last {
-                break;
-            }
+            tokio::task::yield_now().await;
         }
+        self.asked = Some(now);
         let before = std::mem::replace(&mut self.waiting, found);
         let gone = before
             .into_keys()
@@ -158,23 +178,21 @@ impl Fleet {
         Ok(touched)
     }
 
-    async fn read_all(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        self.hosts.clear();
-        let mut filter = HostFilter::all(Grants::All, HOSTS_READ_MAX);
-        loop {
-            let some = store.host_entries(filter.clone()).await?;
-            for entry in &some {
-                self.put(entry);
-            }
-            if some.len() < filter.limit {
-                return Ok(());
-            }
-            filter.after = some.last().map(|entry| entry.record.name.clone());
-            tokio::task::yield_now().await;
-        }
+    /// Reads some hosts in the order of their ids, which nobody changes: one that is renamed meanwhile is neither passed
+    /// over nor read twice. Answers after which to go on.
+    async fn read_some(
+        &mut self,
+        store: &dyn Store,
+        after: Option<HostId>,
+        count: usize,
+    ) -> Result<Option<HostId>, StoreError> {
+        let some = store.hosts_by_id(after, count).await?;
+        some.iter().for_each(|entry| self.put(entry));
+        let last = some.last().map(|entry| entry.record.id);
+        Ok(last.filter(|_| some.len() == count))
     }
 
-    pub(super) fn put(&mut self, entry: &HostEntry) {
+    fn put(&mut self, entry: &HostEntry) {
         let record = &entry.record;
         let scopes = (0..).zip(&self.scopes);
         let scopes = scopes.filter(|(_, scope)| scope.holds(entry));
@@ -188,5 +206,54 @@ impl Fleet {
             scopes: scopes.map(|(number, _)| number).collect(),
         };
         self.hosts.insert(record.id, watched);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Entry;
+    use crate::platform::Platform;
+    use crate::platform::store::NewHost;
+    use crate::platform::store::groups::HostChange;
+    use crate::secret::{SecretHash, random};
+
+    #[tokio::test]
+    async fn a_host_that_is_renamed_while_all_are_read_is_read() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let platform = Platform::fresh(dir.path()).await;
+        let store = &*platform.store;
+        let audit = |action: &str| Entry::new(UnixMillis(1000), "admin", action, "target");
+        let ids: Vec<_> = (0..4).map(|_| HostId::random(random())).collect();
+        for (id, name) in ids.iter().zip(["m", "n", "o", "p"]) {
+            let host = NewHost {
+                id: *id,
+                name: name.to_owned(),
+                auth_token: SecretHash::of(&random::<32>()),
+                at: UnixMillis(1000),
+            };
+            let made = store.create_host(host, audit("host.create").into());
+            made.await.expect("made");
+        }
+        let mut fleet = Fleet::default();
+        let mut after = fleet.read_some(store, None, 2).await.expect("read");
+        // Each to where the reading has been by the order of names, and where it comes to.
+        for (number, id) in ids.iter().enumerate() {
+            let name = if fleet.hosts.contains_key(id) {
+                "z"
+            } else {
+                "a"
+            };
+            let change = HostChange {
+                name: Some(format!("{name}{number}").parse().expect("a name")),
+                ..HostChange::default()
+            };
+            let renamed = store.update_host(*id, None, change, audit("host.update"));
+            renamed.await.expect("renamed");
+        }
+        while after.is_some() {
+            after = fleet.read_some(store, after, 2).await.expect("read");
+        }
+        assert!(ids.iter().all(|id| fleet.hosts.contains_key(id)));
     }
 }

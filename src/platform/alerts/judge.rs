@@ -2,29 +2,29 @@
 //! nothing is written out that nobody is told.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::Alerts;
 use super::fleet::Watched;
 use super::samples::Samples;
 use crate::clock::{Now, UnixMillis};
 use crate::ids::HostId;
-use crate::platform::Platform;
+use crate::platform::registry::Presence;
 use crate::platform::store::alert_rules::Condition;
 use crate::platform::store::watch::Waiting;
 
-/// Whether a rule holds.
+/// Whether a rule holds, and at which moment time alone may change that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nobody can say, before this moment: it stays as it is.
-    Unknown(Option<UnixMillis>),
+    /// Nobody can say: it stays as it is.
+    Unknown(Option<Instant>),
     /// It does not.
-    No,
-    /// It does not, and may from this moment on.
-    NoBefore(UnixMillis),
-    /// It does not before this moment; what fires already stays, as the clock may have been set back.
-    NotYet(UnixMillis),
-    /// It does, and why; to be looked at again at that moment.
-    Yes(Finding, Option<UnixMillis>),
+    No(Option<Instant>),
+    /// It does not before this moment. Where that follows from a time that the store has, and the clock was set back
+    /// since, it may all the same.
+    NotYet(Option<Instant>),
+    /// It does, and why.
+    Yes(Finding, Option<Instant>),
 }
 
 /// Why a rule holds.
@@ -74,106 +74,143 @@ impl fmt::Display for Finding {
     }
 }
 
-/// From when on what is known of hosts is all there is to know.
+/// From when on what is known of hosts is all there is to know. Times are counted by the clock that nobody sets; that of
+/// people is asked only for what is kept by it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
     /// The moment.
     pub now: Now,
-    /// How long this process watches.
-    pub watched: Duration,
+    /// When this process began to watch.
+    pub begun: Now,
     /// How long hosts have to come back after its beginning.
     pub grace: Duration,
+    /// Until when the clock of people is not believed, as it was set.
+    pub doubted: Option<Instant>,
 }
 
 impl Sight {
+    /// How long this process watches.
+    fn watched(&self) -> Duration {
+        let begun = self.begun.steady;
+        self.now.steady.saturating_duration_since(begun)
+    }
+
+    /// The moment so much later.
+    fn after(&self, time: Duration) -> Option<Instant> {
+        self.now.steady.checked_add(time)
+    }
+
     /// Nobody can say before this process has watched for that long.
-    const fn unknown_until(&self, watched: Duration) -> Option<Verdict> {
-        match watched.checked_sub(self.watched) {
+    fn unknown_until(&self, watched: Duration) -> Option<Verdict> {
+        match watched.checked_sub(self.watched()) {
             None | Some(Duration::ZERO) => None,
-            Some(left) => Some(Verdict::Unknown(Some(self.now.wall.plus(left)))),
+            Some(left) => Some(Verdict::Unknown(self.after(left))),
         }
     }
+
+    /// Nobody can say by the clock of people while it is not believed.
+    fn unknown_by_wall(&self) -> Option<Verdict> {
+        let doubted = self.doubted.filter(|until| *until > self.now.steady)?;
+        Some(Verdict::Unknown(Some(doubted)))
+    }
+}
+
+/// What is known of a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub id: HostId,
+    pub host: &'a Watched,
+    pub presence: Presence,
+    /// What waits for it.
+    pub waiting: Option<&'a Waiting>,
 }
 
 /// Whether a condition of hosts holds of one.
 pub(super) fn of_host(
-    platform: &Platform,
+    alerts: &Alerts,
     sight: &Sight,
     condition: Condition,
-    id: HostId,
-    host: &Watched,
-    waiting: Option<&Waiting>,
+    of: &Known<'_>,
 ) -> Verdict {
-    let now = sight.now.wall;
     match condition {
-        Condition::HostOffline(span) => {
-            if platform.registry.link(id).is_some() {
-                return Verdict::No;
-            }
-            let left = platform.alerts.left(id);
-            let Some(since) = left.or(host.last_seen) else {
-                // It was never there.
-                return Verdict::No;
-            };
-            if left.is_none()
-                && let Some(unknown) = sight.unknown_until(sight.grace)
-            {
-                return unknown;
-            }
-            if now.since(since) >= span {
-                Verdict::Yes(Finding::OfflineSince(since), None)
-            } else {
-                Verdict::NotYet(since.plus(span))
-            }
-        }
+        Condition::HostOffline(span) => offline(alerts, sight, span, of),
         Condition::HostFlapping(count, span) => {
-            let (found, nth) = platform
-                .alerts
-                .came_back(now, id, span, count.saturating_sub(1));
+            let (now, last) = (sight.now.steady, count.saturating_sub(1));
+            let (found, nth) = alerts.came_back(now, of.id, span, last);
             if found >= count {
                 // It is over once the oldest of as many as it takes is out of sight.
-                let until = nth.map(|at| at.plus(span + Duration::from_millis(1)));
+                let until = nth.and_then(|at| at.checked_add(span + Duration::from_millis(1)));
                 return Verdict::Yes(Finding::CameBack(found, span), until);
             }
             // What was before this process began is not known.
-            sight.unknown_until(span).unwrap_or(Verdict::No)
+            sight.unknown_until(span).unwrap_or(Verdict::No(None))
         }
-        Condition::HostDisk(percent) => {
-            let connected = platform.registry.connected(id);
-            let health = connected.and_then(|connected| connected.health);
-            match health.and_then(|health| health.disk_percent) {
-                Some(found) if found >= percent as f64 => {
-                    Verdict::Yes(Finding::DiskFull(percent), None)
-                }
-                Some(_) => Verdict::No,
-                None => Verdict::Unknown(None),
+        Condition::HostDisk(percent) => match of.presence.disk_percent {
+            Some(found) if found >= percent as f64 => {
+                Verdict::Yes(Finding::DiskFull(percent), None)
             }
-        }
-        Condition::CertificateEnds(span) => match host.certificate_until {
-            Some(until) if until <= now.plus(span) => {
-                Verdict::Yes(Finding::CertificateEnds(until), None)
-            }
-            Some(until) => {
-                let from = until.0.saturating_sub(span.as_millis() as u64);
-                Verdict::NoBefore(UnixMillis(from))
-            }
-            None => Verdict::No,
+            Some(_) => Verdict::No(None),
+            None => Verdict::Unknown(None),
         },
-        Condition::QueueDepth(count) => match waiting {
+        Condition::CertificateEnds(span) => {
+            let Some(until) = of.host.certificate_until else {
+                return Verdict::No(None);
+            };
+            if let Some(unknown) = sight.unknown_by_wall() {
+                return unknown;
+            }
+            match until.since(sight.now.wall).checked_sub(span) {
+                None | Some(Duration::ZERO) => Verdict::Yes(Finding::CertificateEnds(until), None),
+                Some(left) => Verdict::No(sight.after(left)),
+            }
+        }
+        Condition::QueueDepth(count) => match of.waiting {
             Some(waiting) if waiting.depth >= count => Verdict::Yes(Finding::Waiting(count), None),
-            _ => Verdict::No,
+            _ => Verdict::No(None),
         },
-        Condition::QueueAge(span) => match waiting.and_then(|waiting| waiting.since) {
-            // What waits is asked for again and again: there is no need for a moment to look at it.
-            Some(since) if now.since(since) >= span => {
-                Verdict::Yes(Finding::WaitingSince(since), None)
+        Condition::QueueAge(span) => {
+            let Some(since) = of.waiting.and_then(|waiting| waiting.since) else {
+                return Verdict::No(None);
+            };
+            if let Some(unknown) = sight.unknown_by_wall() {
+                return unknown;
             }
-            _ => Verdict::No,
-        },
+            // What waits is asked for again and again: there is no need for a moment to look at it.
+            if sight.now.wall.since(since) >= span {
+                Verdict::Yes(Finding::WaitingSince(since), None)
+            } else {
+                Verdict::No(None)
+            }
+        }
         Condition::DeadLetters(_)
         | Condition::DeliveryLatency(..)
         | Condition::FailedSignIns(..)
         | Condition::PlatformStorage(_) => Verdict::Unknown(None),
+    }
+}
+
+fn offline(alerts: &Alerts, sight: &Sight, span: Duration, of: &Known<'_>) -> Verdict {
+    if of.presence.is_connected {
+        return Verdict::No(None);
+    }
+    let (since, away) = match (alerts.left(of.id), of.host.last_seen) {
+        (Some(left), _) => {
+            let away = sight.now.steady.saturating_duration_since(left.steady);
+            (left.wall, away)
+        }
+        (None, Some(seen)) => {
+            if let Some(unknown) = sight.unknown_until(sight.grace) {
+                return unknown;
+            }
+            // How long before this process began is said by the clock as it stood then, whatever became of it.
+            (seen, sight.begun.wall.since(seen) + sight.watched())
+        }
+        // It was never there.
+        (None, None) => return Verdict::No(None),
+    };
+    match span.checked_sub(away) {
+        None | Some(Duration::ZERO) => Verdict::Yes(Finding::OfflineSince(since), None),
+        Some(left) => Verdict::NotYet(sight.after(left)),
     }
 }
 
@@ -197,11 +234,11 @@ pub(super) fn of_platform(
         Condition::DeadLetters(count) if figures.dead_letters >= count => {
             Verdict::Yes(Finding::DeadLetters(count), None)
         }
-        Condition::DeadLetters(_) => Verdict::No,
+        Condition::DeadLetters(_) => Verdict::No(None),
         Condition::DeliveryLatency(millis, span) => {
             match samples.slowest_hundredth(sight.now.steady, span) {
                 Some(found) if found >= millis => Verdict::Yes(Finding::Slow(found, span), None),
-                _ => sight.unknown_until(span).unwrap_or(Verdict::No),
+                _ => sight.unknown_until(span).unwrap_or(Verdict::No(None)),
             }
         }
         Condition::FailedSignIns(count, span) => {
@@ -209,12 +246,12 @@ pub(super) fn of_platform(
             if found >= count {
                 Verdict::Yes(Finding::FailedSignIns(found, span), None)
             } else {
-                sight.unknown_until(span).unwrap_or(Verdict::No)
+                sight.unknown_until(span).unwrap_or(Verdict::No(None))
             }
         }
         Condition::PlatformStorage(percent) => match figures.storage {
             Some(found) if found >= percent => Verdict::Yes(Finding::StorageFull(found), None),
-            Some(_) => Verdict::No,
+            Some(_) => Verdict::No(None),
             None => Verdict::Unknown(None),
         },
         Condition::HostOffline(_)

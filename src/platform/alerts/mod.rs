@@ -6,8 +6,6 @@
 mod course;
 mod fleet;
 mod judge;
-#[cfg(test)]
-mod measure;
 mod samples;
 mod send;
 #[cfg(test)]
@@ -16,13 +14,13 @@ mod watch;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::Platform;
 use super::events::Happening;
-use crate::clock::UnixMillis;
+use crate::clock::Now;
 use crate::ids::HostId;
 pub use send::{Webhooks, seal_secrets, secret};
 
@@ -42,9 +40,9 @@ pub struct Alerts {
 #[derive(Default)]
 struct Noticed {
     /// When hosts came back. Of those alone that did so within a day.
-    returns: HashMap<HostId, VecDeque<UnixMillis>>,
+    returns: HashMap<HostId, VecDeque<Instant>>,
     /// Since when hosts are away that were there since this process began.
-    left: HashMap<HostId, UnixMillis>,
+    left: HashMap<HostId, Now>,
     /// Of which hosts something has changed since it was last looked.
     hosts: HashSet<HostId>,
     /// Whether rules have.
@@ -54,7 +52,7 @@ struct Noticed {
 }
 
 impl Noticed {
-    fn returned(&mut self, now: UnixMillis, host: HostId) {
+    fn returned(&mut self, now: Instant, host: HostId) {
         let returns = self.returns.entry(host).or_default();
         if returns.len() == RETURNS_MAX {
             returns.pop_front();
@@ -70,18 +68,18 @@ impl Alerts {
         self.changed.notify_one();
     }
 
-    /// Something has happened to a host. Waits for nothing.
-    pub fn happened(&self, host: HostId, what: &Happening) {
+    /// Something has happened to a host at this moment. Waits for nothing.
+    pub fn happened(&self, now: Now, host: HostId, what: &Happening) {
         let mut noticed = self.noticed();
         match what {
             Happening::HostOnline { .. } => {
                 // After the platform's own start every host comes, and none of them has left.
                 if noticed.left.remove(&host).is_some() {
-                    noticed.returned(UnixMillis::now(), host);
+                    noticed.returned(now.steady, host);
                 }
             }
             Happening::HostOffline { .. } => {
-                noticed.left.insert(host, UnixMillis::now());
+                noticed.left.insert(host, now);
             }
             // Many come each second, and none is urgent.
             Happening::HostHealth { .. } if noticed.reports => {
@@ -95,8 +93,8 @@ impl Alerts {
         self.changed.notify_one();
     }
 
-    /// A host's agent has connected anew while it was connected still.
-    pub fn replaced(&self, now: UnixMillis, host: HostId) {
+    /// A host's agent has connected anew at this moment, while it was connected still.
+    pub fn replaced(&self, now: Instant, host: HostId) {
         let mut noticed = self.noticed();
         noticed.returned(now, host);
         noticed.hosts.insert(host);
@@ -117,30 +115,30 @@ impl Alerts {
     }
 
     /// Since when a host is away, where it was there since this process began.
-    fn left(&self, host: HostId) -> Option<UnixMillis> {
+    fn left(&self, host: HostId) -> Option<Now> {
         self.noticed().left.get(&host).copied()
     }
 
     /// How often a host came back within a time, and when it came for the time that is so many before the last.
     fn came_back(
         &self,
-        now: UnixMillis,
+        now: Instant,
         host: HostId,
         within: Duration,
         before_last: u64,
-    ) -> (u64, Option<UnixMillis>) {
+    ) -> (u64, Option<Instant>) {
         let noticed = self.noticed();
         let returns = noticed.returns.get(&host).into_iter().flatten();
-        let returns = returns.filter(|at| now.since(**at) <= within);
+        let returns = returns.filter(|at| now.saturating_duration_since(**at) <= within);
         let before_last = usize::try_from(before_last).unwrap_or(usize::MAX);
         let nth = returns.clone().rev().nth(before_last).copied();
         (returns.count() as u64, nth)
     }
 
     /// Forgets what no rule can ask for.
-    fn forget(&self, now: UnixMillis) {
+    fn forget(&self, now: Instant) {
         self.noticed().returns.retain(|_, returns| {
-            returns.retain(|at| now.since(*at) <= RETURNS_KEPT);
+            returns.retain(|at| now.saturating_duration_since(*at) <= RETURNS_KEPT);
             !returns.is_empty()
         });
     }

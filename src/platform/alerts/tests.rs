@@ -1,10 +1,14 @@
-//! Alerts of a real platform over a real store, by moments that the test says.
+//! Alerts of a real platform over a real store, by moments that the test says. `clocks` is what becomes of them where
+//! the clock of people is set, `looks` what one look does and what it leaves.
+
+mod clocks;
+mod looks;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::watch::{Watch, storage_percent};
+use super::watch::{Looked, Watch, storage_percent};
 use crate::audit::Entry;
 use crate::clock::{Now, UnixMillis};
 use crate::ids::{AlertChannelId, AlertRuleId, CommandId, GroupId, HostId, random_uuid};
@@ -14,6 +18,7 @@ use crate::platform::store::alert_channels::{AlertChannel, ChannelTarget};
 use crate::platform::store::alert_rules::{AlertRule, Condition};
 use crate::platform::store::alerts::{AlertFilter, AlertRecord, AlertState, Severity};
 use crate::platform::store::commands::{NewCommand, Priority};
+use crate::platform::store::deliveries::{Step, Transition};
 use crate::platform::store::groups::{HostChange, LabelSelector, NewGroup};
 use crate::platform::store::{Change, NewHost};
 use crate::secret::{SecretHash, random};
@@ -69,6 +74,13 @@ impl Fixture {
         id
     }
 
+    async fn update(&self, rule: AlertRule) {
+        let store = &self.platform.store;
+        let updated = store.update_alert_rule(rule, audit("alert_rule.update"));
+        updated.await.expect("updated");
+        self.platform.alerts.rules_changed();
+    }
+
     async fn rule_of(&self, rule: AlertRule) -> AlertRule {
         let store = &self.platform.store;
         let made = store.create_alert_rule(rule.clone(), change("alert_rule.create"));
@@ -81,10 +93,14 @@ impl Fixture {
         self.rule_of(rule(name, condition)).await
     }
 
-    pub(super) async fn channel(&self) {
+    async fn channel(&self) {
+        self.channel_of("hook").await;
+    }
+
+    async fn channel_of(&self, name: &str) {
         let channel = AlertChannel {
             id: AlertChannelId(random_uuid(random())),
-            name: "hook".to_owned(),
+            name: name.to_owned(),
             disabled: false,
             target: ChannelTarget::Webhook {
                 url: "http://127.0.0.1:9/".to_owned(),
@@ -108,8 +124,16 @@ impl Fixture {
     /// Looks so many seconds after the beginning; answers in how many to look again, where that is known.
     pub(super) async fn look(&mut self, seconds: u64) -> Option<u64> {
         let now = self.at(seconds);
-        let next = self.watch.look(&self.platform, now).await.expect("looked");
-        next.map(|next| next.since(now.wall).as_secs())
+        let looked = self.look_by(now).await;
+        assert!(looked.is_whole);
+        let next = looked.next?;
+        let wait = next.saturating_duration_since(now.steady);
+        Some(Duration::from_millis(wait.as_millis() as u64).as_secs())
+    }
+
+    async fn look_by(&mut self, now: Now) -> Looked {
+        let looked = self.watch.look(&self.platform, now).await;
+        looked.expect("looked")
     }
 
     /// All alerts but those that are pending, the oldest first.
@@ -149,6 +173,10 @@ impl Fixture {
     }
 
     async fn command(&self, host: HostId, created: UnixMillis) -> CommandId {
+        self.command_to(&[host], created).await
+    }
+
+    async fn command_to(&self, hosts: &[HostId], created: UnixMillis) -> CommandId {
         let command = NewCommand {
             id: CommandId::random(random()),
             kind: "script".to_owned(),
@@ -162,7 +190,7 @@ impl Fixture {
             plan: Default::default(),
             targets: "{}".to_owned(),
             redrive_of: None,
-            hosts: vec![host.into()],
+            hosts: hosts.iter().copied().map(Into::into).collect(),
         };
         let id = command.id;
         let made = self
@@ -172,9 +200,21 @@ impl Fixture {
         made.await.expect("made");
         id
     }
+
+    /// It does not wait for this host any more.
+    async fn sent(&self, command: CommandId, host: HostId) {
+        let sent = Transition {
+            command,
+            host,
+            at: self.begun.wall,
+            step: Step::Sent { once: false },
+        };
+        let applied = self.platform.store.apply(vec![sent]);
+        applied.await.expect("applied");
+    }
 }
 
-fn rule(name: &str, condition: Condition) -> AlertRule {
+pub(super) fn rule(name: &str, condition: Condition) -> AlertRule {
     AlertRule {
         id: AlertRuleId(random_uuid(random())),
         name: name.to_owned(),
@@ -248,7 +288,7 @@ async fn a_host_that_flaps_does_so_over_a_restart() {
     let host = fixture.host("kvm").await;
     let returns = async |fixture: &mut Fixture, at: &[u64]| {
         for second in at {
-            let now = fixture.at(*second).wall;
+            let now = fixture.at(*second).steady;
             fixture.platform.alerts.replaced(now, host);
             fixture.look(*second).await;
         }
@@ -311,15 +351,7 @@ async fn what_waits_for_a_host_is_told_by_number_and_by_age() {
             .store
             .due(host, fixture.begun.wall, true, 10);
         for delivery in due.await.expect("read").deliveries {
-            let cancelled = fixture.platform.store.apply(vec![
-                crate::platform::store::deliveries::Transition {
-                    command: delivery.command,
-                    host,
-                    at: fixture.begun.wall,
-                    step: crate::platform::store::deliveries::Step::Sent { once: false },
-                },
-            ]);
-            cancelled.await.expect("applied");
+            fixture.sent(delivery.command, host).await;
         }
     }
     fixture.look(120).await;
@@ -504,20 +536,13 @@ async fn a_rule_holds_for_its_time_before_it_is_told() {
     assert_eq!(fixture.look(10).await, Some(60));
     let pending = fixture.alerts_in(Some(AlertState::Pending)).await;
     assert_eq!(pending.len(), 1);
-    assert_eq!(fixture.look(69).await, Some(1));
-    fixture.look(70).await;
+    assert_eq!(fixture.look(69).await, Some(10), "once it is asked again");
+    fixture.look(79).await;
     assert_eq!(fixture.shown().await, [firing("depth")]);
-    let sent = crate::platform::store::deliveries::Transition {
-        command,
-        host,
-        at: fixture.begun.wall,
-        step: crate::platform::store::deliveries::Step::Sent { once: false },
-    };
-    let sent = fixture.platform.store.apply(vec![sent]);
-    sent.await.expect("applied");
-    assert_eq!(fixture.look(80).await, Some(60));
+    fixture.sent(command, host).await;
+    assert_eq!(fixture.look(89).await, Some(60));
     assert_eq!(fixture.shown().await, [firing("depth")]);
-    fixture.look(140).await;
+    fixture.look(149).await;
     assert_eq!(fixture.shown().await, [over("depth")]);
     // A rule that is removed takes its alert with it.
     let gone = AlertRule {
@@ -525,12 +550,7 @@ async fn a_rule_holds_for_its_time_before_it_is_told() {
         hold: Duration::ZERO,
         ..held
     };
-    let updated = fixture
-        .platform
-        .store
-        .update_alert_rule(gone.clone(), audit("alert_rule.update"));
-    updated.await.expect("updated");
-    fixture.platform.alerts.rules_changed();
+    fixture.update(gone.clone()).await;
     fixture.command(host, fixture.begun.wall).await;
     fixture.look(150).await;
     assert_eq!(fixture.shown().await, [over("depth"), firing("held")]);
@@ -573,8 +593,7 @@ async fn a_clock_that_leaps_ahead_removes_no_alert() {
             wall: fixture.at(wall).wall,
             steady: fixture.at(steady).steady,
         };
-        let looked = fixture.watch.look(&fixture.platform, now);
-        looked.await.expect("looked");
+        fixture.look_by(now).await;
         assert_eq!(fixture.alerts().await.len(), kept, "{wall}");
     }
 }

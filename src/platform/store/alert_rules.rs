@@ -71,6 +71,11 @@ impl Condition {
         }
     }
 
+    /// Whether it is about what waits for hosts.
+    pub const fn is_of_queues(self) -> bool {
+        matches!(self, Self::QueueDepth(_) | Self::QueueAge(_))
+    }
+
     /// What [`Self::parts`] gave.
     pub fn from_parts(kind: &str, amount: u64, span: Duration) -> Option<Self> {
         Some(match kind {

@@ -137,8 +137,13 @@ pub struct AlertFilter {
 
 /// What the platform keeps of alerts.
 pub trait AlertStore: Send + Sync {
-    /// The alerts that are pending or firing.
-    fn open_alerts(&self) -> StoreFuture<'_, Vec<AlertRecord>>;
+    /// Alerts in a state after one by its number, the oldest first, at most `count`, each with its number.
+    fn alerts_in(
+        &self,
+        state: AlertState,
+        after: u64,
+        count: usize,
+    ) -> StoreFuture<'_, Vec<(u64, AlertRecord)>>;
 
     /// Writes what becomes of alerts, all in one transaction with the events and messages of it.
     fn apply_alerts(

@@ -1,6 +1,7 @@
 //! What whoever watches over the fleet for alerts asks of the store again and again, each bounded in what it reads.
 
 use super::StoreFuture;
+use super::groups::HostEntry;
 use crate::clock::UnixMillis;
 use crate::ids::HostId;
 
@@ -47,6 +48,9 @@ pub trait WatchStore: Send + Sync {
     /// Which hosts were made, enrolled, renewed, changed or revoked after a place, at most `count`; with no place, where
     /// it goes on from. Neither who was seen nor what becomes of groups is among it.
     fn host_changes(&self, after: Option<u64>, count: usize) -> StoreFuture<'_, HostChanges>;
+
+    /// Hosts after this one in an order that no change of a host changes, at most `count`.
+    fn hosts_by_id(&self, after: Option<HostId>, count: usize) -> StoreFuture<'_, Vec<HostEntry>>;
 
     /// What waits for hosts, of hosts for which something does, in the order of their places.
     fn waiting(&self, query: WaitingQuery) -> StoreFuture<'_, Vec<Waiting>>;

@@ -1,5 +1,6 @@
 //! What every store must do with alerts.
 
+use std::slice;
 use std::time::Duration;
 
 use super::*;
@@ -104,7 +105,14 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
             .expect("written");
     };
     apply(&alert, AlertStep::Keep).await;
-    assert_eq!(store.open_alerts().await, Ok(vec![alert.clone()]));
+    let in_state = async |state, after, count| {
+        let found = store.alerts_in(state, after, count).await.expect("read");
+        found.into_iter().unzip::<_, _, Vec<_>, Vec<_>>()
+    };
+    let (numbers, pending) = in_state(AlertState::Pending, 0, 1).await;
+    assert_eq!(pending, slice::from_ref(&alert));
+    let rest = in_state(AlertState::Pending, numbers[0], 1).await;
+    assert_eq!(rest.1, []);
     // Beside what the channel is told by.
     let told = async || {
         let events = store.events_from(0, 100).await.expect("read").events;
@@ -183,7 +191,9 @@ async fn what_is_told_of_an_alert_goes_with_it(open: Open<'_>) {
     let sent = note(&*store, known.id, tried(at(31), ""), Tried::Sent);
     sent.await.expect("noted");
     assert_eq!(due(at(31)).await, [(end.id, 0)]);
-    assert_eq!(store.open_alerts().await, Ok(Vec::new()));
+    for (state, count) in AlertState::ALL.into_iter().zip([0, 0, 1]) {
+        assert_eq!(in_state(state, 0, 10).await.1.len(), count, "{state:?}");
+    }
     let (kept, sent) = store
         .alert(alert.id, at(30), 10)
         .await

@@ -9,6 +9,7 @@ use super::*;
 
 contract!(
     hosts_that_were_changed_are_told_once,
+    hosts_are_read_in_an_order_that_stays,
     what_waits_is_told_of_hosts_for_which_it_does,
 );
 
@@ -44,6 +45,21 @@ async fn hosts_that_were_changed_are_told_once(open: Open<'_>) {
     assert!(removed.expect("removed") > 0);
     let unknown = store.host_changes(after, 10).await.expect("read");
     assert_eq!(unknown.hosts, None);
+}
+
+async fn hosts_are_read_in_an_order_that_stays(open: Open<'_>) {
+    let store = open();
+    let mut hosts = hosts(&*store, 5).await;
+    hosts.sort_by_key(HostId::to_string);
+    let read = async |after, count| {
+        let found = store.hosts_by_id(after, count).await.expect("read");
+        let ids = found.into_iter().map(|entry| entry.record.id);
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(read(None, 10).await, hosts);
+    assert_eq!(read(None, 2).await, hosts[..2]);
+    assert_eq!(read(Some(hosts[1]), 2).await, hosts[2..4]);
+    assert_eq!(read(Some(hosts[4]), 2).await, []);
 }
 
 async fn what_waits_is_told_of_hosts_for_which_it_does(open: Open<'_>) {

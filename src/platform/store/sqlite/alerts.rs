@@ -100,13 +100,28 @@ fn shown_alerts() -> String {
     )
 }
 
+/// Asks for [`AlertStore::alerts_in`].
+pub(super) fn alerts_in_query() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM alerts WHERE state = ?1 AND number > ?2 ORDER BY number LIMIT ?3"
+    )
+}
+
+/// Removes what [`AlertStore::remove_alerts`] does.
+pub(super) const REMOVE_OVER: &str = "DELETE FROM alerts WHERE number IN
+    (SELECT number FROM alerts WHERE resolved < ?1 ORDER BY resolved LIMIT ?2)";
+
 impl AlertStore for SqliteStore {
-    fn open_alerts(&self) -> StoreFuture<'_, Vec<AlertRecord>> {
-        Box::pin(self.read(|connection| {
-            let mut query = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM alerts WHERE state < 2 ORDER BY number"
-            ))?;
-            let alerts = query.query_map([], |row| Ok(alert_record(row)?.1))?;
+    fn alerts_in(
+        &self,
+        state: AlertState,
+        after: u64,
+        count: usize,
+    ) -> StoreFuture<'_, Vec<(u64, AlertRecord)>> {
+        Box::pin(self.read(move |connection| {
+            let mut query = connection.prepare_cached(&alerts_in_query())?;
+            let of = (state as i64, signed(after), signed(count as u64));
+            let alerts = query.query_map(of, alert_record)?;
             Ok(alerts.collect::<Result<_, _>>()?)
         }))
     }
@@ -211,10 +226,7 @@ impl AlertStore for SqliteStore {
     fn remove_alerts(&self, before: UnixMillis, count: usize) -> StoreFuture<'_, usize> {
         Box::pin(self.write_beside_hosts(move |connection| {
             let removed = connection
-                .prepare_cached(
-                    "DELETE FROM alerts WHERE number IN
-                         (SELECT number FROM alerts WHERE resolved < ?1 ORDER BY resolved LIMIT ?2)",
-                )?
+                .prepare_cached(REMOVE_OVER)?
                 .execute((before, signed(count as u64)))?;
             Ok(removed)
         }))

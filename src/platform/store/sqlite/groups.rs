@@ -322,6 +322,24 @@ fn host_entry(connection: &Connection, id: HostId) -> Result<Option<HostEntry>, 
     Ok(entries.pop())
 }
 
+/// Asks for [`hosts_by_id`].
+pub(super) fn hosts_by_id_query() -> String {
+    format!("{HOST} WHERE id > ?1 ORDER BY id LIMIT ?2")
+}
+
+/// Hosts in the order of their ids.
+pub(super) fn hosts_by_id(
+    connection: &Connection,
+    after: Option<HostId>,
+    count: usize,
+) -> Result<Vec<HostEntry>, StoreError> {
+    let after = after.map(|after| after.to_string()).unwrap_or_default();
+    let mut query = connection.prepare_cached(&hosts_by_id_query())?;
+    let hosts = query.query_map((after, count), host_and_version)?;
+    let hosts = hosts.collect::<Result<_, _>>()?;
+    with_labels_and_groups(connection, hosts)
+}
+
 fn host_entries(
     connection: &Connection,
     filter: &HostFilter,
