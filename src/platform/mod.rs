@@ -15,6 +15,7 @@ pub mod console_page;
 pub mod credential;
 pub mod delivery;
 mod door;
+mod drift;
 pub mod events;
 pub mod fetch;
 mod front;

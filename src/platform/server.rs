@@ -15,6 +15,7 @@ use super::alerts;
 use super::api;
 use super::config::{Config, PublicPort};
 use super::door::{Door, Listens};
+use super::drift::Drift;
 use super::metrics;
 use super::traces::Traces;
 use super::{Platform, StartError, stop_told};
@@ -31,8 +32,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often what is kept no longer is removed: of the audit log, events, the message track and commands.
 const OLD_REMOVED_EVERY: Duration = Duration::from_secs(60 * 60);
-/// How often it is noted when API keys were used.
-const USERS_LOOKED_AT: Duration = Duration::from_secs(60);
+/// How often it is noted when API keys were used, and told what has changed by itself.
+const DRIFT_LOOKED_AT: Duration = Duration::from_secs(60);
 /// How often the certificates are looked over: ours is renewed a month before its end.
 const CERTIFICATES_LOOKED_AT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -242,7 +243,8 @@ async fn write_down(platform: &Arc<Platform>) {
     let mut stopping = platform.stopping.subscribe();
     let mut ticks = interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut minutes = interval(USERS_LOOKED_AT);
+    let mut drift = Drift::default();
+    let mut minutes = interval(DRIFT_LOOKED_AT);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looked_at = None;
     let mut days = interval_at(
@@ -259,7 +261,7 @@ async fn write_down(platform: &Arc<Platform>) {
                     remove_old(platform).await;
                 }
             }
-            _ = minutes.tick() => platform.identity.keep(UnixMillis::now()).await,
+            _ = minutes.tick() => drift.look(platform).await,
             _ = days.tick() => renew_certificates(platform.clone()).await,
             () = stop_told(&mut stopping) => return,
         }

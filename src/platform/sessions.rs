@@ -352,6 +352,18 @@ impl Sessions {
         list
     }
 
+    /// The open session of this id, with whether it was entered.
+    pub fn find(&self, id: ConsoleSessionId) -> Option<(Arc<Session>, bool)> {
+        let Entry { session, way_in } = self.by_id.get(&id)?;
+        Some((session.clone(), matches!(way_in, WayIn::Cookie(_))))
+    }
+
+    /// When any of them was last used.
+    pub fn last_used(&self) -> Option<UnixMillis> {
+        let all = self.by_id.values();
+        all.map(|entry| entry.session.active()).max()
+    }
+
     /// The open session of this id.
     pub fn get(&self, id: ConsoleSessionId) -> Option<Arc<Session>> {
         self.by_id.get(&id).map(|entry| entry.session.clone())

@@ -88,6 +88,42 @@ async fn only_an_api_token_opens_the_api() {
 }
 
 #[tokio::test]
+async fn a_revoked_host_is_not_one_that_is_offline() {
+    let platform = Platform::start(&[]);
+    let client = platform.client();
+    let post = async |path: &str, body: Value| -> Value {
+        let answer = client.call(Method::POST, path, Some(&body)).await;
+        answer.expect("done")
+    };
+    post("/api/hosts", json!({"name": "away"})).await;
+    post("/api/hosts", json!({"name": "gone"})).await;
+    let read = async |path: &str| -> Value {
+        let answer = client.call::<(), _>(Method::GET, path, None).await;
+        answer.expect("read")
+    };
+    let gone = read("/api/hosts/gone").await["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    post(&format!("/api/hosts/{gone}/revoke"), json!({})).await;
+    let listed = read("/api/hosts?status=offline").await;
+    let names = listed["hosts"].as_array().expect("a list").iter();
+    let names: Vec<_> = names.map(|host| host["name"].as_str()).collect();
+    assert_eq!(names, [Some("away")]);
+    let counted = read("/api/fleet").await;
+    let expected = json!({"total": 2, "offline": 1, "revoked": 1});
+    for (name, count) in expected.as_object().expect("an object") {
+        // 64-bit numbers are text in JSON, or numbers.
+        let shown = &counted["hosts"][name];
+        assert_eq!(
+            shown.to_string().trim_matches('"'),
+            count.to_string(),
+            "{counted}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_bad_request_is_refused_with_a_stable_code() {
     let platform = Platform::start(&[]);
     let client = platform.client();

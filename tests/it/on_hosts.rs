@@ -364,6 +364,40 @@ fn watch(platform: &Platform, id: &str) -> impl Iterator<Item = Value> + use<> {
     })
 }
 
+#[test]
+fn who_follows_late_is_told_once_what_was_printed_before() {
+    let platform = Platform::start(&[]);
+    let _agent = Agent::start_allowing(&platform, "kvm", &["script"]);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let gate = dir.path().join("gate");
+    let script = "echo begun; while [ ! -e \"$1\" ]; do sleep 0.05; done; echo ended";
+    let gate_text = gate.to_str().expect("text");
+    let line = [
+        "run", "kvm", "--json", "--", "sh", "-c", script, "sh", gate_text,
+    ];
+    let (code, printed, said) = ran(&platform, &line);
+    assert_eq!(code, Some(0), "{said}");
+    let asked: Value = serde_json::from_str(&printed).expect("JSON");
+    let id = asked["command_id"].as_str().expect("an id");
+    let output = |told: &Value| told["progress"]["output"].as_str().map(str::to_owned);
+    let mut first = watch(&platform, id);
+    assert_eq!(
+        first.by_ref().find_map(|told| output(&told)).as_deref(),
+        Some("begun\n")
+    );
+    // From here on it was told, and this one comes later.
+    let mut late = watch(&platform, id);
+    assert_eq!(
+        late.by_ref().find_map(|told| output(&told)).as_deref(),
+        Some("begun\n")
+    );
+    fs::write(&gate, "").expect("written");
+    for watched in [&mut first as &mut dyn Iterator<Item = Value>, &mut late] {
+        let rest: String = watched.filter_map(|told| output(&told)).collect();
+        assert_eq!(rest, "ended\n");
+    }
+}
+
 #[tokio::test]
 async fn a_package_is_installed_and_removed() {
     assert!(
@@ -388,7 +422,7 @@ async fn a_package_is_installed_and_removed() {
     let mut body: Value = serde_json::from_str(seed).expect("JSON");
     body["packages"] = json!([PACKAGE]);
     let path = "/api/hosts/kvm/packages/install";
-    // What is printed before somebody follows is not told: the agent waits for that.
+    // All of it is to come in pieces: the agent waits until somebody follows.
     agent.process.signal("STOP");
     let accepted: Value = client
         .call(Method::POST, path, Some(&body))

@@ -385,7 +385,10 @@ impl Engine {
                         reason: &end.reason,
                     });
                 }
-                self.plans.ended |= state.is_final();
+                if state.is_final() {
+                    self.plans.ended = true;
+                    delivery.progress.forget(command, host);
+                }
             }
             Applied::Unchanged(_) => delivery.figures.ignored("backwards"),
             Applied::Unknown => delivery.figures.ignored("unknown"),

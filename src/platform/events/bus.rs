@@ -180,6 +180,22 @@ impl Bus {
             self.state().tell_passing(event);
             return;
         }
+        self.put(event);
+    }
+
+    /// Tells that something of this kind is otherwise than it was, without anybody's change. Waits for nothing.
+    pub fn tell_record(&self, kind: &str) {
+        self.put(Event {
+            at: UnixMillis::now(),
+            host: None,
+            actor: String::new(),
+            what: Happening::RecordUpdated {
+                kind: kind.to_owned(),
+            },
+        });
+    }
+
+    fn put(&self, event: Event) {
         let mut pending = self.pending();
         if pending.lost || pending.events.len() >= PENDING_MAX {
             pending.lost = true;

@@ -238,19 +238,21 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the store when keys were used, beside the requests that used them.
-    pub(super) async fn write_keys_used(&self) {
+    /// Tells the store when keys were used, beside the requests that used them. Whether any was.
+    pub(super) async fn write_keys_used(&self) -> bool {
         let mut unwritten = Vec::new();
         for (key, of) in self.keys_used().iter_mut() {
             if !std::mem::replace(&mut of.is_written, true) {
                 unwritten.push((*key, of.at));
             }
         }
-        if !unwritten.is_empty()
-            && let Err(error) = self.store.api_keys_used(unwritten).await
-        {
+        if unwritten.is_empty() {
+            return false;
+        }
+        if let Err(error) = self.store.api_keys_used(unwritten).await {
             warn!(%error, "could not note when API keys were last used");
         }
+        true
     }
 
     /// Makes the built-in administrator and the key of the file where they are not there. The key in

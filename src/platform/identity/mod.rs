@@ -172,16 +172,17 @@ impl Identity {
     }
 
     /// Writes down what is not urgent, and reads again what could not be read. Called about once a
-    /// minute.
-    pub async fn keep(&self, now: UnixMillis) {
+    /// minute. Whether API keys were used since.
+    pub async fn keep(&self, now: UnixMillis) -> bool {
         let failures = self.shared.limits.unaudited(now);
         self.shared.write_failures(now, failures).await;
-        self.shared.write_keys_used().await;
+        let used = self.shared.write_keys_used().await;
         let unread = self.shared.directory().unread();
         for user in unread {
             let _turn = self.shared.changes.lock().await;
             self.shared.reload(user).await;
         }
+        used
     }
 
     /// Runs a change to its end, in its turn and in a task of its own: whoever asked may leave, and what

@@ -1,6 +1,7 @@
 //! Following one command: how each of its hosts stands, what is going on there, and the end. What is
 //! committed comes over the events; what was missed is read from the store.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::platform::Platform;
 use crate::platform::events::watch::{CREDENTIAL_LOOKED_AT, View, ended};
 use crate::platform::events::{Ending, Filter, Follower, Happening, News};
 use crate::platform::identity::Caller;
-use crate::platform::progress::Piece;
+use crate::platform::progress::{Numbered, Piece};
 use crate::platform::store::deliveries::{
     DeliveryFilter, DeliveryPage, DeliveryPlace, DeliveryRecord,
 };
@@ -36,16 +37,30 @@ pub(super) struct Watching {
     view: View,
     command: CommandId,
     follower: Follower,
-    pieces: broadcast::Receiver<Piece>,
+    pieces: broadcast::Receiver<Numbered>,
     /// What is told next.
-    told: VecDeque<Message>,
+    told: VecDeque<Next>,
     stage: Stage,
-    /// The hosts that have not ended, with their names.
-    open: HashMap<HostId, String>,
+    /// The hosts that have not ended.
+    open: HashMap<HostId, Open>,
     /// Hosts whose deliveries have changed since they were read.
     changed: HashSet<HostId>,
     looks: Interval,
     mark_at: Instant,
+}
+
+/// What is told next.
+enum Next {
+    Message(Box<Message>),
+    /// What this host has printed before. It is taken when its turn comes, so that no more than one is held.
+    Before(HostId),
+}
+
+/// A host that has not ended.
+struct Open {
+    name: String,
+    /// Pieces up to this number were told, or are going to be with what was printed before.
+    told: u64,
 }
 
 /// ```text
@@ -87,7 +102,7 @@ impl Watching {
             command,
             follower,
             pieces,
-            told: [Message::Command(first)].into(),
+            told: [Next::Message(Box::new(Message::Command(first)))].into(),
             stage: Stage::Listing(None),
             open: HashMap::new(),
             changed: HashSet::new(),
@@ -115,16 +130,32 @@ impl Watching {
 
     async fn next(&mut self) -> Result<Option<Message>, ServiceError> {
         loop {
-            if let Some(message) = self.told.pop_front() {
+            let message = match self.told.pop_front() {
+                Some(Next::Message(message)) => Some(*message),
+                Some(Next::Before(host)) => self.before(host),
+                None => {
+                    match self.stage {
+                        Stage::Over => return Ok(None),
+                        Stage::Listing(after) => self.list(after).await?,
+                        Stage::Live => self.live().await?,
+                    }
+                    None
+                }
+            };
+            if message.is_some() {
                 self.mark_at = Instant::now() + MARK_EVERY;
-                return Ok(Some(message));
-            }
-            match self.stage {
-                Stage::Over => return Ok(None),
-                Stage::Listing(after) => self.list(after).await?,
-                Stage::Live => self.live().await?,
+                return Ok(message);
             }
         }
+    }
+
+    /// What a host has printed until now, if that is kept.
+    fn before(&mut self, host: HostId) -> Option<Message> {
+        let open = self.open.get_mut(&host)?;
+        let before = self.platform.progress.until_now(self.command, host);
+        // Pieces of that which wait are not told again.
+        open.told = before.as_ref().map_or(0, |(number, _)| *number);
+        before.map(|(_, piece)| open.shown(piece))
     }
 
     /// Tells the next deliveries as they are.
@@ -200,7 +231,7 @@ impl Watching {
     async fn mark(&mut self) -> Result<(), ServiceError> {
         let caller = self.caller()?;
         let command = self.platform.seen_command(&caller, self.command).await?;
-        self.told.push_back(Message::Command(command));
+        self.say(Message::Command(command));
         Ok(())
     }
 
@@ -216,29 +247,34 @@ impl Watching {
                 self.tell_piece(piece)?;
             }
             self.open.remove(&delivery.host);
-        } else {
-            self.open.insert(delivery.host, delivery.host_name.clone());
+            self.say(Message::Delivery(shown(delivery)));
+            return Ok(());
         }
-        self.told.push_back(Message::Delivery(shown(delivery)));
+        let (host, name) = (delivery.host, delivery.host_name.clone());
+        self.say(Message::Delivery(shown(delivery)));
+        if let Entry::Vacant(entry) = self.open.entry(host) {
+            let told = u64::MAX;
+            entry.insert(Open { name, told });
+            self.told.push_back(Next::Before(host));
+        }
         Ok(())
     }
 
-    fn tell_piece(&mut self, piece: Piece) -> Result<(), ServiceError> {
+    fn tell_piece(&mut self, (number, piece): Numbered) -> Result<(), ServiceError> {
         let caller = self.caller()?;
-        // Of a host that has ended, its result says all.
-        let Some(name) = self.open.get(&piece.host) else {
-            return Ok(());
-        };
-        if self.platform.identity.may(&caller, piece.host) {
-            self.told.push_back(Message::Progress(CommandProgress {
-                host_id: piece.host.into(),
-                host: name.clone(),
-                progress_percent: piece.percent,
-                output: piece.output,
-                output_offset: piece.offset,
-            }));
+        // Of a host that has ended, its result says all; of one that was not told of yet, what is kept.
+        let open = self.open.get(&piece.host);
+        if let Some(open) = open.filter(|open| number > open.told)
+            && self.platform.identity.may(&caller, piece.host)
+        {
+            let message = open.shown(piece);
+            self.say(message);
         }
         Ok(())
+    }
+
+    fn say(&mut self, message: Message) {
+        self.told.push_back(Next::Message(Box::new(message)));
     }
 
     async fn read(
@@ -263,6 +299,18 @@ impl Watching {
         self.view.now().ok_or_else(|| {
             let detail = "the credential has ended: sign in again";
             ServiceError::new(ErrorKind::Unauthenticated, "token_invalid", detail)
+        })
+    }
+}
+
+impl Open {
+    fn shown(&self, piece: Piece) -> Message {
+        Message::Progress(CommandProgress {
+            host_id: piece.host.into(),
+            host: self.name.clone(),
+            progress_percent: piece.percent,
+            output: piece.output,
+            output_offset: piece.offset,
         })
     }
 }

@@ -18,8 +18,9 @@ use crate::platform::sessions::{CloseReason, Session, TicketError};
 use crate::platform::store::{SessionRecord, StoreError};
 use crate::secret::Secret;
 use crate::wire::api::{
-    CloseSessionRequest, CloseSessionResponse, ListSessionsRequest, ListSessionsResponse,
-    OpenSessionRequest, OpenSessionResponse, Session as Shown,
+    CloseSessionRequest, CloseSessionResponse, GetSessionRequest, GetSessionResponse,
+    ListSessionsRequest, ListSessionsResponse, OpenSessionRequest, OpenSessionResponse,
+    Session as Shown,
 };
 
 impl SessionService for Platform {
@@ -99,19 +100,26 @@ impl SessionService for Platform {
             .filter(|(session, _)| self.identity.may(&call.caller, session.host))
             .filter(|(session, _)| page.after().is_none_or(|after| *place(session) > *after));
         let (sessions, next_page_token) = page.take(found, |(session, _)| place(session));
-        let sessions = sessions.into_iter().map(|(session, entered)| Shown {
-            session_id: session.id.into(),
-            host_id: session.host.into(),
-            host: session.host_name.clone(),
-            user: session.user.clone(),
-            created_at: Some(session.created.into()),
-            active_at: Some(session.active().into()),
-            expires_at: Some(session.expires.into()),
-            entered: *entered,
-        });
+        let sessions = sessions.into_iter();
+        let sessions =
+            sessions.map(|(session, entered)| self.shown_session(&call, session, *entered));
         Ok(ListSessionsResponse {
             sessions: sessions.collect(),
             next_page_token,
+        })
+    }
+
+    async fn get_session(
+        self: Arc<Self>,
+        call: Call,
+        request: GetSessionRequest,
+    ) -> Answer<GetSessionResponse> {
+        let found = self.sessions().find(request.session_id.into());
+        let (session, entered) = found
+            .filter(|(session, _)| self.identity.may(&call.caller, session.host))
+            .ok_or_else(|| unknown("there is no such open session"))?;
+        Ok(GetSessionResponse {
+            session: Some(self.shown_session(&call, &session, entered)),
         })
     }
 
@@ -134,15 +142,33 @@ impl SessionService for Platform {
                 return Ok(CloseSessionResponse {});
             }
         }
-        Err(ServiceError::new(
-            ErrorKind::NotFound,
-            "session_unknown",
-            "there is no such open session of yours",
-        ))
+        Err(unknown("there is no such open session of yours"))
     }
 }
 
 impl Platform {
+    /// A session as the caller sees it.
+    fn shown_session(&self, call: &Call, session: &Session, entered: bool) -> Shown {
+        let is_own = session.user == call.actor();
+        let console_url = match entered && is_own {
+            true => format!("{}/", self.console_origin(&session.label)),
+            false => String::new(),
+        };
+        Shown {
+            session_id: session.id.into(),
+            host_id: session.host.into(),
+            host: session.host_name.clone(),
+            user: session.user.clone(),
+            created_at: Some(session.created.into()),
+            active_at: Some(session.active().into()),
+            expires_at: Some(session.expires.into()),
+            entered,
+            console_url,
+            idle_timeout_seconds: u32::try_from(self.config.session_idle.as_secs())
+                .unwrap_or(u32::MAX),
+        }
+    }
+
     /// Trades a session's ticket for its cookie.
     ///
     /// # Errors
@@ -204,6 +230,10 @@ impl Platform {
             Err(error) => Err(error),
         }
     }
+}
+
+fn unknown(detail: &str) -> ServiceError {
+    ServiceError::new(ErrorKind::NotFound, "session_unknown", detail)
 }
 
 /// What the audit log says of a session.

@@ -83,7 +83,7 @@ impl HostService for Platform {
                 let online = || self.registry.link(entry.record.id).is_some();
                 match request.status {
                     HostStatus::Online => online(),
-                    HostStatus::Offline => !online(),
+                    HostStatus::Offline => entry.record.revoked.is_none() && !online(),
                     _ => true,
                 }
             }));

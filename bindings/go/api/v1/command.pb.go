@@ -2060,8 +2060,9 @@ type WatchCommandResponse_Delivery struct {
 }
 
 type WatchCommandResponse_Progress struct {
-	// What is going on at one of its hosts. Not kept: what was printed before somebody followed is
-	// in the result.
+	// What is going on at one of its hosts. Of one that runs already the first has the end of what it
+	// has printed before, as far as the platform still has that: 64 KiB a host, while there is room. The
+	// result has more.
 	Progress *CommandProgress `protobuf:"bytes,3,opt,name=progress,proto3,oneof"`
 }
 

@@ -135,7 +135,7 @@ const (
 	EventKind_EVENT_KIND_ALERT_UPDATED EventKind = 15
 	// A silence of alerts was made, changed or removed, has begun or has ended.
 	EventKind_EVENT_KIND_ALERT_SILENCE_UPDATED EventKind = 16
-	// Something else that is kept was made, changed or removed.
+	// Something else that is kept was made, changed, used or removed.
 	EventKind_EVENT_KIND_RECORD_UPDATED EventKind = 17
 	// A message about an alert was tried, or is held by a silence now.
 	EventKind_EVENT_KIND_ALERT_NOTIFICATION_UPDATED EventKind = 18
@@ -1045,7 +1045,7 @@ type Event_AlertSilenceUpdated struct {
 }
 
 type Event_RecordUpdated struct {
-	// Something else that is kept was made, changed or removed: whoever shows a list of it lists it anew.
+	// Something else that is kept was made, changed, used or removed: whoever shows it asks for it anew.
 	RecordUpdated *RecordUpdated `protobuf:"bytes,32,opt,name=record_updated,json=recordUpdated,proto3,oneof"`
 }
 
@@ -1575,7 +1575,8 @@ type SessionClosed struct {
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Whose it was.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
-	// Why, as a stable word: `closed_by_user`, `idle`, `expired`, `never_entered`, `host_reenrolled`.
+	// Why, as a stable word: `closed_by_user`, `idle`, `expired`, `never_entered`, `host_reenrolled`,
+	// `host_revoked`.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1936,10 +1937,12 @@ func (x *AlertNotificationUpdated) GetState() string {
 	return ""
 }
 
-// Something that is kept, and has no event of its own, was made, changed or removed.
+// Something that is kept, and has no event of its own for that, was made, changed, used or removed.
 type RecordUpdated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What kind of thing: `user`, `api_key`, `enrolment_token`, `alert_rule`, `alert_channel`, `file` or `backup`.
+	// What kind of thing: `user`, `api_key`, `enrolment_token`, `alert_rule`, `alert_channel`, `file` or `backup`. Of
+	// keys and of `session` also that some were used, and `platform` where its storage is notably fuller or emptier
+	// than was told before: about once a minute at most.
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -358,7 +358,7 @@ type ListHostsRequest struct {
 	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the page before. Empty for the first.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only hosts of this status.
+	// Only hosts of this status. Offline are those that may come back: one that was revoked is not among them.
 	Status HostStatus `protobuf:"varint,3,opt,name=status,proto3,enum=fleetwire.api.v1.HostStatus" json:"status,omitempty"`
 	// Only hosts whose name contains this, whatever its case.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`

@@ -39,14 +39,20 @@ type Session struct {
 	User string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
 	// When it was opened.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When it was last used.
+	// When something was last sent to the device in it. That it is used is told as an event of the kind
+	// `record_updated`, about once a minute.
 	ActiveAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=active_at,json=activeAt,proto3" json:"active_at,omitempty"`
 	// When it ends at the latest.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Whether a browser has entered it.
-	Entered       bool `protobuf:"varint,8,opt,name=entered,proto3" json:"entered,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Entered bool `protobuf:"varint,8,opt,name=entered,proto3" json:"entered,omitempty"`
+	// Where the device's page is, for the browser that has entered it: no other is let in there. Absent in
+	// sessions of others, and in one that was not entered yet.
+	ConsoleUrl string `protobuf:"bytes,9,opt,name=console_url,json=consoleUrl,proto3" json:"console_url,omitempty"`
+	// It ends earlier where nothing was sent to the device for so many seconds since `active_at`.
+	IdleTimeoutSeconds uint32 `protobuf:"varint,10,opt,name=idle_timeout_seconds,json=idleTimeoutSeconds,proto3" json:"idle_timeout_seconds,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Session) Reset() {
@@ -133,6 +139,20 @@ func (x *Session) GetEntered() bool {
 		return x.Entered
 	}
 	return false
+}
+
+func (x *Session) GetConsoleUrl() string {
+	if x != nil {
+		return x.ConsoleUrl
+	}
+	return ""
+}
+
+func (x *Session) GetIdleTimeoutSeconds() uint32 {
+	if x != nil {
+		return x.IdleTimeoutSeconds
+	}
+	return 0
 }
 
 // Asks for a session.
@@ -364,6 +384,98 @@ func (x *ListSessionsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Asks for one session.
+type GetSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session's id.
+	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSessionRequest) Reset() {
+	*x = GetSessionRequest{}
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSessionRequest) ProtoMessage() {}
+
+func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSessionRequest.ProtoReflect.Descriptor instead.
+func (*GetSessionRequest) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_session_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetSessionRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// The session that was asked for.
+type GetSessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Session       *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSessionResponse) Reset() {
+	*x = GetSessionResponse{}
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSessionResponse) ProtoMessage() {}
+
+func (x *GetSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSessionResponse.ProtoReflect.Descriptor instead.
+func (*GetSessionResponse) Descriptor() ([]byte, []int) {
+	return file_fleetwire_api_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetSessionResponse) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
 // Asks for a session's end.
 type CloseSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -375,7 +487,7 @@ type CloseSessionRequest struct {
 
 func (x *CloseSessionRequest) Reset() {
 	*x = CloseSessionRequest{}
-	mi := &file_fleetwire_api_v1_session_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +499,7 @@ func (x *CloseSessionRequest) String() string {
 func (*CloseSessionRequest) ProtoMessage() {}
 
 func (x *CloseSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_session_proto_msgTypes[5]
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +512,7 @@ func (x *CloseSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSessionRequest.ProtoReflect.Descriptor instead.
 func (*CloseSessionRequest) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_fleetwire_api_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CloseSessionRequest) GetSessionId() string {
@@ -419,7 +531,7 @@ type CloseSessionResponse struct {
 
 func (x *CloseSessionResponse) Reset() {
 	*x = CloseSessionResponse{}
-	mi := &file_fleetwire_api_v1_session_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +543,7 @@ func (x *CloseSessionResponse) String() string {
 func (*CloseSessionResponse) ProtoMessage() {}
 
 func (x *CloseSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fleetwire_api_v1_session_proto_msgTypes[6]
+	mi := &file_fleetwire_api_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,14 +556,14 @@ func (x *CloseSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSessionResponse.ProtoReflect.Descriptor instead.
 func (*CloseSessionResponse) Descriptor() ([]byte, []int) {
-	return file_fleetwire_api_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_fleetwire_api_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 var File_fleetwire_api_v1_session_proto protoreflect.FileDescriptor
 
 const file_fleetwire_api_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1efleetwire/api/v1/session.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x02\n" +
+	"\x1efleetwire/api/v1/session.proto\x12\x10fleetwire.api.v1\x1a\x1efleetwire/api/v1/options.proto\x1a\x1ffleetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n" +
 	"\aSession\x12'\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tsessionId\x12!\n" +
@@ -463,7 +575,11 @@ const file_fleetwire_api_v1_session_proto_rawDesc = "" +
 	"\tactive_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bactiveAt\x129\n" +
 	"\n" +
 	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
-	"\aentered\x18\b \x01(\bR\aentered\"3\n" +
+	"\aentered\x18\b \x01(\bR\aentered\x12(\n" +
+	"\vconsole_url\x18\t \x01(\tB\a\x8a\xb5\x18\x038\x80\bR\n" +
+	"consoleUrl\x120\n" +
+	"\x14idle_timeout_seconds\x18\n" +
+	" \x01(\rR\x12idleTimeoutSeconds\"3\n" +
 	"\x12OpenSessionRequest\x12\x1d\n" +
 	"\x04host\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x018\xfd\x01R\x04host\"\xa9\x01\n" +
 	"\x13OpenSessionResponse\x12'\n" +
@@ -480,14 +596,21 @@ const file_fleetwire_api_v1_session_proto_rawDesc = "" +
 	"\x04host\x18\x03 \x01(\tB\a\x8a\xb5\x18\x038\xfd\x01R\x04host\"\x87\x01\n" +
 	"\x14ListSessionsResponse\x12>\n" +
 	"\bsessions\x18\x01 \x03(\v2\x19.fleetwire.api.v1.SessionB\a\x8a\xb5\x18\x03\x18\xe8\aR\bsessions\x12/\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\rnextPageToken\">\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\a\x8a\xb5\x18\x038\x80\x04R\rnextPageToken\"<\n" +
+	"\x11GetSessionRequest\x12'\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tsessionId\"I\n" +
+	"\x12GetSessionResponse\x123\n" +
+	"\asession\x18\x01 \x01(\v2\x19.fleetwire.api.v1.SessionR\asession\">\n" +
 	"\x13CloseSessionRequest\x12'\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\b\x8a\xb5\x18\x04\b\x010\x02R\tsessionId\"\x16\n" +
-	"\x14CloseSessionResponse2\x94\x03\n" +
+	"\x14CloseSessionResponse2\xa1\x04\n" +
 	"\x0eSessionService\x12|\n" +
 	"\vOpenSession\x12$.fleetwire.api.v1.OpenSessionRequest\x1a%.fleetwire.api.v1.OpenSessionResponse\" \xaa\xbb\x18\x04\b\x02\x18\x01\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/api/sessions\x12z\n" +
-	"\fListSessions\x12%.fleetwire.api.v1.ListSessionsRequest\x1a&.fleetwire.api.v1.ListSessionsResponse\"\x1b\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/sessions\x12\x87\x01\n" +
+	"\fListSessions\x12%.fleetwire.api.v1.ListSessionsRequest\x1a&.fleetwire.api.v1.ListSessionsResponse\"\x1b\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/sessions\x12\x8a\x01\n" +
+	"\n" +
+	"GetSession\x12#.fleetwire.api.v1.GetSessionRequest\x1a$.fleetwire.api.v1.GetSessionResponse\"1\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02%b\asession\x12\x1a/api/sessions/{session_id}\x12\x87\x01\n" +
 	"\fCloseSession\x12%.fleetwire.api.v1.CloseSessionRequest\x1a&.fleetwire.api.v1.CloseSessionResponse\"(\xaa\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x1c*\x1a/api/sessions/{session_id}B\x9e\x01\n" +
 	"\x14com.fleetwire.api.v1B\fSessionProtoP\x01Z\x16fleetwire/api/v1;apiv1\xa2\x02\x03FAX\xaa\x02\x10Fleetwire.Api.V1\xca\x02\x10Fleetwire\\Api\\V1\xe2\x02\x1cFleetwire\\Api\\V1\\GPBMetadata\xea\x02\x12Fleetwire::Api::V1b\x06proto3"
 
@@ -503,34 +626,39 @@ func file_fleetwire_api_v1_session_proto_rawDescGZIP() []byte {
 	return file_fleetwire_api_v1_session_proto_rawDescData
 }
 
-var file_fleetwire_api_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_fleetwire_api_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_fleetwire_api_v1_session_proto_goTypes = []any{
 	(*Session)(nil),               // 0: fleetwire.api.v1.Session
 	(*OpenSessionRequest)(nil),    // 1: fleetwire.api.v1.OpenSessionRequest
 	(*OpenSessionResponse)(nil),   // 2: fleetwire.api.v1.OpenSessionResponse
 	(*ListSessionsRequest)(nil),   // 3: fleetwire.api.v1.ListSessionsRequest
 	(*ListSessionsResponse)(nil),  // 4: fleetwire.api.v1.ListSessionsResponse
-	(*CloseSessionRequest)(nil),   // 5: fleetwire.api.v1.CloseSessionRequest
-	(*CloseSessionResponse)(nil),  // 6: fleetwire.api.v1.CloseSessionResponse
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*GetSessionRequest)(nil),     // 5: fleetwire.api.v1.GetSessionRequest
+	(*GetSessionResponse)(nil),    // 6: fleetwire.api.v1.GetSessionResponse
+	(*CloseSessionRequest)(nil),   // 7: fleetwire.api.v1.CloseSessionRequest
+	(*CloseSessionResponse)(nil),  // 8: fleetwire.api.v1.CloseSessionResponse
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_fleetwire_api_v1_session_proto_depIdxs = []int32{
-	7, // 0: fleetwire.api.v1.Session.created_at:type_name -> google.protobuf.Timestamp
-	7, // 1: fleetwire.api.v1.Session.active_at:type_name -> google.protobuf.Timestamp
-	7, // 2: fleetwire.api.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
-	7, // 3: fleetwire.api.v1.OpenSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
-	0, // 4: fleetwire.api.v1.ListSessionsResponse.sessions:type_name -> fleetwire.api.v1.Session
-	1, // 5: fleetwire.api.v1.SessionService.OpenSession:input_type -> fleetwire.api.v1.OpenSessionRequest
-	3, // 6: fleetwire.api.v1.SessionService.ListSessions:input_type -> fleetwire.api.v1.ListSessionsRequest
-	5, // 7: fleetwire.api.v1.SessionService.CloseSession:input_type -> fleetwire.api.v1.CloseSessionRequest
-	2, // 8: fleetwire.api.v1.SessionService.OpenSession:output_type -> fleetwire.api.v1.OpenSessionResponse
-	4, // 9: fleetwire.api.v1.SessionService.ListSessions:output_type -> fleetwire.api.v1.ListSessionsResponse
-	6, // 10: fleetwire.api.v1.SessionService.CloseSession:output_type -> fleetwire.api.v1.CloseSessionResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	9,  // 0: fleetwire.api.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	9,  // 1: fleetwire.api.v1.Session.active_at:type_name -> google.protobuf.Timestamp
+	9,  // 2: fleetwire.api.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: fleetwire.api.v1.OpenSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 4: fleetwire.api.v1.ListSessionsResponse.sessions:type_name -> fleetwire.api.v1.Session
+	0,  // 5: fleetwire.api.v1.GetSessionResponse.session:type_name -> fleetwire.api.v1.Session
+	1,  // 6: fleetwire.api.v1.SessionService.OpenSession:input_type -> fleetwire.api.v1.OpenSessionRequest
+	3,  // 7: fleetwire.api.v1.SessionService.ListSessions:input_type -> fleetwire.api.v1.ListSessionsRequest
+	5,  // 8: fleetwire.api.v1.SessionService.GetSession:input_type -> fleetwire.api.v1.GetSessionRequest
+	7,  // 9: fleetwire.api.v1.SessionService.CloseSession:input_type -> fleetwire.api.v1.CloseSessionRequest
+	2,  // 10: fleetwire.api.v1.SessionService.OpenSession:output_type -> fleetwire.api.v1.OpenSessionResponse
+	4,  // 11: fleetwire.api.v1.SessionService.ListSessions:output_type -> fleetwire.api.v1.ListSessionsResponse
+	6,  // 12: fleetwire.api.v1.SessionService.GetSession:output_type -> fleetwire.api.v1.GetSessionResponse
+	8,  // 13: fleetwire.api.v1.SessionService.CloseSession:output_type -> fleetwire.api.v1.CloseSessionResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_fleetwire_api_v1_session_proto_init() }
@@ -545,7 +673,7 @@ func file_fleetwire_api_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fleetwire_api_v1_session_proto_rawDesc), len(file_fleetwire_api_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

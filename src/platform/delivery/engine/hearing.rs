@@ -84,7 +84,7 @@ impl Engine {
         self.put(host, command, step, Then::Nothing, Some(held));
     }
 
-    pub(super) fn update(&mut self, host: HostId, update: StatusUpdate, held: Held) {
+    pub(super) fn update(&mut self, host: HostId, mut update: StatusUpdate, held: Held) {
         let id = &update.original_message_id;
         let Some((command, flight)) = self.flight(host, id) else {
             self.delivery.figures.ignored("not_under_way");
@@ -102,12 +102,13 @@ impl Engine {
             }
         }
         if update.progress_percent.is_some() || !update.output.is_empty() {
-            self.delivery.progress.tell(command, || Piece {
+            let piece = Piece {
                 host,
                 percent: update.progress_percent,
-                output: update.output.clone(),
+                output: std::mem::take(&mut update.output),
                 offset: update.output_offset,
-            });
+            };
+            self.delivery.progress.tell(command, piece);
         }
         if update.status == CommandStatus::Running && carries {
             self.carry(host, command);

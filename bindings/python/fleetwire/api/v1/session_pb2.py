@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/session.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x02\n\x07Session\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12!\n\x07host_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x06hostId\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\x12\x1b\n\x04user\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04user\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x37\n\tactive_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x61\x63tiveAt\x12\x39\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n\x07\x65ntered\x18\x08 \x01(\x08R\x07\x65ntered\"3\n\x12OpenSessionRequest\x12\x1d\n\x04host\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04host\"\xa9\x01\n\x13OpenSessionResponse\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12.\n\x0b\x63onsole_url\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x08\x98\xb5\x18\x01R\nconsoleUrl\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"\x80\x01\n\x13ListSessionsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\"\x87\x01\n\x14ListSessionsResponse\x12>\n\x08sessions\x18\x01 \x03(\x0b\x32\x19.fleetwire.api.v1.SessionB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08sessions\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\">\n\x13\x43loseSessionRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\"\x16\n\x14\x43loseSessionResponse2\x94\x03\n\x0eSessionService\x12|\n\x0bOpenSession\x12$.fleetwire.api.v1.OpenSessionRequest\x1a%.fleetwire.api.v1.OpenSessionResponse\" \xaa\xbb\x18\x04\x08\x02\x18\x01\x82\xd3\xe4\x93\x02\x12\"\r/api/sessions:\x01*\x12z\n\x0cListSessions\x12%.fleetwire.api.v1.ListSessionsRequest\x1a&.fleetwire.api.v1.ListSessionsResponse\"\x1b\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/sessions\x12\x87\x01\n\x0c\x43loseSession\x12%.fleetwire.api.v1.CloseSessionRequest\x1a&.fleetwire.api.v1.CloseSessionResponse\"(\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1c*\x1a/api/sessions/{session_id}B\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0cSessionProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66leetwire/api/v1/session.proto\x12\x10\x66leetwire.api.v1\x1a\x1e\x66leetwire/api/v1/options.proto\x1a\x1f\x66leetwire/link/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n\x07Session\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12!\n\x07host_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\x06hostId\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\x12\x1b\n\x04user\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04user\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x37\n\tactive_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x61\x63tiveAt\x12\x39\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n\x07\x65ntered\x18\x08 \x01(\x08R\x07\x65ntered\x12(\n\x0b\x63onsole_url\x18\t \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x08R\nconsoleUrl\x12\x30\n\x14idle_timeout_seconds\x18\n \x01(\rR\x12idleTimeoutSeconds\"3\n\x12OpenSessionRequest\x12\x1d\n\x04host\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01\x38\xfd\x01R\x04host\"\xa9\x01\n\x13OpenSessionResponse\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\x12.\n\x0b\x63onsole_url\x18\x02 \x01(\tB\r\x8a\xb5\x18\x05\x08\x01\x38\x80\x08\x98\xb5\x18\x01R\nconsoleUrl\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"\x80\x01\n\x13ListSessionsRequest\x12$\n\tpage_size\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03(\xe8\x07R\x08pageSize\x12&\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\tpageToken\x12\x1b\n\x04host\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x38\xfd\x01R\x04host\"\x87\x01\n\x14ListSessionsResponse\x12>\n\x08sessions\x18\x01 \x03(\x0b\x32\x19.fleetwire.api.v1.SessionB\x07\x8a\xb5\x18\x03\x18\xe8\x07R\x08sessions\x12/\n\x0fnext_page_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x38\x80\x04R\rnextPageToken\"<\n\x11GetSessionRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\"I\n\x12GetSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.fleetwire.api.v1.SessionR\x07session\">\n\x13\x43loseSessionRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x30\x02R\tsessionId\"\x16\n\x14\x43loseSessionResponse2\xa1\x04\n\x0eSessionService\x12|\n\x0bOpenSession\x12$.fleetwire.api.v1.OpenSessionRequest\x1a%.fleetwire.api.v1.OpenSessionResponse\" \xaa\xbb\x18\x04\x08\x02\x18\x01\x82\xd3\xe4\x93\x02\x12\"\r/api/sessions:\x01*\x12z\n\x0cListSessions\x12%.fleetwire.api.v1.ListSessionsRequest\x1a&.fleetwire.api.v1.ListSessionsResponse\"\x1b\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/sessions\x12\x8a\x01\n\nGetSession\x12#.fleetwire.api.v1.GetSessionRequest\x1a$.fleetwire.api.v1.GetSessionResponse\"1\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02%\x12\x1a/api/sessions/{session_id}b\x07session\x12\x87\x01\n\x0c\x43loseSession\x12%.fleetwire.api.v1.CloseSessionRequest\x1a&.fleetwire.api.v1.CloseSessionResponse\"(\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1c*\x1a/api/sessions/{session_id}B\x9e\x01\n\x14\x63om.fleetwire.api.v1B\x0cSessionProtoP\x01Z\x16\x66leetwire/api/v1;apiv1\xa2\x02\x03\x46\x41X\xaa\x02\x10\x46leetwire.Api.V1\xca\x02\x10\x46leetwire\\Api\\V1\xe2\x02\x1c\x46leetwire\\Api\\V1\\GPBMetadata\xea\x02\x12\x46leetwire::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSION'].fields_by_name['host']._serialized_options = b'\212\265\030\0038\375\001'
   _globals['_SESSION'].fields_by_name['user']._loaded_options = None
   _globals['_SESSION'].fields_by_name['user']._serialized_options = b'\212\265\030\0038\375\001'
+  _globals['_SESSION'].fields_by_name['console_url']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['console_url']._serialized_options = b'\212\265\030\0038\200\010'
   _globals['_OPENSESSIONREQUEST'].fields_by_name['host']._loaded_options = None
   _globals['_OPENSESSIONREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030\005\010\0018\375\001'
   _globals['_OPENSESSIONRESPONSE'].fields_by_name['session_id']._loaded_options = None
@@ -60,28 +62,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSESSIONSRESPONSE'].fields_by_name['sessions']._serialized_options = b'\212\265\030\003\030\350\007'
   _globals['_LISTSESSIONSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
   _globals['_LISTSESSIONSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\212\265\030\0038\200\004'
+  _globals['_GETSESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
+  _globals['_GETSESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\212\265\030\004\010\0010\002'
   _globals['_CLOSESESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
   _globals['_CLOSESESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\212\265\030\004\010\0010\002'
   _globals['_SESSIONSERVICE'].methods_by_name['OpenSession']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['OpenSession']._serialized_options = b'\252\273\030\004\010\002\030\001\202\323\344\223\002\022\"\r/api/sessions:\001*'
   _globals['_SESSIONSERVICE'].methods_by_name['ListSessions']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002\017\022\r/api/sessions'
+  _globals['_SESSIONSERVICE'].methods_by_name['GetSession']._loaded_options = None
+  _globals['_SESSIONSERVICE'].methods_by_name['GetSession']._serialized_options = b'\252\273\030\002\010\001\202\323\344\223\002%\022\032/api/sessions/{session_id}b\007session'
   _globals['_SESSIONSERVICE'].methods_by_name['CloseSession']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['CloseSession']._serialized_options = b'\252\273\030\002\010\002\202\323\344\223\002\034*\032/api/sessions/{session_id}'
   _globals['_SESSION']._serialized_start=181
-  _globals['_SESSION']._serialized_end=525
-  _globals['_OPENSESSIONREQUEST']._serialized_start=527
-  _globals['_OPENSESSIONREQUEST']._serialized_end=578
-  _globals['_OPENSESSIONRESPONSE']._serialized_start=581
-  _globals['_OPENSESSIONRESPONSE']._serialized_end=750
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=753
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=881
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=884
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1019
-  _globals['_CLOSESESSIONREQUEST']._serialized_start=1021
-  _globals['_CLOSESESSIONREQUEST']._serialized_end=1083
-  _globals['_CLOSESESSIONRESPONSE']._serialized_start=1085
-  _globals['_CLOSESESSIONRESPONSE']._serialized_end=1107
-  _globals['_SESSIONSERVICE']._serialized_start=1110
-  _globals['_SESSIONSERVICE']._serialized_end=1514
+  _globals['_SESSION']._serialized_end=617
+  _globals['_OPENSESSIONREQUEST']._serialized_start=619
+  _globals['_OPENSESSIONREQUEST']._serialized_end=670
+  _globals['_OPENSESSIONRESPONSE']._serialized_start=673
+  _globals['_OPENSESSIONRESPONSE']._serialized_end=842
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=845
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=973
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=976
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1111
+  _globals['_GETSESSIONREQUEST']._serialized_start=1113
+  _globals['_GETSESSIONREQUEST']._serialized_end=1173
+  _globals['_GETSESSIONRESPONSE']._serialized_start=1175
+  _globals['_GETSESSIONRESPONSE']._serialized_end=1248
+  _globals['_CLOSESESSIONREQUEST']._serialized_start=1250
+  _globals['_CLOSESESSIONREQUEST']._serialized_end=1312
+  _globals['_CLOSESESSIONRESPONSE']._serialized_start=1314
+  _globals['_CLOSESESSIONRESPONSE']._serialized_end=1336
+  _globals['_SESSIONSERVICE']._serialized_start=1339
+  _globals['_SESSIONSERVICE']._serialized_end=1884
 # @@protoc_insertion_point(module_scope)

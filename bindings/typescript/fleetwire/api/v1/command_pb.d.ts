@@ -1085,8 +1085,9 @@ export declare type WatchCommandResponse = Message<"fleetwire.api.v1.WatchComman
     case: "delivery";
   } | {
     /**
-     * What is going on at one of its hosts. Not kept: what was printed before somebody followed is
-     * in the result.
+     * What is going on at one of its hosts. Of one that runs already the first has the end of what it
+     * has printed before, as far as the platform still has that: 64 KiB a host, while there is room. The
+     * result has more.
      *
      * @generated from field: fleetwire.api.v1.CommandProgress progress = 3;
      */

@@ -393,7 +393,7 @@ export declare type Event = Message<"fleetwire.api.v1.Event"> & {
     case: "alertSilenceUpdated";
   } | {
     /**
-     * Something else that is kept was made, changed or removed: whoever shows a list of it lists it anew.
+     * Something else that is kept was made, changed, used or removed: whoever shows it asks for it anew.
      *
      * @generated from field: fleetwire.api.v1.RecordUpdated record_updated = 32;
      */
@@ -653,7 +653,8 @@ export declare type SessionClosed = Message<"fleetwire.api.v1.SessionClosed"> & 
   user: string;
 
   /**
-   * Why, as a stable word: `closed_by_user`, `idle`, `expired`, `never_entered`, `host_reenrolled`.
+   * Why, as a stable word: `closed_by_user`, `idle`, `expired`, `never_entered`, `host_reenrolled`,
+   * `host_revoked`.
    *
    * @generated from field: string reason = 3;
    */
@@ -825,13 +826,15 @@ export declare type AlertNotificationUpdated = Message<"fleetwire.api.v1.AlertNo
 export declare const AlertNotificationUpdatedSchema: GenMessage<AlertNotificationUpdated>;
 
 /**
- * Something that is kept, and has no event of its own, was made, changed or removed.
+ * Something that is kept, and has no event of its own for that, was made, changed, used or removed.
  *
  * @generated from message fleetwire.api.v1.RecordUpdated
  */
 export declare type RecordUpdated = Message<"fleetwire.api.v1.RecordUpdated"> & {
   /**
-   * What kind of thing: `user`, `api_key`, `enrolment_token`, `alert_rule`, `alert_channel`, `file` or `backup`.
+   * What kind of thing: `user`, `api_key`, `enrolment_token`, `alert_rule`, `alert_channel`, `file` or `backup`. Of
+   * keys and of `session` also that some were used, and `platform` where its storage is notably fuller or emptier
+   * than was told before: about once a minute at most.
    *
    * @generated from field: string kind = 1;
    */
@@ -1031,7 +1034,7 @@ export enum EventKind {
   ALERT_SILENCE_UPDATED = 16,
 
   /**
-   * Something else that is kept was made, changed or removed.
+   * Something else that is kept was made, changed, used or removed.
    *
    * @generated from enum value: EVENT_KIND_RECORD_UPDATED = 17;
    */

@@ -215,7 +215,7 @@ export declare type ListHostsRequest = Message<"fleetwire.api.v1.ListHostsReques
   pageToken: string;
 
   /**
-   * Only hosts of this status.
+   * Only hosts of this status. Offline are those that may come back: one that was revoked is not among them.
    *
    * @generated from field: fleetwire.api.v1.HostStatus status = 3;
    */

@@ -55,7 +55,8 @@ export declare type Session = Message<"fleetwire.api.v1.Session"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * When it was last used.
+   * When something was last sent to the device in it. That it is used is told as an event of the kind
+   * `record_updated`, about once a minute.
    *
    * @generated from field: google.protobuf.Timestamp active_at = 6;
    */
@@ -74,6 +75,21 @@ export declare type Session = Message<"fleetwire.api.v1.Session"> & {
    * @generated from field: bool entered = 8;
    */
   entered: boolean;
+
+  /**
+   * Where the device's page is, for the browser that has entered it: no other is let in there. Absent in
+   * sessions of others, and in one that was not entered yet.
+   *
+   * @generated from field: string console_url = 9;
+   */
+  consoleUrl: string;
+
+  /**
+   * It ends earlier where nothing was sent to the device for so many seconds since `active_at`.
+   *
+   * @generated from field: uint32 idle_timeout_seconds = 10;
+   */
+  idleTimeoutSeconds: number;
 };
 
 /**
@@ -198,6 +214,46 @@ export declare type ListSessionsResponse = Message<"fleetwire.api.v1.ListSession
 export declare const ListSessionsResponseSchema: GenMessage<ListSessionsResponse>;
 
 /**
+ * Asks for one session.
+ *
+ * @generated from message fleetwire.api.v1.GetSessionRequest
+ */
+export declare type GetSessionRequest = Message<"fleetwire.api.v1.GetSessionRequest"> & {
+  /**
+   * The session's id.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.GetSessionRequest.
+ * Use `create(GetSessionRequestSchema)` to create a new message.
+ */
+export declare const GetSessionRequestSchema: GenMessage<GetSessionRequest>;
+
+/**
+ * The session that was asked for.
+ *
+ * @generated from message fleetwire.api.v1.GetSessionResponse
+ */
+export declare type GetSessionResponse = Message<"fleetwire.api.v1.GetSessionResponse"> & {
+  /**
+   * It.
+   *
+   * @generated from field: fleetwire.api.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message fleetwire.api.v1.GetSessionResponse.
+ * Use `create(GetSessionResponseSchema)` to create a new message.
+ */
+export declare const GetSessionResponseSchema: GenMessage<GetSessionResponse>;
+
+/**
  * Asks for a session's end.
  *
  * @generated from message fleetwire.api.v1.CloseSessionRequest
@@ -232,7 +288,7 @@ export declare type CloseSessionResponse = Message<"fleetwire.api.v1.CloseSessio
 export declare const CloseSessionResponseSchema: GenMessage<CloseSessionResponse>;
 
 /**
- * Console sessions: open, list, close.
+ * Console sessions: open, show, list, close.
  *
  * @generated from service fleetwire.api.v1.SessionService
  */
@@ -256,6 +312,16 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof ListSessionsRequestSchema;
     output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Shows an open session to a host that the caller may see.
+   *
+   * @generated from rpc fleetwire.api.v1.SessionService.GetSession
+   */
+  getSession: {
+    methodKind: "unary";
+    input: typeof GetSessionRequestSchema;
+    output: typeof GetSessionResponseSchema;
   },
   /**
    * Ends a session: its user's own, or for an administrator any.
