@@ -207,9 +207,19 @@ try {
   for (const frame of tab.frames().slice(1)) {
     assert.ok(!(await frame.content()).includes("id=\"root\""), "it stands in a frame");
   }
-  await page.getByRole("heading", { name: "kvm" }).waitFor();
+  await page.getByRole("heading", { name: "Console of kvm" }).waitFor();
+  // Nor does the console take the device's page into a frame of its own.
+  const refused = await page.evaluate(
+    (device) =>
+      new Promise((resolve) => {
+        addEventListener("securitypolicyviolation", ({ effectiveDirective }) => resolve(effectiveDirective));
+        document.body.appendChild(document.createElement("iframe")).src = device;
+      }),
+    new URL(tab.url()).origin,
+  );
+  assert.equal(refused, "frame-src");
   await page.reload();
-  await page.getByRole("heading", { name: "kvm" }).waitFor();
+  await page.getByRole("heading", { name: "Console of kvm" }).waitFor();
   console.log("nothing was reached");
 } finally {
   await browser.close();

@@ -23,6 +23,7 @@ const STEPS: &[&str] = &[
     "an inventory is taken",
     "a file is brought",
     "is a dead letter",
+    "says who else is in",
     "console opens in a tab",
     "the audit of the host",
     "users, groups and keys",

@@ -39,6 +39,7 @@ export const PLACES: readonly Place[] = [
   { path: "/alerts/silences", load: () => import("./pages/alert-silences") },
   { path: "/alerts/:id", load: () => import("./pages/alert") },
   { path: "/sessions", load: () => import("./pages/sessions") },
+  { path: "/sessions/:id", load: () => import("./pages/session") },
   {
     path: "/enrolment",
     needs: EnrolmentTokenService.method.listEnrolmentTokens,

@@ -76,6 +76,11 @@ test("an agent that breaks is seen, and a receiver is told of it", options, asyn
   await page.locator(".tile", { hasText: "Alerts" }).getByText("1", { exact: true }).waitFor();
   await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: /Alerts.*1/ }).waitFor();
   await inspect(page, "overview");
+  // It stands on the page of its host as well.
+  await row.getByRole("link", { name: HOST }).click();
+  await page.getByRole("heading", { name: "Alerts that fire" }).waitFor();
+  await row.getByRole("link", { name: "gone" }).waitFor();
+  await inspect(page, "host-alert");
   await until("the receiver is told", () => requests.length > before);
   const told = checked(secret, requests[before]);
   assert.equal(told.type, "alert.firing");

@@ -33,6 +33,10 @@ test("a script runs on it, and what it prints is text, seen while it runs", opti
   await writeFile(prints, "\n");
   await output.getByText("first line").waitFor();
   await panel(HOST).locator("header").getByText("running").waitFor();
+  // Who comes in the middle of it sees what was printed before, once.
+  await page.reload();
+  await output.getByText("first line").waitFor();
+  assert.equal((await output.innerText()).trim(), `first line\n${SHOWN}`);
   await writeFile(ends, "\n");
   await panel(HOST).locator("header").getByText("succeeded").waitFor();
   const printed = await until("what it printed", () => output.innerText(), (text) => text.includes("Linux"));
@@ -109,6 +113,9 @@ test("a command that the agent's owner does not allow is a dead letter, and is s
   await page.getByRole("radio", { name: "Reboot" }).check();
   await page.getByRole("button", { name: `+ ${HOST}` }).click();
   await page.getByRole("button", { name: "Run on 1 host" }).click();
+  // Before what runs there is cut off, it asks.
+  await inspect(page, "run-reboot");
+  await page.getByRole("dialog", { name: "Reboot 1 host?" }).getByRole("button", { name: "Run on 1 host" }).click();
   await begun();
   await panel(HOST).locator("header").getByText("dead").waitFor();
   await go("Dead letters");

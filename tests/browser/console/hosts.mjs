@@ -9,7 +9,8 @@ import {
   another, api, context, DEVICE, FOLDER, go, HOST, inspect, options, page, PASSWORD, PLATFORM, shell, URL_BASE, watched,
 } from "./stage.mjs";
 
-/** The agent of the line that the page showed. */
+/** The line that the page showed, and the agent that it started. */
+export let line;
 export let agent;
 
 test("a wrong password is refused in words, and the right one leads in", options, async () => {
@@ -64,7 +65,7 @@ test("a host appears by itself when its agent enrols", options, async () => {
   for (const kind of ["Script", "Inventory"]) await page.getByRole("checkbox", { name: kind }).check();
   await inspect(page, "enrolment-token");
   // The very line that stands on the page.
-  const line = await page.locator(".secret").last().innerText();
+  line = await page.locator(".secret").last().innerText();
   await page.getByRole("button", { name: "Done" }).click();
   await page.getByRole("row", { name: HOST }).getByText("open").waitFor();
   await go("Hosts");

@@ -4,16 +4,71 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { pixels, until } from "../driver.mjs";
-import { context, go, HOST, inspect, options, page, URL_BASE } from "./stage.mjs";
+import { another, context, go, HOST, inspect, options, page, signIn, URL_BASE } from "./stage.mjs";
 
-test("the device's console opens in a tab, and its page reaches nothing of ours", options, async () => {
-  await go("Hosts");
+/** Opens a host's console from its page: the tab with the device, once that is there. */
+async function opens(page) {
+  await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Hosts" }).click();
   await page.getByRole("link", { name: HOST }).click();
   await page.getByRole("heading", { name: HOST }).waitFor();
-  const opened = context.waitForEvent("page");
+  const opened = page.context().waitForEvent("page");
   await page.getByRole("button", { name: "Open console" }).click();
   const tab = await opened;
   await tab.locator("body[data-control=live][data-video=live]").waitFor();
+  await page.getByRole("heading", { name: `Console of ${HOST}` }).waitFor();
+  return tab;
+}
+
+const panel = (page, name) => page.locator("section", { has: page.getByRole("heading", { name }) });
+
+test("a console session's page says who else is in, and its end, as it happens", options, async () => {
+  const tab = await opens(page);
+  await page.locator("header").getByText("in use").waitFor();
+  await panel(page, "Session").getByText(/^(30|29) min/).first().waitFor();
+  const others = panel(page, "Who else is in");
+  await others.getByText("Nobody else").waitFor();
+
+  const operator = await another();
+  await signIn(operator, "tess");
+  const theirs = await opens(operator);
+  await panel(operator, "Who else is in").getByText("ada").waitFor();
+  // Nobody had to look again.
+  const row = others.getByRole("row", { name: /tess/ });
+  await row.getByText("in use").waitFor();
+  await inspect(page, "session");
+  // An operator ends its own, and no other's.
+  assert.equal(await panel(operator, "Who else is in").getByRole("button", { name: "End" }).count(), 0);
+  await row.getByRole("button", { name: "End" }).click();
+  await page.getByRole("button", { name: "End session" }).last().click();
+  await others.getByText("Nobody else").waitFor();
+  await operator.getByText("This console session has ended: ada has ended it").waitFor();
+  assert.equal(await operator.getByRole("link", { name: "Show the device" }).count(), 0);
+  await inspect(operator, "session-ended");
+  await operator.reload();
+  await operator.getByText("This console session has ended").waitFor();
+  await theirs.locator("body[data-control=lost]").waitFor();
+  await operator.context().close();
+
+  // Who closed the device's tab comes back to it, and whoever is not in it does not.
+  await tab.close();
+  const opened = context.waitForEvent("page");
+  await page.getByRole("link", { name: "Show the device" }).click();
+  const again = await opened;
+  await again.locator("body[data-control=live][data-video=live]").waitFor();
+  assert.equal(await again.evaluate(() => window.opener), null);
+  const stranger = await another();
+  const refused = await stranger.goto(again.url(), { waitUntil: "commit" });
+  assert.equal(refused.status(), 403);
+  await stranger.context().close();
+  await page.getByRole("button", { name: "End session" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "End session" }).click();
+  await page.getByText("This console session has ended: ada has ended it").waitFor();
+  await again.locator("body[data-control=lost]").waitFor();
+  await again.close();
+});
+
+test("the device's console opens in a tab, and its page reaches nothing of ours", options, async () => {
+  const tab = await opens(page);
   const hash = async () => createHash("sha256").update((await pixels(tab, "#video")).data).digest("hex");
   const first = await hash();
   await until("another picture", hash, (other) => other !== first);
@@ -30,6 +85,7 @@ test("the device's console opens in a tab, and its page reaches nothing of ours"
   );
   assert.equal(read, "refused");
 
+  await page.getByRole("link", { name: HOST, exact: true }).first().click();
   await page.getByRole("heading", { name: "History" }).waitFor();
   const row = page.getByRole("row", { name: /in use/ });
   await row.getByText("ada").waitFor();
@@ -54,7 +110,7 @@ test("all of it stands in the audit of the host", options, async () => {
     await audit.getByText(action).first().waitFor();
   }
   await go("Audit");
-  await page.getByText("session.close").waitFor();
+  await page.getByText("session.close").first().waitFor();
   for (const action of ["command.create", "token.create", "user.sign_in"]) {
     await page.getByText(action).first().waitFor();
   }

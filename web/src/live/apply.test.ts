@@ -21,10 +21,11 @@ import {
   type ListHostsResponse,
   ListHostsResponseSchema,
 } from "fleetwire/api/v1/host";
+import { SessionService } from "fleetwire/api/v1/session";
 import { UserService } from "fleetwire/api/v1/user";
 import { expect, test } from "vitest";
 import { Refused } from "../api/call";
-import { applier, RECORDS } from "./apply";
+import { applier, endedKey, RECORDS } from "./apply";
 
 const LIST = [HostService.method.listHosts.name, {}, "pages"];
 const ONE = [HostService.method.getHost.name, { host_id: "b" }];
@@ -283,6 +284,8 @@ test("what has no event of its own is listed anew, by methods that there are", a
     FileService,
     BackupService,
     AuthService,
+    SessionService,
+    FleetService,
   ];
   const alerts = [AlertService, AlertRuleService, AlertChannelService, AlertSilenceService];
   const known = [...services, ...alerts].flatMap(({ methods }) => methods.map(({ name }) => name));
@@ -299,6 +302,19 @@ test("what has no event of its own is listed anew, by methods that there are", a
       ["ListFiles", {}, "pages"],
     ].map(fleet.stale),
   ).toEqual([true, false]);
+});
+
+test("of a session that ends it is kept how, and it is asked for again", async () => {
+  const fleet = world();
+  const of = (id: string) => [SessionService.method.getSession.name, { session_id: id }];
+  for (const id of ["1", "2"]) fleet.client.setQueryData(of(id), {});
+  fleet.tell("b", { case: "sessionClosed", value: { sessionId: "1", reason: "idle" } } as What);
+  await fleet.pass(400);
+  expect(["1", "2"].map((id) => fleet.stale(of(id)))).toEqual([true, false]);
+  expect(fleet.client.getQueryData<Event>(endedKey("1"))?.what.value).toMatchObject({ reason: "idle" });
+  fleet.tell("", { case: "recordUpdated", value: { kind: "session" } } as What);
+  await fleet.pass(400);
+  expect(fleet.stale(of("2"))).toBe(true);
 });
 
 test("a host that comes leaves the list of those that are offline", async () => {

@@ -22,10 +22,12 @@ const HOSTS = [HostService.method.listHosts.name];
 /** Lists of the hosts that are online, and of those that are not: one that comes or goes leaves one for the other. */
 const HOSTS_BY_STATUS: QueryKey[] = ["online", "offline"].map((status) => [...HOSTS, { status }]);
 const SESSIONS = [SessionService.method.listSessions.name];
+/** How a console session has ended, as its event said: the session itself is not there any more. */
+export const endedKey = (sessionId: string): QueryKey => ["session ended", sessionId];
 const ALERTS = [[AlertService.method.listAlerts.name], [AlertService.method.getAlert.name]];
 const DELIVERIES = [DeliveryService.method.listDeliveries.name];
 
-/** Methods that tell of a kind of things that have no event of their own. Their names alone: most are for few. */
+/** Methods that tell of a kind of things that have no event of their own for all that happens to them. Their names alone: most are for few. */
 export const RECORDS: Readonly<Record<string, readonly string[]>> = {
   user: ["ListUsers", "GetUser", "GetMe"],
   api_key: ["ListApiKeys"],
@@ -35,6 +37,8 @@ export const RECORDS: Readonly<Record<string, readonly string[]>> = {
   alert_channel: ["ListAlertChannels", "GetAlert"],
   file: ["ListFiles"],
   backup: ["ListBackups"],
+  session: ["ListSessions", "GetSession"],
+  platform: ["GetFleetSummary"],
 };
 
 export interface Applier {
@@ -48,7 +52,8 @@ export function applier(client: QueryClient, around: Outside = outside): Applier
   const ask = asker(client, around);
   const host = overlay(client, around);
 
-  const apply = ({ hostId: id, at, what }: Event) => {
+  const apply = (event: Event) => {
+    const { hostId: id, at, what } = event;
     if (what.case === "hostHealth") {
       const { health, roundTripMs } = what.value;
       host(id, (host) => {
@@ -106,9 +111,12 @@ export function applier(client: QueryClient, around: Outside = outside): Applier
         return;
       case "sessionOpened":
       case "sessionEntered":
-      case "sessionClosed":
-        ask(SESSIONS);
+      case "sessionClosed": {
+        const { sessionId } = what.value;
+        if (what.case === "sessionClosed") client.setQueryData(endedKey(sessionId), event);
+        ask(SESSIONS, [SessionService.method.getSession.name, { session_id: sessionId }]);
         return;
+      }
       case "commandUpdated":
         ask([CommandService.method.listCommands.name], ofCommand(what.value.commandId));
         return;

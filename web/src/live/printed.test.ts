@@ -12,6 +12,22 @@ test("it is put together, and what is missing of it is said", () => {
   expect([...output.texts()]).toEqual([["a", "grün und\n[…]\nrot"]]);
 });
 
+test("what is told again after a break is there once", () => {
+  const output = printed();
+  output.add("a", 0n, "grün ");
+  output.add("b", 0n, "eins");
+  output.again();
+  output.add("a", 0n, "grün und ");
+  output.add("a", 10n, "rot");
+  output.add("b", 0n, "ei");
+  output.add("c", 5n, "zwei");
+  expect([...output.texts()]).toEqual([
+    ["a", "grün und rot"],
+    ["b", "eins"],
+    ["c", "\n[…]\nzwei"],
+  ]);
+});
+
 test("however many hosts print, a tab holds no more than so much", () => {
   const output = printed();
   const text = "x".repeat(150_000);

@@ -16,7 +16,7 @@ export interface Watched {
   command?: Command;
   /** By host id, in the order in which they came. */
   deliveries: Map<string, Delivery>;
-  /** What hosts printed since somebody followed, by host id. */
+  /** What hosts that run print, from the end of what they had printed before somebody followed, by host id. */
   output: Map<string, string>;
   error?: unknown;
 }
@@ -38,6 +38,7 @@ export function useWatch(commandId: string): Watched {
     const watch = async () => {
       const method = CommandService.method.watchCommand;
       credential = await token(refused);
+      output.again();
       for await (const { message } of stream(method, { commandId }, credential, abort.signal)) {
         refused = undefined;
         if (message.case === "command") command = message.value;

@@ -39,6 +39,7 @@ export default function About() {
 
 function Platform({ platform }: { platform: FleetPlatform }) {
   const { storageBytes, storageFreeBytes } = platform;
+  const free = bytes(Number(storageFreeBytes));
   const used = storageBytes ? Number(((storageBytes - storageFreeBytes) * 1000n) / storageBytes) / 10 : 0;
   return (
     <Panel title="Platform">
@@ -63,10 +64,7 @@ function Platform({ platform }: { platform: FleetPlatform }) {
         <dd className="number">{bytes(Number(platform.databaseBytes))}</dd>
         <dt>Storage</dt>
         <dd>
-          <Meter
-            label={`${bytes(Number(storageFreeBytes))} of ${bytes(Number(storageBytes))} are free`}
-            value={used}
-          />
+          <Meter label={`In use, of ${bytes(Number(storageBytes))}: ${free} are free`} value={used} />
         </dd>
       </dl>
     </Panel>

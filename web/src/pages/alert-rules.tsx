@@ -28,7 +28,10 @@ function conditionText({ spec }: AlertRule): string {
   const values = fields.map((field) => {
     const value = (message as unknown as Record<string, unknown>)[field.localName];
     if (kindOf(field) === "span") return spanText(Number(value));
-    return field.name === "percent" ? `${value} %` : `${value} ${field.name.replaceAll("_", " ")}`;
+    if (field.name === "percent") return `${value} %`;
+    if (field.name === "count") return `${value} or more`;
+    if (field.name === "milliseconds") return `${value} ms`;
+    return `${value} ${field.name.replaceAll("_", " ")}`;
   });
   return [human(field.name), ...values].join(", ");
 }
@@ -44,7 +47,11 @@ export default function AlertRules() {
       head: "Severity",
       cell: ({ spec }) => <Severity severity={spec?.severity ?? AlertSeverity.UNSPECIFIED} />,
     },
-    { head: "Held for", wide: true, cell: ({ spec }) => spanText(spec?.holdSeconds ?? 0) },
+    {
+      head: "Fires after",
+      wide: true,
+      cell: ({ spec }) => (spec?.holdSeconds ? spanText(spec.holdSeconds) : "at once"),
+    },
     {
       head: "Hosts",
       wide: true,

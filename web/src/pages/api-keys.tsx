@@ -28,9 +28,8 @@ export default function ApiKeys() {
     { head: "Hosts", wide: true, cell: (key) => <GrantsShown grants={key.grants} /> },
     { head: "Last used", wide: true, cell: (key) => <When at={key.usedAt} /> },
     {
-      head: "Good until",
-      cell: (key) =>
-        key.expiresAt ? <When at={key.expiresAt} /> : <span className="muted">it is revoked</span>,
+      head: "Ends",
+      cell: (key) => (key.expiresAt ? <When at={key.expiresAt} /> : <span className="muted">never</span>),
     },
   ];
   return (

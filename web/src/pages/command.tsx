@@ -233,9 +233,7 @@ function Printed({ delivery, live }: { delivery: Delivery; live: string }) {
         ) : live ? (
           <Output text={live} label={`Output of ${delivery.host}`} />
         ) : (
-          <p className="muted">
-            {ended ? "It gave nothing." : "It has printed nothing since this page follows it."}
-          </p>
+          <p className="muted">{ended ? "It gave nothing." : "It has printed nothing yet."}</p>
         )}
       </div>
     </Panel>

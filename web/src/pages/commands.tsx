@@ -8,7 +8,7 @@ import { Answer, Choice, Empty, More, Page, State } from "../ui/parts";
 import { type Column, Table } from "../ui/table";
 import { Word } from "../ui/text";
 import { When } from "../ui/time";
-import { commandShown, human } from "../ui/words";
+import { brief, commandShown, human } from "../ui/words";
 
 const STATES = [
   ["0", "All"],
@@ -59,7 +59,14 @@ const COLUMNS: readonly Column<Command>[] = [
   {
     head: "Command",
     lead: true,
-    cell: ({ id, commandType }) => <Link to={`/commands/${id}`}>{human(commandType)}</Link>,
+    cell: (command) => (
+      <>
+        <Link to={`/commands/${command.id}`}>{human(command.commandType)}</Link>
+        <div className="muted small">
+          <Word>{brief(command)}</Word>
+        </div>
+      </>
+    ),
   },
   {
     head: "State",
@@ -73,7 +80,7 @@ const COLUMNS: readonly Column<Command>[] = [
     number: true,
     cell: ({ summary }) => `${summary?.succeeded ?? 0} / ${summary?.total ?? 0}`,
   },
-  { head: "For", wide: true, cell: (command) => <Word>{command.targets}</Word> },
+  { head: "For", cell: (command) => <Word>{command.targets}</Word> },
   { head: "By", wide: true, cell: (command) => <Word>{command.user}</Word> },
   { head: "Asked for", cell: (command) => <When at={command.createdAt} /> },
 ];

@@ -1,5 +1,6 @@
 // One host: how it is, what is said of it, what it was asked to do, who looks at it, and what the audit log has.
 
+import { AlertService } from "fleetwire/api/v1/alert";
 import { AuditService } from "fleetwire/api/v1/audit";
 import { CommandService } from "fleetwire/api/v1/command";
 import { DeliveryService } from "fleetwire/api/v1/delivery";
@@ -9,6 +10,7 @@ import { SessionService } from "fleetwire/api/v1/session";
 import { useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { useCall, useChange, useList, useMay } from "../api/query";
+import { AlertRows, FIRING } from "../ui/alerts";
 import { AuditRows } from "../ui/audit-rows";
 import { DeliveryRows } from "../ui/delivery-rows";
 import { EditHost } from "../ui/edit-host";
@@ -17,6 +19,7 @@ import { Inventory } from "../ui/inventory";
 import { OpenConsole } from "../ui/open-console";
 import { Answer, Empty, FormDialog, Labels, Meter, More, Page, Panel } from "../ui/parts";
 import { SessionRows } from "../ui/session-rows";
+import { Silence } from "../ui/silence";
 import { Word } from "../ui/text";
 import { At, span, When } from "../ui/time";
 import { HostState } from "./hosts";
@@ -69,6 +72,7 @@ function Shown({ host }: { host: Host }) {
         </>
       }
     >
+      <Alerts host={host} />
       <div className="columns">
         <Facts host={host} />
         <HealthPanel health={host.health} online={host.status === HostStatus.ONLINE} />
@@ -220,6 +224,19 @@ function HealthPanel({ health, online }: { health: Health | undefined; online: b
   );
 }
 
+/** What is wrong with it now; nothing where nothing is. */
+function Alerts({ host }: { host: Host }) {
+  const alerts = useList(AlertService.method.listAlerts, { ...FIRING, hostId: host.id });
+  const rows = alerts.data?.pages.flatMap(({ alerts }) => alerts) ?? [];
+  if (!rows.length && !alerts.hasNextPage) return null;
+  return (
+    <Panel title="Alerts that fire" flush>
+      <AlertRows alerts={rows} more={(alert) => <Silence alert={alert} />} />
+      <More of={alerts} />
+    </Panel>
+  );
+}
+
 function Deliveries({ host }: { host: Host }) {
   const deliveries = useList(DeliveryService.method.listDeliveries, { host: host.id, pageSize: 20 });
   return (
@@ -250,7 +267,7 @@ function Sessions({ host }: { host: Host }) {
           const rows = pages.flatMap(({ sessions }) => sessions);
           return rows.length ? (
             <>
-              <SessionRows sessions={rows} />
+              <SessionRows sessions={rows} ofOne />
               <More of={sessions} />
             </>
           ) : (

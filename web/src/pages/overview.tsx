@@ -43,7 +43,11 @@ export default function Overview() {
   return (
     <Page title="Overview">
       <div className="tiles">
-        <Tile to="/hosts" label="Hosts" value={some(hosts?.total)} />
+        <Tile
+          to="/hosts"
+          label={hosts?.revoked ? `Hosts, ${some(hosts.revoked)} revoked` : "Hosts"}
+          value={some(hosts?.total)}
+        />
         <Tile to="/hosts?status=online" label="Online" tone="good" value={some(hosts?.online)} />
         <Tile
           to="/hosts?status=offline"

@@ -21,7 +21,7 @@ import { useCall, useChange, useList } from "../api/query";
 import { type Draft, fill } from "../form/fields";
 import { MessageForm } from "../form/form";
 import { labelChoices, labelOf } from "../ui/labels";
-import { Check, Choice, Field, Page, Panel, State, says, Wrong } from "../ui/parts";
+import { Check, Choice, Field, FormDialog, Page, Panel, State, says, Wrong } from "../ui/parts";
 import { plain, Word } from "../ui/text";
 import { When } from "../ui/time";
 import { FileChoice } from "../ui/upload";
@@ -54,6 +54,7 @@ export default function Run() {
   const [waves, setWaves] = useState<Draft>({});
   const [schedule, setSchedule] = useState<Draft>({});
   const [asked, setAsked] = useState(false);
+  const [sure, setSure] = useState(false);
 
   const field = KINDS.find(({ name }) => name === kind);
   const desc = field?.message as DescMessage;
@@ -89,6 +90,8 @@ export default function Run() {
   );
   const count = useCount(request, faults === 0 && hasTargets(where, hosts, group, label));
   const total = count.data ? Number(count.data.total) : undefined;
+  const onHosts = `${total} ${total === 1 ? "host" : "hosts"}`;
+  const ends = kind === "system_operation" && ENDS.includes(String(draft.operation));
 
   return (
     <Page title="Run a command">
@@ -98,7 +101,9 @@ export default function Run() {
         onSubmit={(event) => {
           event.preventDefault();
           setAsked(true);
-          if (faults === 0 && total) send.mutate(request);
+          if (faults > 0 || !total) return;
+          if (ends || where === "all") setSure(true);
+          else send.mutate(request);
         }}
       >
         <div className="stack">
@@ -211,16 +216,37 @@ export default function Run() {
               )}
               <Wrong error={send.error} />
               <button type="submit" className="primary" disabled={send.isPending || (faults === 0 && !total)}>
-                {total === undefined ? "Run" : `Run on ${total} ${total === 1 ? "host" : "hosts"}`}
+                {total === undefined ? "Run" : `Run on ${onHosts}`}
               </button>
             </div>
           </Panel>
         </div>
       </form>
+      {sure && (
+        <FormDialog
+          title={ends ? `${human(String(draft.operation))} ${onHosts}?` : `Run it on all ${onHosts}?`}
+          action={`Run on ${onHosts}`}
+          danger
+          pending={send.isPending}
+          error={send.error}
+          onSubmit={() => send.mutate(request)}
+          onClose={() => setSure(false)}
+        >
+          <p>
+            {!ends
+              ? "It goes to each host that there is."
+              : draft.operation === "reboot"
+                ? "What runs there is cut off until it is back."
+                : "What runs there is cut off, and it does not start again by itself."}
+          </p>
+        </FormDialog>
+      )}
     </Page>
   );
 }
 
+/** What ends all that runs on a host. */
+const ENDS = ["reboot", "shutdown"];
 const NONE = new Map<string, string>();
 /** What of the request has a place of its own. */
 const NOT_HOW = ["targets", "dry_run", "file_id", "waves", "schedule", ...KINDS.map(({ name }) => name)];

@@ -116,7 +116,7 @@ const COLUMNS: readonly Column<Alert>[] = [
   { head: "Severity", cell: ({ severity }) => <Severity severity={severity} /> },
   { head: "Host", cell: (alert) => <AlertHost alert={alert} /> },
   { head: "Since", cell: (alert) => <When at={alert.since} /> },
-  { head: "Looked after by", wide: true, cell: (alert) => <Beside alert={alert} /> },
+  { head: "Looked after by", cell: (alert) => <Beside alert={alert} /> },
 ];
 
 export function AlertHost({ alert }: { alert: Alert }) {

@@ -49,7 +49,7 @@ export function DeliveryRows({
       head: "State",
       cell: (delivery) => <DeliveryState delivery={delivery} />,
     },
-    { head: "Reason", cell: (delivery) => <Word>{delivery.reason.replaceAll("_", " ")}</Word> },
+    { head: "Reason", cell: ({ reason }) => reason && <Word>{reason.replaceAll("_", " ")}</Word> },
     { head: "Since", wide: true, cell: (delivery) => <When at={delivery.updatedAt} /> },
     {
       head: "More",

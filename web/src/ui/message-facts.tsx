@@ -9,7 +9,7 @@ import { kinds } from "./kinds";
 import { labelText } from "./labels";
 import { Output, Word } from "./text";
 import { At } from "./time";
-import { human } from "./words";
+import { bytes, human } from "./words";
 
 /** Items of a list that are shown; the API and the command have the rest. */
 const ITEMS_MAX = 200;
@@ -84,6 +84,7 @@ function one(field: DescField, value: unknown): ReactNode {
   }
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "number" && field.name === "execution_time") return `${value.toFixed(2)} s`;
+  if (/(^|_)bytes$/.test(field.name) && !(value instanceof Uint8Array)) return bytes(Number(value));
   if (typeof value === "string" && value.includes("\n"))
     return <Output text={value} label={human(field.name)} />;
   return <Word>{String(value)}</Word>;
@@ -92,11 +93,14 @@ function one(field: DescField, value: unknown): ReactNode {
 /** A small message of texts and numbers alone stands in one line. */
 function line(desc: DescMessage, message: Message): ReactNode {
   if (desc.fields.length > 4 || desc.fields.some((field) => field.fieldKind !== "scalar")) return undefined;
-  const values = desc.fields.map((field) => (message as unknown as Record<string, unknown>)[field.localName]);
+  const values = desc.fields.map((field) => {
+    const value = (message as unknown as Record<string, unknown>)[field.localName];
+    return typeof value === "boolean" ? value && human(field.name) : value;
+  });
   return (
     <Word>
       {values
-        .filter((value) => value !== undefined && value !== "")
+        .filter((value) => value !== undefined && value !== "" && value !== false)
         .map(String)
         .join(" · ")}
     </Word>

@@ -1,9 +1,10 @@
 // The words and tones in which states of the schema are shown.
 
-import { type Command, CommandState } from "fleetwire/api/v1/command";
+import { type Command, CommandSchema, CommandState } from "fleetwire/api/v1/command";
 import { DeliveryState } from "fleetwire/api/v1/delivery";
 import type { Event } from "fleetwire/api/v1/event";
 import { Role } from "fleetwire/api/v1/role";
+import { enumName } from "../api/codec";
 import type { Tone } from "./parts";
 
 type Shown = readonly [text: string, tone: Tone];
@@ -30,14 +31,37 @@ const COMMAND: Record<CommandState, Shown> = {
   [CommandState.FINISHED]: ["finished", "good"],
 };
 
-/** A command's state: one that has finished is as good as what became of it. */
+/** A command's state: one that has finished is what became of it. */
 export function commandShown({ state, summary }: Command): Shown {
   const shown = COMMAND[state] ?? COMMAND[0];
   if (state !== CommandState.FINISHED || !summary) return shown;
-  const { failed, interrupted, dead, expired, succeeded } = summary;
-  if (failed + interrupted + dead + expired > 0n) return [shown[0], "bad"];
-  return succeeded > 0n ? shown : [shown[0], "idle"];
+  const { failed, interrupted, dead, expired, succeeded, cancelled } = summary;
+  if (failed + interrupted + dead + expired > 0n)
+    return [succeeded > 0n ? "failed in part" : "failed", "bad"];
+  return succeeded > 0n ? shown : [cancelled > 0n ? "cancelled" : shown[0], "idle"];
 }
+
+/** What of a command's parameters tells it from others of its kind. */
+const TELLING = ["operation", "direction", "packages", "service", "hostname", "path", "content", "arguments"];
+
+/** What a command is to do, in a line. */
+export function brief({ parameters }: Command): string {
+  const field = CommandSchema.oneofs[0]?.fields.find(({ localName }) => localName === parameters.case);
+  const words = TELLING.map((name) => {
+    const of = field?.message?.fields.find((field) => field.name === name);
+    if (!of) return "";
+    const value = (parameters.value as unknown as Record<string, unknown>)[of.localName];
+    if (of.enum) return enumName(of.enum, value as number).replaceAll("_", " ");
+    if (Array.isArray(value)) return value.join(" ");
+    const lines = String(value ?? "").split("\n");
+    return lines.find((line) => line.trim() && !line.startsWith("#")) ?? "";
+  });
+  const line = words.filter(Boolean).join(" ");
+  return line.length > BRIEF_MAX ? `${line.slice(0, BRIEF_MAX)}…` : line;
+}
+
+/** Characters of what a command is to do, where there is a line for it. */
+const BRIEF_MAX = 80;
 
 export const deliveryWord = (state: DeliveryState): Shown => DELIVERY[state] ?? DELIVERY[0];
 /** Where a delivery has not ended. */
