@@ -79,4 +79,8 @@ test("who signs in in another tab is who is signed in here, and nothing of who w
   await vi.waitFor(() => expect(states.at(-1)).toBe("ada"));
   there.signOut();
   expect(states.at(-1)).toBe("out");
+  // Who was told why keeps reading that, whatever else still wants to be let in.
+  session.forget("It is off.");
+  await expect(session.token()).rejects.toThrow();
+  expect(session.current()).toEqual({ state: "out", why: "It is off." });
 });

@@ -154,7 +154,9 @@ export function tokenUntil(): number | undefined {
 async function renew(): Promise<string> {
   const refreshToken = kept()?.refresh;
   if (!refreshToken) {
-    forget(session.state === "in" ? "The credential is not taken any more." : undefined);
+    // Who was told why they are out keeps reading that.
+    if (session.state !== "out")
+      forget(session.state === "in" ? "The credential is not taken any more." : undefined);
     throw new Refused(401, "not_signed_in", "You are not signed in.");
   }
   // Another tab may sign in or out meanwhile: then what this one learns is of a sign-in that is none any more.
