@@ -61,7 +61,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Outcome<(
         loop {
             let asked = client.call(&endpoint.head("GET", "/api/fleet", "")).await?;
             let fleet: Value = serde_json::from_slice(&asked)?;
-            if fleet["summary"]["alerts"]["critical"].as_u64() >= Some(HOSTS) {
+            if fleet["alerts"]["critical"].as_u64() >= Some(HOSTS) {
                 return Outcome::Ok(());
             }
             sleep(Duration::from_millis(100)).await;
