@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueHint};
 use serde_json::json;
 
+use super::call::Client;
 use super::files::{Local, upload};
-use super::fleet::{self, Asking, Client, Selected};
-use super::server::{self, UsageError};
+use super::fleet::{self, Asking, Selected};
+use super::server;
+use super::usage::UsageError;
 use super::{Error, output};
 use crate::files::read_text;
 use crate::net::own_origin::hash_text;

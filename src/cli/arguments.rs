@@ -10,8 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
 use serde_json::{Map, Value};
 
 use super::commands::{Argument, Command, GROUPS, Group, Kind};
-use super::server::UsageError;
 use super::terminal;
+use super::usage::UsageError;
 use crate::clock::parse_duration;
 use crate::files::FileError;
 

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use super::Error;
 use super::output::{self, Reader};
+use super::text;
 
 /// Lines in place at a time: more than that leave no room for what the hosts print.
 const LINES_MAX: usize = 10;
@@ -64,7 +65,7 @@ impl Board {
             self.lines(host, &format!("{held}\n"))?
         };
         self.standing.remove(host);
-        self.say(&format!("{}: {how}", output::plain(host)));
+        self.say(&format!("{}: {how}", text::plain(host)));
         Ok(reader)
     }
 
@@ -106,7 +107,7 @@ impl Board {
 
     fn lines(&mut self, host: &str, text: &str) -> Result<Reader, Error> {
         self.erase();
-        let host = output::plain(host);
+        let host = text::plain(host);
         let mut out = String::with_capacity(text.len());
         for line in text.lines() {
             if self.several {
@@ -114,7 +115,7 @@ impl Board {
                 out.push_str(": ");
             }
             if self.plain {
-                let parts: Vec<_> = line.split('\t').map(output::plain).collect();
+                let parts: Vec<_> = line.split('\t').map(text::plain).collect();
                 out.push_str(&parts.join("\t"));
             } else {
                 out.push_str(line);
@@ -142,7 +143,7 @@ impl Board {
         let width = self.standing.keys().take(LINES_MAX).map(String::len).max();
         let width = width.unwrap_or_default();
         for (host, how) in self.standing.iter().take(LINES_MAX) {
-            let line = format!("{:width$}  {how}", output::plain(host));
+            let line = format!("{:width$}  {how}", text::plain(host));
             let line: String = line.chars().take(LINE_CHARACTERS_MAX).collect();
             // Writing to a string does not fail.
             let _ = writeln!(out, "{line}");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::server::UsageError;
+use super::usage::UsageError;
 use super::{Error, output};
 use crate::files::{self, FileError, MODE_SECRET};
 use crate::secret::Secret;

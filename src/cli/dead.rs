@@ -6,10 +6,14 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
 use super::Error;
-use super::fleet::{Client, confirm, in_a_while};
+use super::call::Client;
+use super::fleet::confirm;
 use super::output;
-use super::server::{self, UsageError};
+use super::schedule::in_a_while;
+use super::server;
 use super::tables;
+use super::text;
+use super::usage::UsageError;
 use crate::clock::parse_duration;
 
 /// Calls in a row, each of which sees to as many as are done at once.
@@ -217,7 +221,7 @@ fn redriven(answers: &[Value], dry_run: bool, json: bool) -> Result<(), Error> {
         .filter_map(|answer| answer["commands"].as_array());
     let rows = commands.flatten().map(|command| {
         ["redrive_of", "command_id", "total"]
-            .map(|member| output::cell(&command[member]))
+            .map(|member| text::cell(&command[member]))
             .to_vec()
     });
     output::table(["COMMAND", "NEW COMMAND", "HOSTS"], rows)?;

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::commands::{self, Call, Command, Pieces};
 use super::connection::Connection;
-use super::output::{self, Reader, cell};
-use super::{Error, call};
+use super::output::{self, Reader};
+use super::text::cell;
+use super::{Error, call, text};
 
 /// The method whose answers are shown here.
 pub(super) const METHOD: &str = "WatchEvents";
@@ -34,7 +35,7 @@ pub(super) async fn watch(
     };
     let outcome = watching.take(pieces).await;
     if let (Err(_), Some(position)) = (&outcome, &watching.position) {
-        let position = output::plain(position);
+        let position = text::plain(position);
         output::beside(&format!("go on from there with: --position {position}"));
     }
     outcome
@@ -120,21 +121,21 @@ fn line(event: &Value, host: Option<&str>) -> String {
         None => ("something new", &Value::Null),
     };
     let subject = match host {
-        Some(host) => output::plain(host),
+        Some(host) => text::plain(host),
         None => ["command_id", "group_id", "session_id", "alert_id"]
             .iter()
             .find_map(|id| what[*id].as_str())
-            .map_or_else(|| "-".to_owned(), output::plain),
+            .map_or_else(|| "-".to_owned(), text::plain),
     };
     let changed = changed(kind, what);
     let actor = event["actor"].as_str().unwrap_or_default();
     // A host that speaks for itself is the subject.
     let by = match actor.is_empty() || actor == "platform" || actor.starts_with("host:") {
         true => String::new(),
-        false => format!(" (by {})", output::plain(actor)),
+        false => format!(" (by {})", text::plain(actor)),
     };
     let at = cell(&event["at"]);
-    let kind = output::plain(kind).replace('_', " ");
+    let kind = text::plain(kind).replace('_', " ");
     let line = format!("{at}  {kind:16}  {subject}  {changed}{by}");
     format!("{}\n", line.trim_end())
 }

@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
+use super::call::Client;
 use super::connection::CallError;
-use super::fleet::{self, Asking, Client, Selected};
-use super::output::number;
-use super::server::{self, UsageError};
+use super::fleet::{self, Asking, Selected};
+use super::server;
+use super::text::number;
+use super::usage::UsageError;
 use super::{Error, output};
 use crate::files::FileError;
 use crate::net::own_origin::hash_text;

@@ -7,14 +7,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::commands::{self, Call, Command, Pieces};
-use super::connection::Connection;
+use super::call::Client;
 use super::follow::Shown;
-use super::schedule::When;
-use super::server::{self, UsageError};
-use super::{Error, call, follow, output, terminal};
-use crate::clock::{UnixMillis, parse_duration};
-use crate::wire::values::Timestamp;
+use super::schedule::{When, in_a_while};
+use super::server;
+use super::usage::UsageError;
+use super::{Error, follow, output, terminal, text};
+use crate::clock::parse_duration;
 
 /// Hosts that a question names.
 const NAMED_MAX: usize = 5;
@@ -131,72 +130,6 @@ impl Selected {
 
     fn is_said(&self) -> bool {
         self.group.is_some() || !self.labels.is_empty() || self.all || !self.named.is_empty()
-    }
-}
-
-/// A platform that is asked.
-pub(super) struct Client<'a> {
-    server: &'a server::Args,
-    connection: Connection,
-}
-
-impl<'a> Client<'a> {
-    pub(super) async fn connect(server: &'a server::Args) -> Result<Self, Error> {
-        let connection = server.target(true).await?.connect().await?;
-        Ok(Self { server, connection })
-    }
-
-    /// Connects anew, with a credential that is good.
-    pub(super) async fn reconnect(&mut self) -> Result<(), Error> {
-        self.connection = self.server.target(true).await?.connect().await?;
-        Ok(())
-    }
-
-    /// Calls a method that answers once; what makes something, so that it is made once.
-    pub(super) async fn once(
-        &mut self,
-        service: &str,
-        method: &str,
-        request: Value,
-    ) -> Result<Value, Error> {
-        let command = command_of(service, method)?;
-        let request = members(request);
-        let answer = call::answered(command, &request, &mut self.connection, self.server).await?;
-        call::value(&answer)
-    }
-
-    /// The connection as it is now, for a call of the caller's own.
-    pub(super) fn connection(&self) -> Connection {
-        self.connection.clone()
-    }
-
-    /// Calls a method that lists, to the end of the list.
-    pub(super) async fn all(
-        &self,
-        service: &str,
-        method: &str,
-        request: Value,
-    ) -> Result<Value, Error> {
-        match command_of(service, method)?.call {
-            Call::Once(once) => call::all(once, members(request), &self.connection).await,
-            _ => Err(unknown(method)),
-        }
-    }
-
-    /// Calls a method that answers more than once.
-    pub(super) async fn several(
-        &self,
-        service: &str,
-        method: &str,
-        request: Value,
-    ) -> Result<Pieces, Error> {
-        match command_of(service, method)?.call {
-            Call::Stream(several) | Call::Raw(several) => {
-                let prepared = several(&call::text(&members(request))).map_err(call::invalid)?;
-                Ok(prepared(self.connection.clone()).await?)
-            }
-            _ => Err(unknown(method)),
-        }
     }
 }
 
@@ -329,7 +262,7 @@ async fn agreed(
 fn named(would: &Value, total: u64) -> String {
     let hosts = would["hosts"].as_array().map_or(&[][..], Vec::as_slice);
     let names = hosts.iter().take(NAMED_MAX);
-    let names: Vec<_> = names.map(|host| output::cell(&host["host"])).collect();
+    let names: Vec<_> = names.map(|host| text::cell(&host["host"])).collect();
     match total.saturating_sub(names.len() as u64) {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
@@ -361,12 +294,6 @@ fn request(
     Ok(request)
 }
 
-/// The moment that is so far away, as JSON has it.
-pub(super) fn in_a_while(after: Duration) -> String {
-    let moment = Timestamp::from(UnixMillis::now().plus(after));
-    prost_types::Timestamp::from(moment).to_string()
-}
-
 /// Asks before more than one is concerned.
 pub(super) fn confirm(count: u64, what: &str) -> Result<(), UsageError> {
     if count <= 1 {
@@ -395,14 +322,14 @@ fn shown(would: &Value, json: bool) -> Result<(), Error> {
     let rows = hosts.iter().map(|host| {
         let online = host["online"].as_bool().unwrap_or_default();
         let status = if online { "online" } else { "offline" };
-        let mut row = vec![output::cell(&host["host"]), status.to_owned()];
+        let mut row = vec![text::cell(&host["host"]), status.to_owned()];
         if waves > 0 {
-            row.push(output::cell(&host["wave"]));
+            row.push(text::cell(&host["wave"]));
         }
         if is_shut {
-            row.push(output::cell(&host["window_opens_at"]));
+            row.push(text::cell(&host["window_opens_at"]));
         }
-        row.push(output::cell(&host["host_id"]));
+        row.push(text::cell(&host["host_id"]));
         row
     });
     let mut head = vec!["HOST", "STATUS"];
@@ -421,24 +348,4 @@ fn shown(would: &Value, json: bool) -> Result<(), Error> {
         output::beside(&format!("and {more} more"));
     }
     Ok(())
-}
-
-fn members(request: Value) -> Map<String, Value> {
-    match request {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
-fn command_of(service: &str, method: &str) -> Result<&'static Command, Error> {
-    commands::of(service, method).ok_or_else(|| unknown(method))
-}
-
-/// There is no such method, or it answers in another way.
-pub(super) fn unknown(method: &str) -> Error {
-    UsageError::Request {
-        field: String::new(),
-        what: format!("this program has no method {method}"),
-    }
-    .into()
 }

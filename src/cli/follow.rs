@@ -10,12 +10,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::board::Board;
+use super::call::Client;
 use super::commands::Pieces;
 use super::connection::CallError;
-use super::fleet::Client;
-use super::output::{self, Reader, cell};
+use super::output::{self, Reader};
 use super::schedule::wave_line;
-use super::{Error, call, results, server};
+use super::text::cell;
+use super::{Error, call, results, server, text};
 
 /// The method whose answers are shown here; with `--json` the generated command prints them as they are.
 pub(super) const METHOD: &str = "WatchCommand";
@@ -367,12 +368,8 @@ fn ending(delivery: &Value) -> String {
     let state = cell(&delivery["state"]);
     match (text(delivery, "reason"), text(delivery, "detail")) {
         ("", _) => state,
-        (reason, "") => format!("{state} ({})", output::plain(reason)),
-        (reason, detail) => format!(
-            "{state} ({}): {}",
-            output::plain(reason),
-            output::plain(detail)
-        ),
+        (reason, "") => format!("{state} ({})", text::plain(reason)),
+        (reason, detail) => format!("{state} ({}): {}", text::plain(reason), text::plain(detail)),
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::{Args as _, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::fleet::Client;
+use super::call::Client;
 use super::server;
-use super::{Error, output};
+use super::{Error, output, text};
 use crate::clock::{UnixMillis, parse_duration};
 use crate::wire::values::Timestamp;
 
@@ -144,8 +144,8 @@ fn courses(points: &[Value], bars: bool) -> Result<(), Error> {
     };
     output::line(&format!(
         "\n{} to {}: online for {}, came back {} times, {} from the agent, {} to it",
-        output::cell(&first["at"]),
-        output::cell(&last["at"]),
+        text::cell(&first["at"]),
+        text::cell(&last["at"]),
         lasted(sum("online_seconds")),
         sum("reconnects"),
         amount(sum("bytes_from_agent")),
@@ -155,7 +155,7 @@ fn courses(points: &[Value], bars: bool) -> Result<(), Error> {
 
 fn each(points: &[Value]) -> Result<(), Error> {
     let rows = points.iter().map(|point| {
-        let mut row = vec![output::cell(&point["at"])];
+        let mut row = vec![text::cell(&point["at"])];
         row.extend(MEASURES.iter().map(|(member, _, _)| {
             let figure = |name: &str| point[member][name].as_f64();
             match (figure("mean"), figure("max")) {
@@ -163,8 +163,8 @@ fn each(points: &[Value]) -> Result<(), Error> {
                 _ => "-".to_owned(),
             }
         }));
-        row.push(output::cell(&point["online_seconds"]));
-        row.push(output::cell(&point["reconnects"]));
+        row.push(text::cell(&point["online_seconds"]));
+        row.push(text::cell(&point["reconnects"]));
         row
     });
     let names = MEASURES.iter().map(|(_, name, _)| *name);

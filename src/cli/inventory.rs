@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::fleet::{self, Asking, Client, Selected};
-use super::output::{cell, table};
+use super::call::Client;
+use super::fleet::{self, Asking, Selected};
+use super::output::table;
 use super::results::{self, FACTS};
-use super::{Error, output, server};
+use super::text::cell;
+use super::{Error, output, server, text};
 
 /// Ask hosts what they are made of, and show it: fleetwire inventory HOST...
 #[derive(clap::Args)]
@@ -71,8 +73,8 @@ pub(super) async fn run(args: Args, server: &server::Args, json: bool) -> Result
         for result in &results {
             let notes = result["inventory"]["output"].as_str().unwrap_or_default();
             for note in notes.lines() {
-                let host = output::plain(name(result));
-                output::beside(&format!("{host}: {}", output::plain(note)));
+                let host = text::plain(name(result));
+                output::beside(&format!("{host}: {}", text::plain(note)));
             }
         }
     }
@@ -89,7 +91,7 @@ fn summed_up(results: &[Value]) -> Result<(), Error> {
     }
     let rows = results.iter().map(|result| {
         let facts = results::facts(&result["inventory"]).into_iter();
-        let mut row = vec![output::plain(name(result))];
+        let mut row = vec![text::plain(name(result))];
         row.extend(facts.map(|(_, fact)| fact));
         row
     });
@@ -106,7 +108,7 @@ fn listed(list: &List, results: &[Value]) -> Result<(), Error> {
     let rows = results.iter().flat_map(|result| {
         let items = result["inventory"][list.part].as_array();
         items.into_iter().flatten().map(move |item| {
-            let host = (!is_one).then(|| output::plain(name(result)));
+            let host = (!is_one).then(|| text::plain(name(result)));
             let cells = list.members.iter().map(|member| cell(&item[*member]));
             host.into_iter().chain(cells).collect()
         })

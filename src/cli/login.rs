@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::connection::CallError;
 use super::contexts::{Context, Contexts, check_name};
-use super::server::{self, UsageError};
-use super::{Error, output, sign_in, terminal};
+use super::server;
+use super::usage::UsageError;
+use super::{Error, output, sign_in, terminal, text};
 use crate::net::http_client::{HttpError, ServerUrl};
 use crate::net::{introduction, tls};
 use crate::secret::Secret;
@@ -72,7 +73,7 @@ pub(super) async fn login(args: Args, server: &server::Args) -> Result<(), Error
         contexts.current = Some(name.clone());
         Ok(())
     })?;
-    let user = output::cell(&user.into());
+    let user = text::cell(&user.into());
     output::beside(&format!(
         "signed in to {url} as {user}; this is the context {name} now"
     ));

@@ -1,7 +1,7 @@
 //! The operator's command line. Most commands are generated from the API's services (`commands`), so
-//! that each method has one; `arguments`, `call`, `output` and `tables` have what they share. The others
-//! have a file each: its arguments and what it does. This file names them all, and says how a failure
-//! ends the process.
+//! that each method has one, and `generated` runs them; `arguments`, `call`, `output`, `text` and `tables`
+//! have what all share. The others have a file each: its arguments and what it does. This file names them
+//! all, and says how a failure ends the process.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,6 +26,7 @@ mod events;
 mod files;
 mod fleet;
 mod follow;
+mod generated;
 mod health;
 mod inventory;
 mod login;
@@ -41,6 +42,8 @@ mod sign_in;
 mod system;
 mod tables;
 mod terminal;
+mod text;
+mod usage;
 
 /// Reach machines and KVM-over-IP devices behind NAT through one outbound WebSocket each.
 #[derive(Parser)]
@@ -213,7 +216,9 @@ impl Cli {
     pub async fn run(self) -> Result<(), Error> {
         let General { server, json } = self.general;
         match self.command {
-            Command::Call(command, matches) => call::run(command, &matches, &server, json).await,
+            Command::Call(command, matches) => {
+                generated::run(command, &matches, &server, json).await
+            }
             Command::VerifyAudit(args) => audit::run(args, json),
             Command::PutFile(args) => files::put(args, &server, json).await,
             Command::GetFile(args) => files::get(args, &server, json).await,
@@ -270,7 +275,7 @@ pub enum Error {
     Start(#[from] std::io::Error),
     /// What the person at the terminal said cannot be used.
     #[error(transparent)]
-    Usage(#[from] server::UsageError),
+    Usage(#[from] usage::UsageError),
     /// The platform refused, or did not answer.
     #[error(transparent)]
     Call(#[from] connection::CallError),
@@ -309,7 +314,7 @@ impl Error {
         use connection::CallError;
         ExitCode::from(match self {
             // Asked, and answered with no.
-            Self::Usage(server::UsageError::NotConfirmed) => 1,
+            Self::Usage(usage::UsageError::NotConfirmed) => 1,
             Self::Usage(_) | Self::Input(_) => 2,
             Self::Unfinished(how) => how.exit_code(),
             Self::Call(CallError::Refused { .. }) => 1,

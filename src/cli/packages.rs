@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::Error;
 use super::fleet::{self, Asking, Selected};
-use super::server::{self, UsageError};
+use super::server;
+use super::usage::UsageError;
 
 /// Install, remove, update and list the packages of hosts.
 #[derive(Subcommand)]

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::output::{cell, number};
+use super::text::{cell, number};
 
 /// The longest list in a cell.
 const LISTED_MAX: usize = 8;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::fleet::{self, Asking, Selected};
-use super::server::{self, UsageError};
+use super::server;
+use super::usage::UsageError;
 use crate::files::{self, FileError};
 
 /// Largest script, in bytes: what a request holds, and a command's parameters.

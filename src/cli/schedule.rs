@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::output;
-use super::server::UsageError;
-use crate::clock::parse_duration;
+use super::text;
+use super::usage::UsageError;
+use crate::clock::{UnixMillis, parse_duration};
+use crate::wire::values::Timestamp;
 
 /// When hosts are asked.
 #[derive(clap::Args)]
@@ -60,7 +61,7 @@ impl When {
         let mut schedule = json!({});
         if let Some(time) = &self.not_before {
             let time = match parse_duration(time) {
-                Ok(after) => super::fleet::in_a_while(after),
+                Ok(after) => in_a_while(after),
                 Err(_) => time.clone(),
             };
             schedule["not_before"] = time.into();
@@ -90,12 +91,18 @@ pub(super) fn wave_line(command: &Value) -> Option<String> {
         (Some(_), _) => line.push_str(&format!(
             "; paused ({}): go on with: fleetwire command resume {id}; end it with: fleetwire command \
              abort {id}",
-            output::cell(&state["reason"])
+            text::cell(&state["reason"])
         )),
-        (None, Some(at)) => line.push_str(&format!("; the next begins at {}", output::plain(at))),
+        (None, Some(at)) => line.push_str(&format!("; the next begins at {}", text::plain(at))),
         (None, None) => {}
     }
     Some(line)
+}
+
+/// The moment that is so far away, as JSON has it.
+pub(super) fn in_a_while(after: Duration) -> String {
+    let moment = Timestamp::from(UnixMillis::now().plus(after));
+    prost_types::Timestamp::from(moment).to_string()
 }
 
 #[cfg(test)]

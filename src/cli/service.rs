@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::Error;
 use super::fleet::{self, Asking, Selected};
-use super::server::{self, UsageError};
+use super::server;
+use super::usage::UsageError;
 
 /// Start, stop and look at the services of hosts.
 #[derive(Subcommand)]

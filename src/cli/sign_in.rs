@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::connection::{CallError, Connection, Target};
 use super::contexts::{Context, Held};
-use super::server::UsageError;
+use super::usage::UsageError;
 use super::{Error, output, terminal};
 use crate::clock::UnixMillis;
 use crate::schema::api::auth_service_client::AuthServiceClient;

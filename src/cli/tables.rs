@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::output::{cell, number, plain};
+use super::text::{cell, number, plain};
 
 /// A table of one kind of message.
 pub(super) struct View {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use crate::cli::commands::Shape;
-use crate::cli::output::is_direction;
+use crate::cli::text::is_direction;
 
 /// The most that an answer has, in bytes of JSON.
 pub(super) const ANSWER_BYTES_MAX: usize = 128 * 1024;

@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use super::connection::{CallError, CallKey};
-use super::server::{self, UsageError};
+use super::server;
+use super::usage::UsageError;
 use super::{Error, call};
 use answer::{ANSWER_BYTES_MAX, TooLarge};
 use tools::Tool;
