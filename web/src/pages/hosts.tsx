@@ -25,6 +25,8 @@ import { When } from "../ui/time";
 /** As the style has it (`.rows .line`). */
 const ROW_PX = 36;
 const PAGE_SIZE = 250;
+/** Lines that are drawn beyond what is seen: some frames of a quick wheel, and not so many that drawing all takes long. */
+const OVERSCAN = 6;
 /** A search is asked for once nobody has typed for so long. */
 const TYPED_MS = 200;
 /** So many a command takes by name. */
@@ -350,7 +352,7 @@ function Table({
     count: rows.length,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW_PX,
-    overscan: 12,
+    overscan: OVERSCAN,
   });
   const seen = virtual.getVirtualItems();
   const [first, last] = [seen[0]?.index ?? 0, seen.at(-1)?.index ?? 0];
