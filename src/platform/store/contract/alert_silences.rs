@@ -136,8 +136,8 @@ async fn the_beginning_and_the_end_of_a_silence_are_told_once(open: Open<'_>) {
     create(&store, &at_once).await;
     let before = told(&store).await.len();
     assert_eq!(store.next_notification(T0).await, Ok(Some(at(10))));
-    for now in [9, 10, 11] {
-        store.tell_silences(at(now)).await.expect("told");
+    for second in [9, 10, 11] {
+        store.tell_silences(at(second)).await.expect("told");
     }
     assert_eq!(store.next_notification(at(10)).await, Ok(Some(at(20))));
     let of_group = Happening::AlertSilenceUpdated {
@@ -148,8 +148,8 @@ async fn the_beginning_and_the_end_of_a_silence_are_told_once(open: Open<'_>) {
     assert_eq!(begins, std::slice::from_ref(&of_group));
     drop(store);
     let store = open();
-    for now in [19, 20, 21] {
-        store.tell_silences(at(now)).await.expect("told");
+    for second in [19, 20, 21] {
+        store.tell_silences(at(second)).await.expect("told");
     }
     let ends = told(&store).await.split_off(before + 1);
     assert_eq!(ends.len(), 2, "{ends:?}");
