@@ -9,7 +9,7 @@ use std::thread;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::alerts::{alerts, ask, field, fire, hook, receiver, until_sent};
+use crate::alerts::{alerts, ask, field, fire, hook, receiver, until_seen, until_sent};
 use crate::events::{event, follow};
 use crate::support::{Agent, PATIENCE, Platform, until, until_status, until_true};
 
@@ -50,11 +50,7 @@ async fn what_is_silenced_is_sent_at_the_end_of_the_silence_once() {
     });
     let silence = ask(&platform, Method::POST, "/api/alert-silences", Some(wanted)).await;
     rule(&platform, "loud").await;
-    until_true("it was looked at", async || {
-        let rest = ask(&platform, Method::GET, "/api/hosts/kvm", None).await;
-        rest["last_seen_at"].is_string()
-    })
-    .await;
+    until_seen(&platform).await;
     agent.process.end();
     let mut firing = Vec::new();
     until_true("both fire", async || {
@@ -266,11 +262,7 @@ async fn a_receiver_that_has_no_end_has_taken_it_and_holds_nothing() {
     for number in 1..=5 {
         rule(&platform, &format!("r{number}")).await;
     }
-    until_true("it was looked at", async || {
-        let rest = ask(&platform, Method::GET, "/api/hosts/kvm", None).await;
-        rest["last_seen_at"].is_string()
-    })
-    .await;
+    until_seen(&platform).await;
     agent.process.end();
     let mut firing = Vec::new();
     until_true("all fire", async || {

@@ -68,6 +68,15 @@ pub fn hook(name: &str, url: &str) -> Value {
     json!({"spec": {"name": name, "webhook": {"url": url}}})
 }
 
+/// Waits until the host `kvm` was seen to be there.
+pub async fn until_seen(platform: &Platform) {
+    until_true("kvm is seen", async || {
+        let host = ask(platform, Method::GET, "/api/hosts/kvm", None).await;
+        host["last_seen_at"].is_string()
+    })
+    .await;
+}
+
 pub async fn alerts(platform: &Platform, query: &str) -> Vec<Value> {
     let path = format!("/api/alerts{query}");
     let answer = ask(platform, Method::GET, &path, None).await;
@@ -80,12 +89,7 @@ pub async fn fire(platform: &Platform, mut agent: Agent, rule: &str) -> Value {
         "name": rule, "severity": "critical", "host_offline": {"seconds": 1},
     }});
     ask(platform, Method::POST, "/api/alert-rules", Some(wanted)).await;
-    // Once it was seen to be there.
-    until_true("it was looked at", async || {
-        let rest = ask(platform, Method::GET, "/api/hosts/kvm", None).await;
-        rest["last_seen_at"].is_string()
-    })
-    .await;
+    until_seen(platform).await;
     agent.process.end();
     let mut firing = Vec::new();
     until_true("an alert fires", async || {
@@ -132,12 +136,7 @@ async fn a_host_that_goes_away_is_told_of_once() {
 
     let mut agent = Agent::start(&platform, "kvm");
     let host = until_status(&platform, "kvm", "online");
-    // Once it was seen to be there.
-    until_true("it was looked at", async || {
-        let rest = ask(&platform, Method::GET, "/api/hosts/kvm", None).await;
-        rest["last_seen_at"].is_string()
-    })
-    .await;
+    until_seen(&platform).await;
     agent.process.end();
     let mut firing = Vec::new();
     until_true("an alert fires", async || {

@@ -8,9 +8,8 @@ import {
 } from "fleetwire/api/v1/alert_channel";
 import { useState } from "react";
 import { calling, useChange } from "../api/query";
-import { type Draft, draftOf, fill } from "../form/fields";
-import { chosenOf, OneofForm } from "../form/oneof";
-import { WIDGETS } from "../form/widgets";
+import { draftOf } from "../form/fields";
+import { SpecDialog } from "../form/spec-dialog";
 import { AlertTabs } from "../ui/alerts";
 import { FormDialog, Secret, ShownDialog, State, Wrong } from "../ui/parts";
 import { type Opened, Register } from "../ui/register";
@@ -81,10 +80,6 @@ export default function AlertChannels() {
 }
 
 function Edit({ channel, opened }: { channel: AlertChannel | undefined; opened: Opened }) {
-  const [draft, setDraft] = useState<Draft>(
-    channel?.spec ? draftOf(AlertChannelSpecSchema, channel.spec) : { webhook: {} },
-  );
-  const [asked, setAsked] = useState(false);
   const create = useChange(AlertChannelService.method.createAlertChannel, ({ secret }) => {
     opened.changed();
     if (!secret) opened.close();
@@ -95,38 +90,22 @@ function Edit({ channel, opened }: { channel: AlertChannel | undefined; opened: 
   });
   if (create.data?.secret) return <ShownSecret secret={create.data.secret} onClose={opened.close} />;
   if (!TARGET) return null;
-  const { value, faults } = fill(AlertChannelSpecSchema, draft);
-  const whole = faults.size === 0 && chosenOf(TARGET, draft) !== "";
-  const save = () => {
-    setAsked(true);
-    if (!whole) return;
-    if (channel) update.mutate({ alertChannelId: channel.id, spec: value });
-    else create.mutate({ spec: value });
-  };
   return (
-    <FormDialog
+    <SpecDialog
       title={channel ? "Edit channel" : "Add a channel"}
-      action="Save"
+      desc={AlertChannelSpecSchema}
+      oneof={TARGET}
+      begin={() => (channel?.spec ? draftOf(AlertChannelSpecSchema, channel.spec) : { webhook: {} })}
+      fixed={channel !== undefined}
       pending={create.isPending || update.isPending}
       error={create.error ?? update.error}
-      onSubmit={save}
+      onSave={(spec) =>
+        channel ? update.mutate({ alertChannelId: channel.id, spec }) : create.mutate({ spec })
+      }
       onClose={opened.close}
-    >
-      <OneofForm
-        desc={AlertChannelSpecSchema}
-        oneof={TARGET}
-        draft={draft}
-        faults={asked ? faults : NONE}
-        fixed={channel !== undefined}
-        widgets={WIDGETS}
-        onChange={setDraft}
-      />
-      {asked && !whole && <Wrong error={new Error("Something of it is not filled in as it has to be.")} />}
-    </FormDialog>
+    />
   );
 }
-
-const NONE = new Map<string, string>();
 
 function ShownSecret({ secret, onClose }: { secret: string; onClose: () => void }) {
   return (

@@ -5,13 +5,11 @@ import { AlertSeverity } from "fleetwire/api/v1/alert";
 import { AlertChannelService } from "fleetwire/api/v1/alert_channel";
 import { type AlertRule, AlertRuleService, AlertRuleSpecSchema } from "fleetwire/api/v1/alert_rule";
 import { GroupService } from "fleetwire/api/v1/group";
-import { useState } from "react";
 import { calling, useCall, useChange, useMay } from "../api/query";
-import { type Draft, draftOf, fill, kindOf, spanText } from "../form/fields";
-import { chosenOf, OneofForm } from "../form/oneof";
-import { WIDGETS } from "../form/widgets";
+import { draftOf, kindOf, spanText } from "../form/fields";
+import { SpecDialog } from "../form/spec-dialog";
 import { AlertTabs, Severity } from "../ui/alerts";
-import { FormDialog, State, Wrong } from "../ui/parts";
+import { State, Wrong } from "../ui/parts";
 import { type Opened, Register } from "../ui/register";
 import type { Column } from "../ui/table";
 import { Word } from "../ui/text";
@@ -122,10 +120,6 @@ function Turn({ rule: { id, spec }, changed }: { rule: AlertRule; changed: () =>
 }
 
 function Edit({ rule, opened }: { rule: AlertRule | undefined; opened: Opened }) {
-  const [draft, setDraft] = useState<Draft>(
-    rule?.spec ? draftOf(AlertRuleSpecSchema, rule.spec) : { severity: "warning" },
-  );
-  const [asked, setAsked] = useState(false);
   const done = () => {
     opened.close();
     opened.changed();
@@ -133,34 +127,16 @@ function Edit({ rule, opened }: { rule: AlertRule | undefined; opened: Opened })
   const create = useChange(AlertRuleService.method.createAlertRule, done);
   const update = useChange(AlertRuleService.method.updateAlertRule, done);
   if (!CONDITION) return null;
-  const { value, faults } = fill(AlertRuleSpecSchema, draft);
-  const whole = faults.size === 0 && chosenOf(CONDITION, draft) !== "";
-  const save = () => {
-    setAsked(true);
-    if (!whole) return;
-    if (rule) update.mutate({ alertRuleId: rule.id, spec: value });
-    else create.mutate({ spec: value });
-  };
   return (
-    <FormDialog
+    <SpecDialog
       title={rule ? "Edit rule" : "Add a rule"}
-      action="Save"
+      desc={AlertRuleSpecSchema}
+      oneof={CONDITION}
+      begin={() => (rule?.spec ? draftOf(AlertRuleSpecSchema, rule.spec) : { severity: "warning" })}
       pending={create.isPending || update.isPending}
       error={create.error ?? update.error}
-      onSubmit={save}
+      onSave={(spec) => (rule ? update.mutate({ alertRuleId: rule.id, spec }) : create.mutate({ spec }))}
       onClose={opened.close}
-    >
-      <OneofForm
-        desc={AlertRuleSpecSchema}
-        oneof={CONDITION}
-        draft={draft}
-        faults={asked ? faults : NONE}
-        widgets={WIDGETS}
-        onChange={setDraft}
-      />
-      {asked && !whole && <Wrong error={new Error("Something of it is not filled in as it has to be.")} />}
-    </FormDialog>
+    />
   );
 }
-
-const NONE = new Map<string, string>();
